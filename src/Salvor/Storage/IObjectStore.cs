@@ -1,0 +1,106 @@
+namespace Salvor.Storage;
+
+/// <summary>
+/// Where a destination's objects live: a flat, ordered space of immutable byte strings. Every implementation obeys one
+/// contract (<c>StoreContract</c>), in the tests and by <c>salvor bench destination</c>.
+/// <para>
+/// A key is one or more segments of <c>[A-Za-z0-9._-]</c> joined by <c>/</c>. Segments that start with a dot are unfinished
+/// files and never listed. All failures are <see cref="StorageException"/>.
+/// </para>
+/// </summary>
+public interface IObjectStore
+{
+    /// <summary>What messages call this place, for example <c>/var/backups/salvor</c>.</summary>
+    string Location { get; }
+
+    /// <summary>
+    /// Creates an object unless the key exists. When this returns <see cref="PutResult.Created"/> the object survives a loss of power.
+    /// An existing object is never replaced.
+    /// </summary>
+    Task<PutResult> PutAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Reads from <paramref name="offset"/> until the buffer is full or the object ends; returns the bytes read (0 at or past the end).
+    /// Throws <see cref="StorageFailure.NotFound"/> where the key does not exist.
+    /// </summary>
+    Task<int> ReadAsync(string key, long offset, Memory<byte> buffer, CancellationToken cancellationToken);
+
+    /// <summary>The size of an object in bytes, or null where the key does not exist.</summary>
+    Task<long?> SizeAsync(string key, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Every object whose key starts with <paramref name="prefix"/> and sorts after <paramref name="after"/>, in ordinal key order. A
+    /// place that was never written to lists as empty.
+    /// </summary>
+    IAsyncEnumerable<ObjectInfo> ListAsync(string prefix, string? after, CancellationToken cancellationToken);
+
+    /// <summary>Removes an object. Removing what does not exist succeeds.</summary>
+    Task DeleteAsync(string key, CancellationToken cancellationToken);
+}
+
+/// <summary>What a put did.</summary>
+public enum PutResult
+{
+    /// <summary>The object was created and is durable.</summary>
+    Created,
+
+    /// <summary>The key exists already; nothing changed.</summary>
+    AlreadyExists,
+}
+
+/// <summary>One row of a listing.</summary>
+public readonly record struct ObjectInfo(string Key, long SizeBytes);
+
+/// <summary>Why a call to a store failed, by what a caller does next.</summary>
+public enum StorageFailure
+{
+    /// <summary>The key does not exist.</summary>
+    NotFound,
+
+    /// <summary>May pass: try again later.</summary>
+    Unreachable,
+
+    /// <summary>Will not pass by itself: permissions, a wrong path.</summary>
+    Denied,
+
+    /// <summary>No space left at the destination. May pass.</summary>
+    Full,
+}
+
+/// <summary>A call to a store failed.</summary>
+public sealed class StorageException(StorageFailure failure, string message, string hint, Exception? inner = null)
+    : SalvorException(
+        failure == StorageFailure.NotFound ? FailureKind.Integrity : FailureKind.DestinationUnreachable, message, hint, inner)
+{
+    /// <summary>What a caller does next.</summary>
+    public StorageFailure Failure { get; } = failure;
+
+    /// <summary>Whether the same call may succeed later.</summary>
+    public bool MayPass => Failure is StorageFailure.Unreachable or StorageFailure.Full;
+}
+
+/// <summary>Calls made of the calls of <see cref="IObjectStore"/>.</summary>
+public static class ObjectStoreExtensions
+{
+    /// <summary>The whole object, or null where the key does not exist. Refuses what is larger than <paramref name="sizeMax"/>.</summary>
+    public static async Task<byte[]?> GetAsync(
+        this IObjectStore store, string key, long sizeMax, CancellationToken cancellationToken)
+    {
+        if (await store.SizeAsync(key, cancellationToken) is not { } size)
+        {
+            return null;
+        }
+
+        if (size > sizeMax)
+        {
+            throw new SalvorException(
+                FailureKind.Integrity,
+                $"object {key} at {store.Location} has {size} bytes, more than the {sizeMax} that the format allows",
+                "The object is damaged or foreign. Run 'salvor list --verbose' to see what else is affected.");
+        }
+
+        var content = new byte[size];
+        var read = await store.ReadAsync(key, 0, content, cancellationToken);
+        return read == content.Length ? content : content[..read];
+    }
+}
