@@ -1,0 +1,127 @@
+namespace Salvor.Sqlite.Native;
+
+/// <summary>A call to SQLite failed. <see cref="Code"/> is the extended result code: https://www.sqlite.org/rescode.html.</summary>
+sealed class SqliteException(int code, string message) : Exception(message)
+{
+    public int Code { get; } = code;
+
+    /// <summary>The primary result code.</summary>
+    public int PrimaryCode => Code & 0xff;
+
+    /// <summary>Another connection holds a lock that is needed now.</summary>
+    public bool IsBusy => PrimaryCode is 5 or 6;
+
+    public bool IsNotADatabase => PrimaryCode == 26;
+}
+
+/// <summary>A thin connection. Not thread-safe: one thread at a time.</summary>
+sealed unsafe class SqliteConnection : IDisposable
+{
+    nint handle;
+
+    /// <summary>Opens a file. Never creates one unless the flags say so.</summary>
+    public SqliteConnection(string path, int flags)
+    {
+        var code = LibSqlite.Open(path, out handle, flags | LibSqlite.OpenNoMutex, 0);
+        if (code != LibSqlite.Ok)
+        {
+            var e = Failure(code);
+            Dispose();
+            throw e;
+        }
+    }
+
+    public static string LibraryVersion => LibSqlite.Text(LibSqlite.Version());
+
+    /// <summary>
+    /// For a connection that only looks: closing it never checkpoints, and it keeps no memory for statements that it will never run.
+    /// </summary>
+    public void BecomeObserver()
+    {
+        int applied;
+        Check(LibSqlite.Configure(handle, LibSqlite.ConfigNoCheckpointOnClose, 1, &applied));
+        Invariant.Check(applied == 1);
+        Check(LibSqlite.ConfigureBuffer(handle, LibSqlite.ConfigLookaside, 0, 0, 0));
+        Execute("PRAGMA cache_size=1");
+    }
+
+    public void SetBusyTimeout(TimeSpan timeout) => Check(LibSqlite.BusyTimeout(handle, (int)timeout.TotalMilliseconds));
+
+    /// <summary>Runs a statement and drops its rows.</summary>
+    public void Execute(string sql) => Query(sql, row: null);
+
+    /// <summary>The first column of all rows, as text.</summary>
+    public List<string> QueryTexts(string sql)
+    {
+        var texts = new List<string>();
+        Query(sql, statement => texts.Add(LibSqlite.Text(LibSqlite.ColumnText(statement, 0))));
+        return texts;
+    }
+
+    /// <summary>SQLite's own object for the database file, so that no second handle on the file is ever needed.</summary>
+    public FileObject DatabaseFile() => new(Control(LibSqlite.FileControlFilePointer));
+
+    /// <summary>SQLite's own object for the -wal file; null before the first read of a database in WAL mode.</summary>
+    public FileObject? WalFile()
+    {
+        var pointer = Control(LibSqlite.FileControlJournalPointer);
+        return pointer == 0 || !FileObject.IsOpen(pointer) ? null : new FileObject(pointer);
+    }
+
+    public void Dispose()
+    {
+        if (handle != 0)
+        {
+            _ = LibSqlite.Close(handle);
+            handle = 0;
+        }
+    }
+
+    void Query(string sql, Action<nint>? row)
+    {
+        Check(LibSqlite.Prepare(handle, sql, -1, out var statement, 0));
+        try
+        {
+            int code;
+            while ((code = LibSqlite.Step(statement)) == LibSqlite.Row)
+            {
+                row?.Invoke(statement);
+            }
+
+            if (code != LibSqlite.Done)
+            {
+                throw Failure(code);
+            }
+        }
+        finally
+        {
+            _ = LibSqlite.Finalize(statement);
+        }
+    }
+
+    nint Control(int operation)
+    {
+        nint pointer = 0;
+        Check(LibSqlite.FileControl(handle, "main", operation, &pointer));
+        return pointer;
+    }
+
+    void Check(int code)
+    {
+        if (code != LibSqlite.Ok)
+        {
+            throw Failure(code);
+        }
+    }
+
+    SqliteException Failure(int code)
+    {
+        if (handle == 0)
+        {
+            return new SqliteException(code, "out of memory");
+        }
+
+        var extended = LibSqlite.ExtendedErrorCode(handle);
+        return new SqliteException(extended == 0 ? code : extended, LibSqlite.Text(LibSqlite.ErrorMessage(handle)));
+    }
+}

@@ -1,0 +1,12 @@
+namespace Salvor.Vault.Format;
+
+/// <summary>An object of a vault is not what it claims to be: corrupt, truncated, foreign, swapped or hostile.</summary>
+public sealed class DamagedObjectException(string key, string what)
+    : SalvorException(
+        FailureKind.Integrity,
+        $"object {key} is damaged: {what}",
+        "Run 'salvor list --from VAULT' for the points that do not need it, or restore from another destination with '--from'.")
+{
+    /// <summary>The key of the object inside its vault.</summary>
+    public string Key { get; } = key;
+}

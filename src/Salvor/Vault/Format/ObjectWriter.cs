@@ -1,0 +1,76 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using System.Security.Cryptography;
+
+namespace Salvor.Vault.Format;
+
+/// <summary>
+/// Puts an object together: header | frames | details frame | frame index | footer. The bytes are in a rented buffer that lives until
+/// <see cref="Dispose"/>.
+/// </summary>
+sealed class ObjectWriter : IDisposable
+{
+    /// <summary>frame count (4) | CRC-32C of the index (4) | SHA-256 of all that comes before it (32) | end mark (8).</summary>
+    public const int FooterBytes = 48;
+
+    /// <summary>Larger objects are refused by readers, so a writer never makes one.</summary>
+    public const int ObjectBytesMax = 16 << 20;
+
+    readonly List<FrameInfo> frames = [];
+    byte[] buffer = ArrayPool<byte>.Shared.Rent(16 << 10);
+    int length = ObjectHeader.SizeBytes;
+
+    public static ReadOnlySpan<byte> EndMark => "SLVEND\r\n"u8;
+
+    public int FrameCount => frames.Count;
+
+    public int LengthBytes => length;
+
+    public void Add(SealedFrame frame)
+    {
+        var stored = frame.Stored;
+        frames.Add(new FrameInfo((uint)length, (uint)stored.Length, (uint)frame.ContentBytes, frame.Codec, frame.Crc));
+        stored.CopyTo(Take(stored.Length));
+    }
+
+    /// <summary>Adds the details and closes the object. Returns its bytes and its hash.</summary>
+    public (ReadOnlyMemory<byte> Bytes, Hash256 Hash) Finish(ObjectHeader header, ReadOnlySpan<byte> details)
+    {
+        var frame = SealedFrame.Seal(details);
+        Add(frame);
+        frame.Release();
+
+        header.Write(buffer);
+        var index = Take(frames.Count * FrameInfo.SizeBytes);
+        for (var i = 0; i < frames.Count; i++)
+        {
+            frames[i].Write(index[(i * FrameInfo.SizeBytes)..]);
+        }
+
+        var indexCrc = Checksum.Crc32C(index);
+        BinaryPrimitives.WriteUInt32LittleEndian(Take(4), (uint)frames.Count);
+        BinaryPrimitives.WriteUInt32LittleEndian(Take(4), indexCrc);
+        var hash = Hash256.Of(buffer.AsSpan(0, length));
+        hash.CopyTo(Take(Hash256.SizeBytes));
+        EndMark.CopyTo(Take(8));
+        Invariant.Check(length <= ObjectBytesMax);
+        return (buffer.AsMemory(0, length), hash);
+    }
+
+    public void Dispose() => ArrayPool<byte>.Shared.Return(buffer);
+
+    Span<byte> Take(int count)
+    {
+        if (length + count > buffer.Length)
+        {
+            var larger = ArrayPool<byte>.Shared.Rent(Math.Max(2 * buffer.Length, length + count));
+            buffer.AsSpan(0, length).CopyTo(larger);
+            ArrayPool<byte>.Shared.Return(buffer);
+            buffer = larger;
+        }
+
+        var span = buffer.AsSpan(length, count);
+        length += count;
+        return span;
+    }
+}

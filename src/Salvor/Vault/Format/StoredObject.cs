@@ -1,0 +1,204 @@
+using System.Buffers;
+using System.Buffers.Binary;
+using Salvor.Storage;
+
+namespace Salvor.Vault.Format;
+
+/// <summary>
+/// An object being read from a vault. Small objects are fetched whole, of large ones only the ends and then the frames that are asked
+/// for. Nothing is believed before it is checked: sizes before allocating, checksums before use.
+/// </summary>
+public sealed class StoredObject : IDisposable
+{
+    /// <summary>Objects up to this size are fetched in one call.</summary>
+    const int WholeBytesMax = 256 << 10;
+
+    /// <summary>What is fetched of the end of a large object: footer, index and most details fit.</summary>
+    const int TailBytes = 64 << 10;
+
+    readonly IObjectStore store;
+    readonly string storeKey;
+    readonly byte[] buffer;
+    readonly long bufferOffset;
+    readonly int bufferLength;
+
+    StoredObject(IObjectStore store, string storeKey, string key, byte[] buffer, long bufferOffset, int bufferLength, ObjectHeader header)
+    {
+        (this.store, this.storeKey, Key) = (store, storeKey, key);
+        (this.buffer, this.bufferOffset, this.bufferLength, Header) = (buffer, bufferOffset, bufferLength, header);
+    }
+
+    /// <summary>The key inside the vault, for messages.</summary>
+    public string Key { get; }
+
+    public ObjectHeader Header { get; }
+
+    /// <summary>All frames; the last holds the details.</summary>
+    public IReadOnlyList<FrameInfo> Frames { get; private set; } = [];
+
+    /// <summary>
+    /// Opens an object. Throws <see cref="DamagedObjectException"/> where header, index or footer are wrong.
+    /// </summary>
+    /// <param name="whole">Fetch all of it now, because all frames will be read.</param>
+    public static async Task<StoredObject> OpenAsync(
+        IObjectStore store, string prefix, string key, ObjectKind kind, bool whole, CancellationToken cancellationToken)
+    {
+        var storeKey = prefix + key;
+        var size = await store.SizeAsync(storeKey, cancellationToken)
+            ?? throw new DamagedObjectException(key, $"it is missing from {store.Location}");
+        if (size is < ObjectHeader.SizeBytes + ObjectWriter.FooterBytes or > ObjectWriter.ObjectBytesMax)
+        {
+            throw new DamagedObjectException(key, $"it has {size} bytes, which no object has");
+        }
+
+        whole |= size <= WholeBytesMax;
+        var length = (int)(whole ? size : Math.Min(size, TailBytes));
+        var buffer = ArrayPool<byte>.Shared.Rent(length);
+        try
+        {
+            await FillAsync(store, storeKey, key, size - length, buffer.AsMemory(0, length), cancellationToken);
+            var head = buffer.AsMemory(0, whole ? ObjectHeader.SizeBytes : 0);
+            if (!whole)
+            {
+                head = new byte[ObjectHeader.SizeBytes];
+                await FillAsync(store, storeKey, key, 0, head, cancellationToken);
+            }
+
+            var header = ObjectHeader.Read(key, head.Span);
+            if (header.Kind != kind)
+            {
+                throw new DamagedObjectException(key, $"it is a {header.Kind} object where a {kind} object belongs");
+            }
+
+            var opened = new StoredObject(store, storeKey, key, buffer, size - length, length, header);
+            await opened.ReadIndexAsync(size, cancellationToken);
+            return opened;
+        }
+        catch
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+            throw;
+        }
+    }
+
+    /// <summary>The details: what the kind of object has to say about its frames.</summary>
+    public Task<byte[]> ReadDetailsAsync(CancellationToken cancellationToken) => ReadFrameAsync(Frames.Count - 1, cancellationToken);
+
+    public async Task<byte[]> ReadFrameAsync(int index, CancellationToken cancellationToken)
+    {
+        var content = new byte[Frames[index].ContentBytes];
+        await ReadFrameAsync(index, content, cancellationToken);
+        return content;
+    }
+
+    /// <summary>Reads and checks one frame into a buffer of exactly its content's size.</summary>
+    public async ValueTask ReadFrameAsync(int index, Memory<byte> content, CancellationToken cancellationToken)
+    {
+        var frame = Frames[index];
+        var start = frame.Offset - bufferOffset;
+        if (start >= 0)
+        {
+            Decode(index, buffer.AsSpan((int)start, (int)frame.StoredBytes), content.Span);
+            return;
+        }
+
+        var rented = ArrayPool<byte>.Shared.Rent((int)frame.StoredBytes);
+        try
+        {
+            var stored = rented.AsMemory(0, (int)frame.StoredBytes);
+            await FillAsync(store, storeKey, Key, frame.Offset, stored, cancellationToken);
+            Decode(index, stored.Span, content.Span);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(rented);
+        }
+    }
+
+    /// <summary>Whether the bytes as a whole match the footer's hash. Only for an object that was opened whole.</summary>
+    public bool MatchesItsHash()
+    {
+        Invariant.Check(bufferOffset == 0);
+        var hashAt = bufferLength - 8 - Hash256.SizeBytes;
+        return Hash256.Of(buffer.AsSpan(0, hashAt)) == new Hash256(buffer.AsSpan(hashAt, Hash256.SizeBytes));
+    }
+
+    public void Dispose() => ArrayPool<byte>.Shared.Return(buffer);
+
+    static async Task FillAsync(
+        IObjectStore store, string storeKey, string key, long offset, Memory<byte> target, CancellationToken cancellationToken)
+    {
+        if (await store.ReadAsync(storeKey, offset, target, cancellationToken) != target.Length)
+        {
+            throw new DamagedObjectException(key, "it ended while it was read");
+        }
+    }
+
+    async Task ReadIndexAsync(long size, CancellationToken cancellationToken)
+    {
+        var footer = buffer.AsSpan(bufferLength - ObjectWriter.FooterBytes, ObjectWriter.FooterBytes);
+        if (!footer[40..].SequenceEqual(ObjectWriter.EndMark))
+        {
+            throw new DamagedObjectException(Key, "its end is missing");
+        }
+
+        var count = BinaryPrimitives.ReadUInt32LittleEndian(footer);
+        var crc = BinaryPrimitives.ReadUInt32LittleEndian(footer[4..]);
+        var indexEnd = size - ObjectWriter.FooterBytes;
+        if (count == 0 || count > (indexEnd - ObjectHeader.SizeBytes) / FrameInfo.SizeBytes)
+        {
+            throw new DamagedObjectException(Key, $"its footer claims {count} frames");
+        }
+
+        var indexStart = indexEnd - (count * FrameInfo.SizeBytes);
+        byte[]? fetched = null;
+        if (indexStart < bufferOffset)
+        {
+            fetched = new byte[indexEnd - indexStart];
+            await FillAsync(store, storeKey, Key, indexStart, fetched, cancellationToken);
+        }
+
+        Frames = ParseIndex(fetched ?? buffer.AsSpan((int)(indexStart - bufferOffset), (int)(indexEnd - indexStart)), crc, indexStart);
+    }
+
+    FrameInfo[] ParseIndex(ReadOnlySpan<byte> index, uint crc, long indexStart)
+    {
+        if (Checksum.Crc32C(index) != crc)
+        {
+            throw new DamagedObjectException(Key, "its frame index does not match its checksum");
+        }
+
+        var frames = new FrameInfo[index.Length / FrameInfo.SizeBytes];
+        long end = ObjectHeader.SizeBytes;
+        for (var i = 0; i < frames.Length; i++)
+        {
+            var frame = FrameInfo.Read(index[(i * FrameInfo.SizeBytes)..]);
+
+            // Only the details may be longer than a data frame, because they list what is in all of those.
+            var contentMax = i == frames.Length - 1 ? ObjectWriter.ObjectBytesMax : SealedFrame.ContentBytesMax;
+            if (frame.Offset != end || frame.Offset + (long)frame.StoredBytes > indexStart || frame.ContentBytes > contentMax)
+            {
+                throw new DamagedObjectException(Key, $"frame {i} has an impossible place or size");
+            }
+
+            end += frame.StoredBytes;
+            frames[i] = frame;
+        }
+
+        return frames;
+    }
+
+    void Decode(int index, ReadOnlySpan<byte> stored, Span<byte> content)
+    {
+        var frame = Frames[index];
+        if (Checksum.Crc32C(stored) != frame.Crc)
+        {
+            throw new DamagedObjectException(Key, $"frame {index} does not match its checksum");
+        }
+
+        if (!Compression.Decompress(frame.Codec, stored, content))
+        {
+            throw new DamagedObjectException(Key, $"frame {index} cannot be decompressed with codec {frame.Codec}");
+        }
+    }
+}

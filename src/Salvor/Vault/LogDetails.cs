@@ -1,0 +1,229 @@
+using Salvor.Vault.Format;
+
+namespace Salvor.Vault;
+
+/// <summary>Why a log object exists. The value is part of the format.</summary>
+public enum LogKind : byte
+{
+    /// <summary>Transactions, each its own restore point, with nothing missing between them and what came before.</summary>
+    Commits = 1,
+
+    /// <summary>Completes the image of a snapshot to the first restore point of a branch.</summary>
+    Base = 2,
+
+    /// <summary>
+    /// The difference between the last captured state and a later one: what was committed in between cannot be told apart.
+    /// </summary>
+    Resync = 3,
+}
+
+/// <summary>Where in the write-ahead log a change-set ends, so that a later start can prove that nothing is missing.</summary>
+/// <param name="Salt1">The generation of the log, first half.</param>
+/// <param name="Salt2">The generation of the log, second half.</param>
+/// <param name="Frame">The last captured frame, from 1; 0 where none of this generation was.</param>
+/// <param name="Checksum1">The cumulative checksum at that frame, first half.</param>
+/// <param name="Checksum2">The cumulative checksum at that frame, second half.</param>
+public readonly record struct WalCursor(uint Salt1, uint Salt2, uint Frame, uint Checksum1, uint Checksum2);
+
+/// <summary>One transaction: a restore point.</summary>
+/// <param name="RawTimeMicros">The wall clock when the commit was seen.</param>
+/// <param name="TimeMicros">The same, made strictly increasing and free of clock jumps.</param>
+/// <param name="PageCount">The size of the database after it, in pages.</param>
+/// <param name="Checksum">The whole-database checksum after it.</param>
+/// <param name="Pages">How many rows of the page table belong to it.</param>
+public readonly record struct CommitEntry(long RawTimeMicros, long TimeMicros, uint PageCount, ulong Checksum, uint Pages);
+
+/// <summary>One stored version of a page.</summary>
+public readonly record struct PageEntry(uint Number, ulong Hash);
+
+/// <summary>What a log object says about itself; its last frame. <c>docs/format.md</c> has the layout.</summary>
+public sealed record LogDetails
+{
+    const int CommitBytes = 32;
+    const int PageBytes = 12;
+
+    public required LogKind Kind { get; init; }
+
+    /// <summary>Whether this is the last, or only, part of its change-set. Parts without a last one are leftovers.</summary>
+    public required bool Final { get; init; }
+
+    public required uint PageSize { get; init; }
+
+    /// <summary>The number of the change-set's first part; the object's own number where it is the only one.</summary>
+    public required ulong FirstPart { get; init; }
+
+    public required ulong ChecksumBefore { get; init; }
+
+    public required ulong ChecksumAfter { get; init; }
+
+    public required WalCursor Cursor { get; init; }
+
+    /// <summary>The inode of the database file.</summary>
+    public required ulong Inode { get; init; }
+
+    /// <summary>When that inode was made, in nanoseconds since 1970; 0 where the file system does not say.</summary>
+    public required long InodeBirth { get; init; }
+
+    /// <summary>For people: why a resync or a new branch was needed. Empty for commits.</summary>
+    public required string Reason { get; init; }
+
+    /// <summary>For a base: the hash of the details of the snapshot that it completes.</summary>
+    public required Hash256 Snapshot { get; init; }
+
+    /// <summary>SHA-256 of the content of each frame but this.</summary>
+    public required IReadOnlyList<Hash256> FrameHashes { get; init; }
+
+    public required IReadOnlyList<CommitEntry> Commits { get; init; }
+
+    /// <summary>Page versions in the order of their commits; a later one replaces an earlier one of the same page.</summary>
+    public required IReadOnlyList<PageEntry> Pages { get; init; }
+
+    /// <summary>How many pages a full frame holds.</summary>
+    public int PagesPerFrame => SealedFrame.ContentBytesMax / (int)PageSize;
+
+    internal ReadOnlyMemory<byte> ToBytes()
+    {
+        var writer = new FieldWriter();
+        writer.U8((byte)Kind);
+        writer.U8(Final ? (byte)1 : (byte)0);
+        writer.U32(PageSize);
+        writer.U64(FirstPart);
+        writer.U64(ChecksumBefore);
+        writer.U64(ChecksumAfter);
+        writer.U32(Cursor.Salt1);
+        writer.U32(Cursor.Salt2);
+        writer.U32(Cursor.Frame);
+        writer.U32(Cursor.Checksum1);
+        writer.U32(Cursor.Checksum2);
+        writer.U64(Inode);
+        writer.I64(InodeBirth);
+        writer.Text(Reason);
+        writer.Hash(Snapshot);
+        writer.U32((uint)FrameHashes.Count);
+        foreach (var hash in FrameHashes)
+        {
+            writer.Hash(hash);
+        }
+
+        writer.U32((uint)Commits.Count);
+        foreach (var commit in Commits)
+        {
+            writer.I64(commit.RawTimeMicros);
+            writer.I64(commit.TimeMicros);
+            writer.U32(commit.PageCount);
+            writer.U64(commit.Checksum);
+            writer.U32(commit.Pages);
+        }
+
+        writer.U32((uint)Pages.Count);
+        foreach (var page in Pages)
+        {
+            writer.U32(page.Number);
+            writer.U64(page.Hash);
+        }
+
+        return writer.Written;
+    }
+
+    internal static LogDetails Read(string key, ReadOnlySpan<byte> bytes)
+    {
+        var reader = new FieldReader(key, bytes);
+        var details = new LogDetails
+        {
+            Kind = (LogKind)reader.U8(),
+            Final = reader.U8() != 0,
+            PageSize = reader.U32(),
+            FirstPart = reader.U64(),
+            ChecksumBefore = reader.U64(),
+            ChecksumAfter = reader.U64(),
+            Cursor = new WalCursor(reader.U32(), reader.U32(), reader.U32(), reader.U32(), reader.U32()),
+            Inode = reader.U64(),
+            InodeBirth = reader.I64(),
+            Reason = reader.Text(),
+            Snapshot = reader.Hash(),
+            FrameHashes = ReadHashes(ref reader),
+            Commits = ReadCommits(ref reader),
+            Pages = ReadPages(ref reader),
+        };
+        reader.ExpectEnd();
+        details.Check(key);
+        return details;
+    }
+
+    static Hash256[] ReadHashes(ref FieldReader reader)
+    {
+        var hashes = new Hash256[reader.Count(Hash256.SizeBytes)];
+        for (var i = 0; i < hashes.Length; i++)
+        {
+            hashes[i] = reader.Hash();
+        }
+
+        return hashes;
+    }
+
+    static CommitEntry[] ReadCommits(ref FieldReader reader)
+    {
+        var commits = new CommitEntry[reader.Count(CommitBytes)];
+        for (var i = 0; i < commits.Length; i++)
+        {
+            commits[i] = new CommitEntry(reader.I64(), reader.I64(), reader.U32(), reader.U64(), reader.U32());
+        }
+
+        return commits;
+    }
+
+    static PageEntry[] ReadPages(ref FieldReader reader)
+    {
+        var pages = new PageEntry[reader.Count(PageBytes)];
+        for (var i = 0; i < pages.Length; i++)
+        {
+            pages[i] = new PageEntry(reader.U32(), reader.U64());
+        }
+
+        return pages;
+    }
+
+    void Check(string key)
+    {
+        if (Kind is < LogKind.Commits or > LogKind.Resync)
+        {
+            throw new DamagedObjectException(key, $"it has the unknown log kind {(int)Kind}");
+        }
+
+        if (!DatabasePages.IsPageSize(PageSize))
+        {
+            throw new DamagedObjectException(key, $"{PageSize} is not a page size");
+        }
+
+        var frames = (Pages.Count + PagesPerFrame - 1) / PagesPerFrame;
+        if (frames != FrameHashes.Count)
+        {
+            throw new DamagedObjectException(key, $"it has {Pages.Count} pages in {FrameHashes.Count} frames");
+        }
+
+        if (Final ? Commits.Count == 0 || Commits.Sum(commit => commit.Pages) != Pages.Count : Commits.Count != 0)
+        {
+            throw new DamagedObjectException(key, "its commits do not account for its pages");
+        }
+
+        foreach (var page in Pages)
+        {
+            if (page.Number == 0 || page.Number == DatabasePages.LockBytePage(PageSize))
+            {
+                throw new DamagedObjectException(key, $"it holds page {page.Number}, which is never stored");
+            }
+        }
+    }
+}
+
+/// <summary>Facts about the pages of a SQLite database file: https://www.sqlite.org/fileformat2.html.</summary>
+public static class DatabasePages
+{
+    /// <summary>The byte at which SQLite takes its locks. The page that holds it is never used.</summary>
+    const uint LockByte = 0x40000000;
+
+    public static bool IsPageSize(uint size) => size is >= 512 and <= 65536 && (size & (size - 1)) == 0;
+
+    /// <summary>The page that only holds the lock bytes, and no content. It exists only in files above 1 GiB.</summary>
+    public static uint LockBytePage(uint pageSize) => (LockByte / pageSize) + 1;
+}

@@ -1,0 +1,104 @@
+using Salvor.Vault.Format;
+
+namespace Salvor.Vault.Snapshots;
+
+/// <summary>A run of neighbouring chunks, sealed into one frame.</summary>
+sealed record SealedRun(SealedFrame Frame, (Hash256 Name, int Offset, int Length)[] Chunks)
+{
+    /// <summary>Cuts the content into chunks, names them and seals them together.</summary>
+    public static SealedRun Seal(ReadOnlySpan<byte> content, int chunkBytes)
+    {
+        var chunks = new (Hash256, int, int)[(content.Length + chunkBytes - 1) / chunkBytes];
+        for (var i = 0; i < chunks.Length; i++)
+        {
+            var offset = i * chunkBytes;
+            var length = Math.Min(chunkBytes, content.Length - offset);
+            chunks[i] = (Hash256.Of(content.Slice(offset, length)), offset, length);
+        }
+
+        return new SealedRun(SealedFrame.Seal(content), chunks);
+    }
+}
+
+/// <summary>
+/// Collects sealed runs into packs and stores each pack when it is full, while the next one is being filled. A pack's key is the hash of
+/// the object, so storing it twice is harmless.
+/// </summary>
+sealed class PackWriter(VaultAccess vault) : IAsyncDisposable
+{
+    /// <summary>A pack is full when another frame and the chunk table might not fit below the size that readers accept.</summary>
+    const int FullBytes = ObjectWriter.ObjectBytesMax - (3 * SealedFrame.ContentBytesMax);
+
+    const int PlacesMax = 16384;
+
+    readonly List<Hash256> packs = [];
+    readonly List<ChunkPlace> places = [];
+    ObjectWriter writer = new();
+    Task storing = Task.CompletedTask;
+
+    /// <summary>Bytes stored so far.</summary>
+    public long StoredBytes { get; private set; }
+
+    /// <summary>The packs made so far; the one being filled will be the next.</summary>
+    public IReadOnlyList<Hash256> Packs => packs;
+
+    /// <summary>Adds a run and releases its frame. Returns the index of its pack.</summary>
+    public async Task<uint> AddAsync(SealedRun run, CancellationToken cancellationToken)
+    {
+        var pack = (uint)packs.Count;
+        foreach (var (name, offset, length) in run.Chunks)
+        {
+            places.Add(new ChunkPlace(name, (ushort)writer.FrameCount, (uint)offset, (uint)length));
+        }
+
+        writer.Add(run.Frame);
+        run.Frame.Release();
+        if (writer.LengthBytes >= FullBytes || places.Count >= PlacesMax)
+        {
+            await CloseAsync(cancellationToken);
+        }
+
+        return pack;
+    }
+
+    /// <summary>Stores what is left. After this every pack is durable.</summary>
+    public async Task FinishAsync(CancellationToken cancellationToken)
+    {
+        if (writer.FrameCount > 0)
+        {
+            await CloseAsync(cancellationToken);
+        }
+
+        await storing;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await storing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        writer.Dispose();
+    }
+
+    async Task CloseAsync(CancellationToken cancellationToken)
+    {
+        // One pack is stored while the next is filled: enough to overlap disk and processor, and bounded.
+        await storing;
+        var full = writer;
+
+        // No epoch: whoever packs the same chunks again makes the same object, so an interrupted copy is not stored twice.
+        var header = new ObjectHeader { Kind = ObjectKind.Pack, VaultId = vault.Id };
+        var (bytes, hash) = full.Finish(header, ChunkPlace.Write(places).Span);
+        packs.Add(hash);
+        places.Clear();
+        writer = new ObjectWriter();
+        StoredBytes += bytes.Length;
+        storing = StoreAsync(full, VaultKeys.Pack(hash), bytes, cancellationToken);
+    }
+
+    async Task StoreAsync(ObjectWriter full, string key, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        using (full)
+        {
+            await vault.PutAsync(key, bytes, cancellationToken);
+        }
+    }
+}

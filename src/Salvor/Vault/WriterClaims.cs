@@ -1,0 +1,42 @@
+using Salvor.Vault.Format;
+
+namespace Salvor.Vault;
+
+/// <summary>
+/// The claims of a vault: one small object per writer, made by create-if-absent, whose number is the writer's epoch. Nothing is ever
+/// deleted, so claims work on storage that forbids it.
+/// </summary>
+public sealed class WriterClaims(VaultAccess vault)
+{
+    /// <summary>The newest claim, or null where nobody ever wrote.</summary>
+    public async Task<ClaimRecord?> NewestAsync(CancellationToken cancellationToken) =>
+        await NewestEpochAsync(cancellationToken) is { } epoch and > 0
+            ? await vault.ReadRecordAsync(VaultKeys.Claim(epoch), ObjectKind.Claim, VaultJson.Default.ClaimRecord, cancellationToken)
+            : null;
+
+    /// <summary>Makes a claim with the next free epoch and returns that.</summary>
+    public async Task<uint> ClaimAsync(ClaimRecord claim, CancellationToken cancellationToken)
+    {
+        for (var epoch = await NewestEpochAsync(cancellationToken) + 1; ; epoch++)
+        {
+            using var writer = new ObjectWriter();
+            var header = new ObjectHeader { Kind = ObjectKind.Claim, VaultId = vault.Id, Epoch = epoch };
+            var (bytes, _) = writer.Finish(header, VaultJson.Write(claim, VaultJson.Default.ClaimRecord));
+            if (await vault.PutAsync(VaultKeys.Claim(epoch), bytes, cancellationToken))
+            {
+                return epoch;
+            }
+        }
+    }
+
+    async Task<uint> NewestEpochAsync(CancellationToken cancellationToken)
+    {
+        var newest = 0u;
+        await foreach (var row in vault.ListAsync(VaultKeys.Claims, after: null, cancellationToken))
+        {
+            newest = (uint)VaultKeys.NumberOf(row.Key);
+        }
+
+        return newest;
+    }
+}
