@@ -11,6 +11,9 @@ sealed class PageTable
     /// <summary>The size of the database in pages.</summary>
     public uint PageCount { get; private set; }
 
+    /// <summary>The size at the last <see cref="Resize"/>, which is the last commit.</summary>
+    public uint PageCountBefore { get; private set; }
+
     /// <summary>The XOR of all page hashes.</summary>
     public ulong Checksum { get; private set; }
 
@@ -39,6 +42,6 @@ sealed class PageTable
             hashes[page] = 0;
         }
 
-        PageCount = pageCount;
+        PageCount = PageCountBefore = pageCount;
     }
 }

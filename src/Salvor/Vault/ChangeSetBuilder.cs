@@ -73,6 +73,32 @@ public sealed class ChangeSetBuilder(LogKind kind, uint pageSize, ulong checksum
         pagesCommitted = pages.Count;
     }
 
+    /// <summary>Moves the pages of the transaction that has not ended yet to another change-set, and returns that.</summary>
+    public ChangeSetBuilder SplitOpen(ChangeSetBuilder next)
+    {
+        for (var i = pagesCommitted; i < pages.Count; i++)
+        {
+            var (buffer, _) = frames[(int)((long)i * PageSize / frameBytesMax)];
+            var content = buffer.AsSpan((int)((long)i * PageSize % frameBytesMax), (int)PageSize);
+            next.AddPage(pages[i].Number, pages[i].Hash, content);
+        }
+
+        pages.RemoveRange(pagesCommitted, pages.Count - pagesCommitted);
+        var bytes = (long)pagesCommitted * PageSize;
+        while (frames.Count > 0 && (frames.Count - 1L) * frameBytesMax >= bytes)
+        {
+            ArrayPool<byte>.Shared.Return(frames[^1].Buffer);
+            frames.RemoveAt(frames.Count - 1);
+        }
+
+        if (frames.Count > 0)
+        {
+            frames[^1] = (frames[^1].Buffer, (int)(bytes - ((frames.Count - 1L) * frameBytesMax)));
+        }
+
+        return next;
+    }
+
     internal ReadOnlySpan<byte> FrameContent(int index) => frames[index].Buffer.AsSpan(0, frames[index].Length);
 
     public void Dispose()

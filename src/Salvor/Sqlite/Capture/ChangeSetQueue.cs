@@ -1,0 +1,57 @@
+using System.Threading.Channels;
+using Salvor.Vault;
+
+namespace Salvor.Sqlite.Capture;
+
+/// <summary>What waits to be published: transactions, or the result of a resync. The taker disposes it.</summary>
+/// <param name="Positions">How many restore points it holds.</param>
+sealed record PendingChange(ChangeSetBuilder? ChangeSet, Resync? Resync, LogKind ResyncKind, string Reason, long OldestMicros, ulong Positions)
+    : IDisposable
+{
+    public long ContentBytes => ChangeSet?.ContentBytes ?? 0;
+
+    public void Dispose()
+    {
+        ChangeSet?.Dispose();
+        Resync?.Dispose();
+    }
+}
+
+/// <summary>
+/// Between the capture of one database and its publication. Bounded by bytes: when the destination does not keep up, the capture stops
+/// taking frames (the log keeps them) long before memory is at risk.
+/// </summary>
+sealed class ChangeSetQueue
+{
+    /// <summary>A change-set is cut into objects of about this much content.</summary>
+    public const int PartBytes = 8 << 20;
+
+    /// <summary>When this much waits, no more is captured.</summary>
+    const long WaitingBytesMax = 32 << 20;
+
+    readonly Channel<PendingChange> channel = Channel.CreateUnbounded<PendingChange>(new() { SingleReader = true, SingleWriter = false });
+    long waitingBytes;
+    int waiting;
+
+    /// <summary>Whether the capture may go on.</summary>
+    public bool HasRoom => Interlocked.Read(ref waitingBytes) < WaitingBytesMax;
+
+    /// <summary>Whether the publisher has nothing to do.</summary>
+    public bool IsIdle => Volatile.Read(ref waiting) == 0;
+
+    public void Add(PendingChange change)
+    {
+        Interlocked.Add(ref waitingBytes, change.ContentBytes);
+        Interlocked.Increment(ref waiting);
+        Invariant.Check(channel.Writer.TryWrite(change));
+    }
+
+    public IAsyncEnumerable<PendingChange> TakeAsync(CancellationToken cancellationToken) => channel.Reader.ReadAllAsync(cancellationToken);
+
+    /// <summary>The change is durable, and its memory is free again.</summary>
+    public void Done(long contentBytes)
+    {
+        Interlocked.Add(ref waitingBytes, -contentBytes);
+        Interlocked.Decrement(ref waiting);
+    }
+}
