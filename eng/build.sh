@@ -3,6 +3,8 @@
 stamp=$root/artifacts/build.stamp
 
 export DOTNET_NOLOGO=1 DOTNET_CLI_TELEMETRY_OPTOUT=1 DOTNET_GENERATE_ASPNET_CERTIFICATE=false
+
+# Services often have no home, and the SDK does not build without one.
 export HOME="${HOME:-$root/artifacts/home}"
 
 # Succeeds where a build is due: none exists, or a file (or a folder: something was removed) is newer than its beginning.
@@ -19,7 +21,7 @@ build() {
         return 1
     }
 
-    mkdir -p "$root/artifacts" || return
+    mkdir -p "$root/artifacts" "$HOME" || return
     (
         flock 9 || exit
         if [[ ${2:-} == if-due ]] && ! build_is_due; then
@@ -31,7 +33,8 @@ build() {
         # Each line says how it fails, because a caller's "build || .." switches errexit off in here.
         : > "$stamp.new" || exit
         cd "$root" || exit
-        dotnet build "$1" -c Release -v quiet -nologo -clp:NoSummary -nodeReuse:false -p:UseSharedCompilation=false >&2 9>&- || exit
+        dotnet build "$1" -c Release -v quiet -nologo -nodeReuse:false -p:UseSharedCompilation=false \
+            > "$root/artifacts/build.log" 2>&1 9>&- || { cat "$root/artifacts/build.log" >&2; exit 1; }
         mv "$stamp.new" "$stamp"
     ) 9> "$root/artifacts/build.lock"
 }
