@@ -1,0 +1,110 @@
+using System.Text;
+
+namespace Salvor.Jobs.Config;
+
+/// <summary>Finds and reads the configuration file. Every failure is <see cref="FailureKind.Usage"/> and says where.</summary>
+public static class ConfigFile
+{
+    /// <summary>The environment variable that names the file where <c>--config</c> does not.</summary>
+    public const string EnvironmentVariable = "SALVOR_CONFIG";
+
+    /// <summary>Where the file is looked for last.</summary>
+    public const string DefaultPath = "/etc/salvor/salvor.yaml";
+
+    /// <summary>More than anyone writes by hand, and little enough to parse in an instant.</summary>
+    public const int SizeBytesMax = 1 << 20;
+
+    const string MissingHint =
+        $$"""
+        Create {{DefaultPath}}, or name another file with --config:
+            destinations:
+              local: { type: file, path: /var/backups/salvor }
+            sources:
+              app: { type: sqlite, path: /var/lib/app/app.db, to: [local] }
+        For one database without a file, run 'salvor replicate DB DEST'.
+        """;
+
+    /// <summary>The path of the file: <paramref name="explicitPath"/> (<c>--config</c>), else the environment's, else the default.</summary>
+    public static string Locate(string? explicitPath, Func<string, string?> environment) =>
+        Locate(explicitPath, environment, DefaultPath);
+
+    internal static string Locate(string? explicitPath, Func<string, string?> environment, string defaultPath)
+    {
+        // A file that was named and is absent is an error of its own: never another file in its place.
+        if (explicitPath is not null)
+        {
+            return explicitPath;
+        }
+
+        if (environment(EnvironmentVariable) is { Length: > 0 } named)
+        {
+            return named;
+        }
+
+        return File.Exists(defaultPath)
+            ? defaultPath
+            : throw new SalvorException(
+                FailureKind.Usage,
+                $"no configuration: neither --config nor ${EnvironmentVariable} names a file, and {defaultPath} does not exist",
+                MissingHint);
+    }
+
+    /// <summary>Reads a file, with the variables of this process.</summary>
+    public static SalvorConfig Load(string path) => Load(path, Environment.GetEnvironmentVariable);
+
+    /// <summary>Reads a file.</summary>
+    public static SalvorConfig Load(string path, Func<string, string?> environment) => Parse(ReadText(path), path, environment);
+
+    /// <summary>Reads a text. Relative paths in it are relative to the folder of <paramref name="fileName"/>.</summary>
+    public static SalvorConfig Parse(string text, string fileName, Func<string, string?> environment)
+    {
+        var document = new ConfigDocument(fileName, environment);
+        return new ConfigReader(document).Read(YamlText.Read(text, document));
+    }
+
+    static string ReadText(string path)
+    {
+        var content = ReadBytes(path);
+        if (content.Length > SizeBytesMax)
+        {
+            throw Unreadable(path, "is larger than 1MiB", "Check that it is a Salvor configuration.");
+        }
+
+        try
+        {
+            // Some editors put a byte order mark in front, which would become part of the first key.
+            return new UTF8Encoding(false, throwOnInvalidBytes: true).GetString(content).TrimStart('\ufeff');
+        }
+        catch (DecoderFallbackException e)
+        {
+            throw Unreadable(path, "is not UTF-8 text", "Save it as UTF-8.", e);
+        }
+    }
+
+    /// <summary>At most one byte more than is allowed: the path may be a pipe that never ends.</summary>
+    static byte[] ReadBytes(string path)
+    {
+        try
+        {
+            using var file = File.OpenRead(path);
+            var content = new byte[SizeBytesMax + 1];
+            return content[..file.ReadAtLeast(content, content.Length, throwOnEndOfStream: false)];
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            throw Unreadable(path, "does not exist", "Name the file with --config, or create it.", e);
+        }
+        catch (UnauthorizedAccessException e)
+        {
+            var what = Directory.Exists(path) ? "is a directory" : "cannot be read: permission denied";
+            throw Unreadable(path, what, "Name a file that this user may read with --config.", e);
+        }
+        catch (Exception e) when (e is IOException or ArgumentException)
+        {
+            throw Unreadable(path, $"cannot be read: {e.Message}", "Name a file that this user may read with --config.", e);
+        }
+    }
+
+    static SalvorException Unreadable(string path, string what, string hint, Exception? inner = null) =>
+        new(FailureKind.Usage, $"configuration {path} {what}", hint, inner);
+}

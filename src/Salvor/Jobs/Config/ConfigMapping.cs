@@ -1,0 +1,204 @@
+using Salvor.Text;
+using YamlDotNet.RepresentationModel;
+
+namespace Salvor.Jobs.Config;
+
+/// <summary>
+/// One mapping of the file. Its values are read by key and type: a scalar means what its key's type says, never what YAML would guess.
+/// <c>&lt;&lt;: *anchor</c> takes the keys of another mapping that this one does not have itself.
+/// </summary>
+sealed class ConfigMapping
+{
+    readonly ConfigDocument document;
+    readonly string owner;
+
+    /// <param name="document">The file.</param>
+    /// <param name="node">The mapping.</param>
+    /// <param name="owner">What messages call it: <c>source app</c>.</param>
+    public ConfigMapping(ConfigDocument document, YamlNode node, string owner)
+    {
+        this.document = document;
+        this.owner = owner;
+        Node = node as YamlMappingNode
+            ?? throw document.Error(node, $"{owner} is {KindOf(node)}, but a mapping of keys to values is expected", "Write it as { key: value }.");
+        Add(Node);
+        AddMerged();
+    }
+
+    public YamlMappingNode Node { get; }
+
+    /// <summary>Every key with its value, by the key's text.</summary>
+    public OrderedDictionary<string, (YamlScalarNode Key, YamlNode Value)> Entries { get; } = [];
+
+    /// <summary>Refuses every key that is not known.</summary>
+    public void CheckKeys(params string[] known)
+    {
+        foreach (var (name, entry) in Entries)
+        {
+            if (!known.Contains(name))
+            {
+                throw document.Error(
+                    entry.Key,
+                    $"unknown key \"{name}\" in {owner}",
+                    $"{Suggestion.Sentence(name, known)}Known keys are {Suggestion.Enumerate(known)}.");
+            }
+        }
+    }
+
+    public bool Has(string key) => Entries.ContainsKey(key);
+
+    public YamlNode? Value(string key) => Entries.TryGetValue(key, out var entry) ? entry.Value : null;
+
+    /// <summary>The error that a key of this mapping is missing.</summary>
+    public SalvorException Missing(string key, string example) =>
+        document.Error(Node, $"{owner} has no {key}", $"Add {key}: {example}.");
+
+    public string Text(string key, string example) => OptionalText(key, example) ?? throw Missing(key, example);
+
+    public string? OptionalText(string key, string example) => Value(key) is { } node ? Text(node, key, example) : null;
+
+    public string Path(string key, string example) => OptionalPath(key, example) ?? throw Missing(key, example);
+
+    public string? OptionalPath(string key, string example) =>
+        Value(key) is { } node ? document.FullPath(node, Text(node, key, example)) : null;
+
+    /// <summary>One text or a list of texts, with the node of each; null where the key is absent, never empty.</summary>
+    public IReadOnlyList<(YamlNode Node, string Text)>? OptionalTexts(string key, string example) => Value(key) switch
+    {
+        null => null,
+        YamlSequenceNode { Children.Count: 0 } list => throw document.Error(list, $"{key} of {owner} is empty", $"Write {key}: {example}."),
+        YamlSequenceNode list => [.. list.Select(item => (item, Text(item, key, example)))],
+        var node => [(node, Text(node, key, example))],
+    };
+
+    public TimeSpan Duration(string key, TimeSpan otherwise, TimeSpan min, TimeSpan max)
+    {
+        if (Value(key) is not { } node)
+        {
+            return otherwise;
+        }
+
+        var text = Text(node, key, DurationText.Format(otherwise));
+        return DurationText.TryParse(text, out var value)
+            ? Within(node, key, text, value, min, max, DurationText.Format)
+            : throw document.Error(node, $"{key} of {owner} is \"{text}\", which is not a duration", DurationText.Hint);
+    }
+
+    public long Size(string key, long otherwise, long min, long max)
+    {
+        if (Value(key) is not { } node)
+        {
+            return otherwise;
+        }
+
+        var text = Text(node, key, SizeText.FormatExact(otherwise));
+        return SizeText.TryParse(text, out var value)
+            ? Within(node, key, text, value, min, max, SizeText.FormatExact)
+            : throw document.Error(node, $"{key} of {owner} is \"{text}\", which is not a size", SizeText.Hint);
+    }
+
+    public T Choice<T>(string key, T otherwise, params (string Name, T Value)[] choices)
+    {
+        if (Value(key) is not { } node)
+        {
+            return otherwise;
+        }
+
+        string[] names = [.. choices.Select(choice => choice.Name)];
+        var text = Text(node, key, names[0]);
+        foreach (var (name, value) in choices)
+        {
+            if (name == text)
+            {
+                return value;
+            }
+        }
+
+        throw document.Error(
+            node, $"unknown {key} \"{text}\" in {owner}", $"{Suggestion.Sentence(text, names)}Known are {Suggestion.Enumerate(names)}.");
+    }
+
+    string Text(YamlNode node, string key, string example)
+    {
+        var hint = $"Write {key}: {example}.";
+        var text = node is YamlScalarNode scalar
+            ? document.Expand(scalar)
+            : throw document.Error(node, $"{key} of {owner} has {KindOf(node)} where a text is expected", hint);
+        return text.Length > 0 ? text : throw document.Error(node, $"{key} of {owner} is empty", hint);
+    }
+
+    T Within<T>(YamlNode node, string key, string text, T value, T min, T max, Func<T, string> format)
+        where T : IComparable<T> =>
+        value.CompareTo(min) >= 0 && value.CompareTo(max) <= 0
+            ? value
+            : throw document.Error(
+                node, $"{key} of {owner} is {text}, outside of {format(min)} to {format(max)}", $"Write {key}: with a value in that range.");
+
+    void Add(YamlMappingNode node)
+    {
+        foreach (var (key, value) in Pairs(node))
+        {
+            if (!Entries.TryAdd(key.Value!, (key, value)))
+            {
+                throw document.Error(key, $"duplicate key {key.Value}", "Keep one of the two.");
+            }
+        }
+    }
+
+    /// <summary>Each mapping once, however often it is referred to: a few lines could otherwise ask for more work than time allows.</summary>
+    void AddMerged()
+    {
+        var seen = new HashSet<YamlMappingNode>(ReferenceEqualityComparer.Instance);
+        var merges = new Queue<YamlMappingNode>(Merges(Node));
+        while (merges.TryDequeue(out var merged))
+        {
+            if (!seen.Add(merged))
+            {
+                continue;
+            }
+
+            foreach (var (key, value) in Pairs(merged))
+            {
+                Entries.TryAdd(key.Value!, (key, value));
+            }
+
+            foreach (var further in Merges(merged))
+            {
+                merges.Enqueue(further);
+            }
+        }
+    }
+
+    IEnumerable<(YamlScalarNode Key, YamlNode Value)> Pairs(YamlMappingNode node)
+    {
+        foreach (var (key, value) in node.Children)
+        {
+            if (key is not YamlScalarNode { Value.Length: > 0 } scalar)
+            {
+                throw document.Error(key, $"a key in {owner} is {KindOf(key)}, but a name is expected", "Write it as 'key: value'.");
+            }
+
+            if (scalar.Value != "<<")
+            {
+                yield return (scalar, value);
+            }
+        }
+    }
+
+    /// <summary>The mappings that a mapping takes keys from, nearest first. Anchors cannot form a circle: the scan refused that.</summary>
+    IEnumerable<YamlMappingNode> Merges(YamlMappingNode node)
+    {
+        var value = node.Children.FirstOrDefault(pair => pair.Key is YamlScalarNode { Value: "<<" }).Value;
+        IEnumerable<YamlNode> merged = value switch { null => [], YamlSequenceNode list => list.Children, var one => [one] };
+        return merged.Select(item => item as YamlMappingNode
+            ?? throw document.Error(item, $"<< in {owner} takes {KindOf(item)}, but a mapping is expected", "Write <<: *anchor."));
+    }
+
+    static string KindOf(YamlNode node) => node switch
+    {
+        YamlMappingNode => "a mapping",
+        YamlSequenceNode => "a list",
+        YamlScalarNode { Value: null or "" } => "empty",
+        _ => "a text",
+    };
+}

@@ -1,0 +1,265 @@
+using Microsoft.Extensions.Logging;
+using Salvor.Text;
+using YamlDotNet.RepresentationModel;
+
+namespace Salvor.Jobs.Config;
+
+/// <summary>From the tree to the records: every key is known, every value is checked, every name resolves.</summary>
+sealed class ConfigReader(ConfigDocument document)
+{
+    const int NameLengthMax = 100;
+    const string PathExample = "/var/lib/app/app.db";
+    const string GlobExample = "/data/tenants/*.db";
+
+    static readonly string[] DestinationTypesPlanned = ["s3", "sftp", "azure", "gcs"];
+    static readonly string[] SourceTypesPlanned = ["postgres", "files", "command"];
+
+    public SalvorConfig Read(YamlMappingNode node)
+    {
+        var root = new ConfigMapping(document, node, "the configuration");
+        root.CheckKeys("destinations", "sources", "restore", "log");
+        var destinations = ReadNamed(root, "destination", "local: { type: file, path: /var/backups/salvor }", ReadDestination);
+        CheckDestinationPaths(root, destinations);
+        var sources = ReadNamed(
+            root,
+            "source",
+            $"app: {{ type: sqlite, path: {PathExample}, to: [{destinations.Keys.First()}] }}",
+            (name, owner, source) => ReadSource(name, owner, source, destinations));
+        CheckSourcePaths(root, sources);
+        return new()
+        {
+            FileName = document.FileName,
+            Destinations = destinations,
+            Sources = sources,
+            Restore = ReadRestore(root),
+            Log = ReadLog(root),
+        };
+    }
+
+    /// <summary>A section that maps names to things of one kind, in the order of the file, at least one.</summary>
+    OrderedDictionary<string, T> ReadNamed<T>(
+        ConfigMapping root, string kind, string example, Func<string, string, ConfigMapping, T> read)
+    {
+        var key = $"{kind}s";
+        var node = root.Value(key) ?? throw document.Error(
+            root.Node, $"the configuration has no {key}", $"Add {key}: with at least one, for example {example}.");
+        if (node is YamlMappingNode { Children.Count: 0 } or YamlScalarNode { Value: null or "" })
+        {
+            throw document.Error(node, $"{key} is empty", $"Add at least one, for example {example}.");
+        }
+
+        var things = new OrderedDictionary<string, T>(StringComparer.Ordinal);
+        foreach (var (name, entry) in new ConfigMapping(document, node, key).Entries)
+        {
+            CheckName(entry.Key, kind, name);
+            var owner = $"{kind} {name}";
+            things.Add(name, read(name, owner, new(document, entry.Value, owner)));
+        }
+
+        return things;
+    }
+
+    /// <summary>Names become folders of a vault, where a dot in front means unfinished and an underscore is Salvor's own.</summary>
+    void CheckName(YamlScalarNode node, string kind, string name)
+    {
+        if (name.Length > NameLengthMax
+            || !char.IsAsciiLetterOrDigit(name[0])
+            || !name.All(c => char.IsAsciiLetterOrDigit(c) || c is '.' or '_' or '-'))
+        {
+            throw document.Error(
+                node,
+                $"\"{name}\" cannot be the name of a {kind}",
+                $"Use at most {NameLengthMax} of the characters A-Z a-z 0-9 . _ -, and begin with a letter or a digit.");
+        }
+    }
+
+    DestinationConfig ReadDestination(string name, string owner, ConfigMapping destination)
+    {
+        CheckType(destination, "destination", owner, available: "file", DestinationTypesPlanned);
+        destination.CheckKeys("type", "path");
+        return new FileDestinationConfig { Name = name, Path = destination.Path("path", "/var/backups/salvor") };
+    }
+
+    SqliteSourceConfig ReadSource(
+        string name, string owner, ConfigMapping source, OrderedDictionary<string, DestinationConfig> destinations)
+    {
+        CheckType(source, "source", owner, available: "sqlite", SourceTypesPlanned);
+        source.CheckKeys("type", "path", "paths", "to", "batch", "max_block", "max_wal", "state_dir");
+        var path = source.OptionalPath("path", PathExample);
+        var paths = ReadGlob(source, owner);
+        if (path is null && paths is null)
+        {
+            throw source.Missing("path", PathExample);
+        }
+
+        if (path is not null && paths is not null)
+        {
+            throw document.Error(
+                source.Entries["paths"].Key, $"{owner} has both path and paths", "Keep path for one database, or paths for a pattern.");
+        }
+
+        return new()
+        {
+            Name = name,
+            Path = path,
+            Paths = paths,
+            To = ReadTo(source, owner, destinations),
+            Batch = source.Duration(
+                "batch", SqliteSourceConfig.BatchDefault, SqliteSourceConfig.BatchMin, SqliteSourceConfig.BatchMax),
+            BlockMax = source.Duration(
+                "max_block", SqliteSourceConfig.BlockMaxDefault, SqliteSourceConfig.BlockMaxMin, SqliteSourceConfig.BlockMaxMax),
+            WalMaxBytes = source.Size(
+                "max_wal", SqliteSourceConfig.WalMaxBytesDefault, SqliteSourceConfig.WalMaxBytesMin, SqliteSourceConfig.WalMaxBytesMax),
+            StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
+        };
+    }
+
+    /// <summary>The type is looked at before any other key, because it decides which keys there are.</summary>
+    void CheckType(ConfigMapping thing, string kind, string owner, string available, string[] planned)
+    {
+        var type = thing.Text("type", available);
+        if (type == available)
+        {
+            return;
+        }
+
+        string[] known = [available, .. planned];
+        throw planned.Contains(type)
+            ? document.Error(
+                thing.Value("type")!,
+                $"{kind} type {type} is not available in this version",
+                $"Available is {available}. Run 'salvor version' to see which version this is.")
+            : document.Error(
+                thing.Value("type")!,
+                $"unknown type \"{type}\" in {owner}",
+                $"{Suggestion.Sentence(type, known)}Available is {available}.");
+    }
+
+    PathGlob? ReadGlob(ConfigMapping source, string owner)
+    {
+        if (source.OptionalTexts("paths", $"[{GlobExample}]") is not { } patterns)
+        {
+            return null;
+        }
+
+        var globs = new List<string>();
+        foreach (var (node, text) in patterns)
+        {
+            if (PathGlob.Problem(text) is { } problem)
+            {
+                throw document.Error(node, $"pattern \"{text}\" of {owner} {problem}", PathGlob.Hint);
+            }
+
+            globs.Add(document.FullPath(node, text));
+            var (first, other) = (PathGlob.BaseOf(globs[0]), PathGlob.BaseOf(globs[^1]));
+            if (first != other)
+            {
+                // Members are named by their path below the base: from two bases, two databases could get one name, and one vault.
+                throw document.Error(
+                    node, $"the patterns of {owner} begin in two directories, {first} and {other}", "Make them two sources.");
+            }
+        }
+
+        return new(globs);
+    }
+
+    List<string> ReadTo(ConfigMapping source, string owner, OrderedDictionary<string, DestinationConfig> destinations)
+    {
+        var example = $"[{destinations.Keys.First()}]";
+        var names = new List<string>();
+        foreach (var (node, name) in source.OptionalTexts("to", example) ?? throw source.Missing("to", example))
+        {
+            if (!destinations.ContainsKey(name))
+            {
+                throw document.Error(
+                    node,
+                    $"{owner} goes to \"{name}\", which is not a destination",
+                    $"{Suggestion.Sentence(name, destinations.Keys)}Configured are {Suggestion.Enumerate([.. destinations.Keys])}.");
+            }
+
+            if (names.Contains(name))
+            {
+                throw document.Error(node, $"{owner} goes to {name} twice", "Keep one of the two.");
+            }
+
+            names.Add(name);
+        }
+
+        return names;
+    }
+
+    /// <summary>Two destinations in one directory would be one copy that is counted as two.</summary>
+    void CheckDestinationPaths(ConfigMapping root, OrderedDictionary<string, DestinationConfig> destinations)
+    {
+        var seen = new Dictionary<string, string>(StringComparer.Ordinal);
+        foreach (var destination in destinations.Values.OfType<FileDestinationConfig>())
+        {
+            var path = Path.TrimEndingDirectorySeparator(destination.Path);
+            if (!seen.TryAdd(path, destination.Name))
+            {
+                throw document.Error(
+                    Entry(root, "destinations", destination.Name),
+                    $"destinations {seen[path]} and {destination.Name} are the same directory {path}",
+                    "Give one of them another path: two copies in one place are one copy.");
+            }
+        }
+    }
+
+    /// <summary>A database in two sources would be captured twice, and its two vaults would each be half of what it costs.</summary>
+    void CheckSourcePaths(ConfigMapping root, OrderedDictionary<string, SqliteSourceConfig> sources)
+    {
+        foreach (var (later, index) in sources.Values.Select((source, index) => (source, index)))
+        {
+            foreach (var earlier in sources.Values.Take(index))
+            {
+                if (SharedPath(earlier, later) is { } path)
+                {
+                    throw document.Error(
+                        Entry(root, "sources", later.Name),
+                        $"sources {earlier.Name} and {later.Name} both name {path}",
+                        "Keep one of them; 'to' takes more than one destination.");
+                }
+            }
+        }
+    }
+
+    /// <summary>What both sources are known to contain. Patterns that overlap without being equal show only when files are there.</summary>
+    static string? SharedPath(SqliteSourceConfig a, SqliteSourceConfig b) => (a, b) switch
+    {
+        ({ Path: { } path }, { Path: { } other }) => path == other ? path : null,
+        ({ Paths: { } glob }, { Path: { } path }) => glob.IsMatch(path) ? path : null,
+        ({ Path: { } path }, { Paths: { } glob }) => glob.IsMatch(path) ? path : null,
+        _ => a.Paths!.Patterns.Intersect(b.Paths!.Patterns).FirstOrDefault(),
+    };
+
+    YamlScalarNode Entry(ConfigMapping root, string section, string name) =>
+        new ConfigMapping(document, root.Value(section)!, section).Entries[name].Key;
+
+    RestoreConfig ReadRestore(ConfigMapping root)
+    {
+        if (root.Value("restore") is not { } node)
+        {
+            return new();
+        }
+
+        var restore = new ConfigMapping(document, node, "restore");
+        restore.CheckKeys("scratch");
+        return new() { Scratch = restore.OptionalPath("scratch", "./restored") };
+    }
+
+    LogConfig ReadLog(ConfigMapping root)
+    {
+        if (root.Value("log") is not { } node)
+        {
+            return new() { Level = LogLevel.Information };
+        }
+
+        var log = new ConfigMapping(document, node, "log");
+        log.CheckKeys("level");
+        return new()
+        {
+            Level = log.Choice(
+                "level", LogLevel.Information, ("info", LogLevel.Information), ("debug", LogLevel.Debug), ("warning", LogLevel.Warning)),
+        };
+    }
+}

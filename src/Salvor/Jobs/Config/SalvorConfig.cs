@@ -1,0 +1,84 @@
+using Microsoft.Extensions.Logging;
+
+namespace Salvor.Jobs.Config;
+
+/// <summary>What the configuration file says, checked: names resolve, paths are absolute, values are within their limits.</summary>
+public sealed record SalvorConfig
+{
+    /// <summary>The file's name, as messages show it.</summary>
+    public required string FileName { get; init; }
+
+    public required IReadOnlyDictionary<string, DestinationConfig> Destinations { get; init; }
+
+    public required IReadOnlyDictionary<string, SqliteSourceConfig> Sources { get; init; }
+
+    public required RestoreConfig Restore { get; init; }
+
+    public required LogConfig Log { get; init; }
+}
+
+/// <summary>A place where copies are kept.</summary>
+public abstract record DestinationConfig
+{
+    public required string Name { get; init; }
+}
+
+/// <summary>A directory.</summary>
+public sealed record FileDestinationConfig : DestinationConfig
+{
+    /// <summary>Absolute.</summary>
+    public required string Path { get; init; }
+}
+
+/// <summary>One SQLite database, or all that a pattern matches. Exactly one of <see cref="Path"/> and <see cref="Paths"/> is set.</summary>
+public sealed record SqliteSourceConfig
+{
+    public static readonly TimeSpan BatchDefault = TimeSpan.FromMilliseconds(50);
+    public static readonly TimeSpan BatchMin = TimeSpan.FromMilliseconds(1);
+    public static readonly TimeSpan BatchMax = TimeSpan.FromSeconds(10);
+    public static readonly TimeSpan BlockMaxDefault = TimeSpan.FromMilliseconds(200);
+    public static readonly TimeSpan BlockMaxMin = TimeSpan.FromMilliseconds(1);
+    public static readonly TimeSpan BlockMaxMax = TimeSpan.FromSeconds(60);
+    public const long WalMaxBytesDefault = 1L << 30;
+    public const long WalMaxBytesMin = 1L << 20;
+    public const long WalMaxBytesMax = 1L << 40;
+
+    public required string Name { get; init; }
+
+    /// <summary>The database file, absolute.</summary>
+    public string? Path { get; init; }
+
+    /// <summary>The databases of this source, each with a vault of its own, named by <see cref="PathGlob.MemberName"/>.</summary>
+    public PathGlob? Paths { get; init; }
+
+    /// <summary>Names of destinations, in the order of the file, without repetition, never empty.</summary>
+    public required IReadOnlyList<string> To { get; init; }
+
+    /// <summary>How long commits are gathered before they are shipped together.</summary>
+    public TimeSpan Batch { get; init; } = BatchDefault;
+
+    /// <summary>How long a writer of a rollback-journal database may be kept waiting when nothing else catches up.</summary>
+    public TimeSpan BlockMax { get; init; } = BlockMaxDefault;
+
+    /// <summary>How large the application's WAL may grow before Salvor lets go of it.</summary>
+    public long WalMaxBytes { get; init; } = WalMaxBytesDefault;
+
+    /// <summary>Where local state lives, absolute. Null: in <c>.salvor/</c> beside the database.</summary>
+    public string? StateDirectory { get; init; }
+}
+
+/// <summary>Where restores go.</summary>
+public sealed record RestoreConfig
+{
+    /// <summary>
+    /// The directory in which a restore without <c>--output</c> makes its own, absolute. Null: <c>./restored</c> of whoever restores,
+    /// because the folder of the configuration is rarely a place for data.
+    /// </summary>
+    public string? Scratch { get; init; }
+}
+
+/// <summary>How much the log tells.</summary>
+public sealed record LogConfig
+{
+    public required LogLevel Level { get; init; }
+}

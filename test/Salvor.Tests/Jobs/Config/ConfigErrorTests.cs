@@ -1,0 +1,247 @@
+using Salvor.Jobs.Config;
+using static Salvor.Tests.Jobs.Config.ConfigTesting;
+
+namespace Salvor.Tests.Jobs.Config;
+
+public sealed class ConfigErrorTests
+{
+    const string SourceKeys = "Known keys are type, path, paths, to, batch, max_block, max_wal and state_dir.";
+
+    [Theory]
+    [InlineData("typ", "type")]
+    [InlineData("pth", "path")]
+    [InlineData("pahts", "paths")]
+    [InlineData("too", "to")]
+    [InlineData("Batch", "batch")]
+    [InlineData("max-block", "max_block")]
+    [InlineData("maxwal", "max_wal")]
+    [InlineData("statedir", "state_dir")]
+    public void A_misspelt_key_of_a_source_is_named_with_the_key_that_was_meant(string key, string meant) => AssertError(
+        "4:57",
+        $"unknown key \"{key}\" in source app",
+        $"Did you mean \"{meant}\"? {SourceKeys}",
+        Minimal.Replace("to: [local] }", $"to: [local], {key}: 1 }}"));
+
+    [Fact]
+    public void A_key_like_no_other_is_named_with_the_known_keys() => AssertError(
+        "4:57", "unknown key \"retention\" in source app", SourceKeys, Minimal.Replace("to: [local] }", "to: [local], retention: 1 }"));
+
+    [Theory]
+    [InlineData("destination", "destinations")]
+    [InlineData("surces", "sources")]
+    [InlineData("Restore", "restore")]
+    [InlineData("logs", "log")]
+    public void A_misspelt_section_is_named_with_the_section_that_was_meant(string key, string meant) => AssertError(
+        "5:1",
+        $"unknown key \"{key}\" in the configuration",
+        $"Did you mean \"{meant}\"? Known keys are destinations, sources, restore and log.",
+        $"{Minimal}\n{key}: 1");
+
+    [Fact]
+    public void A_misspelt_key_of_a_destination_is_named() => AssertError(
+        "2:34",
+        "unknown key \"paht\" in destination local",
+        "Did you mean \"path\"? Known keys are type and path.",
+        Minimal.Replace("path: /backups", "path: /b, paht: /c"));
+
+    [Fact]
+    public void A_misspelt_key_of_the_log_is_named() => AssertError(
+        "5:8", "unknown key \"levle\" in log", "Did you mean \"level\"? Known keys are level.", $"{Minimal}\nlog: {{ levle: info }}");
+
+    [Fact]
+    public void A_misspelt_key_of_restore_is_named() => AssertError(
+        "5:12", "unknown key \"scrach\" in restore", "Did you mean \"scratch\"? Known keys are scratch.", $"{Minimal}\nrestore: {{ scrach: x }}");
+
+    [Theory]
+    [InlineData("s3")]
+    [InlineData("sftp")]
+    [InlineData("azure")]
+    [InlineData("gcs")]
+    public void A_destination_type_of_a_later_version_is_named(string type) => AssertError(
+        "2:18",
+        $"destination type {type} is not available in this version",
+        "Available is file. Run 'salvor version' to see which version this is.",
+        Minimal.Replace("type: file", $"type: {type}, bucket: b"));
+
+    [Theory]
+    [InlineData("postgres")]
+    [InlineData("files")]
+    [InlineData("command")]
+    public void A_source_type_of_a_later_version_is_named(string type) => AssertError(
+        "4:16",
+        $"source type {type} is not available in this version",
+        "Available is sqlite. Run 'salvor version' to see which version this is.",
+        Minimal.Replace("type: sqlite", $"type: {type}, dsn: b"));
+
+    [Fact]
+    public void A_misspelt_type_is_named_with_the_type_that_was_meant()
+    {
+        AssertError(
+            "2:18",
+            "unknown type \"flie\" in destination local",
+            "Did you mean \"file\"? Available is file.",
+            Minimal.Replace("type: file", "type: flie"));
+        AssertError(
+            "4:16",
+            "unknown type \"SQLite\" in source app",
+            "Did you mean \"sqlite\"? Available is sqlite.",
+            Minimal.Replace("type: sqlite", "type: SQLite"));
+        AssertError("4:16", "unknown type \"mysql\" in source app", "Available is sqlite.", Minimal.Replace("type: sqlite", "type: mysql"));
+    }
+
+    [Theory]
+    [InlineData("type: sqlite, ", "4:8", "type: sqlite")]
+    [InlineData("path: /data/app.db, ", "4:8", "path: /var/lib/app/app.db")]
+    [InlineData(", to: [local]", "4:8", "to: [local]")]
+    public void A_source_without_a_key_that_it_needs_is_refused(string removed, string place, string example) => AssertError(
+        place, $"source app has no {example[..example.IndexOf(':')]}", $"Add {example}.", Minimal.Replace(removed, ""));
+
+    [Theory]
+    [InlineData("type: file, ", "type: file")]
+    [InlineData(", path: /backups", "path: /var/backups/salvor")]
+    public void A_destination_without_a_key_that_it_needs_is_refused(string removed, string example) => AssertError(
+        "2:10", $"destination local has no {example[..example.IndexOf(':')]}", $"Add {example}.", Minimal.Replace(removed, ""));
+
+    [Fact]
+    public void A_source_has_either_path_or_paths() => AssertError(
+        "4:57",
+        "source app has both path and paths",
+        "Keep path for one database, or paths for a pattern.",
+        Minimal.Replace("to: [local] }", "to: [local], paths: /x/*.db }"));
+
+    [Theory]
+    [InlineData("lcal", "Did you mean \"local\"? ")]
+    [InlineData("offsite", "")]
+    public void A_dangling_name_is_refused(string name, string suggestion) => AssertError(
+        "4:49",
+        $"source app goes to \"{name}\", which is not a destination",
+        $"{suggestion}Configured are local.",
+        Minimal.Replace("[local]", $"[{name}]"));
+
+    [Fact]
+    public void A_destination_is_named_once_per_source() => AssertError(
+        "4:56", "source app goes to local twice", "Keep one of the two.", Minimal.Replace("[local]", "[local, local]"));
+
+    [Theory]
+    [InlineData("[]", "4:48", "to of source app is empty")]
+    [InlineData("\"\"", "4:48", "to of source app is empty")]
+    [InlineData("{ a: b }", "4:48", "to of source app has a mapping where a text is expected")]
+    [InlineData("[[local]]", "4:49", "to of source app has a list where a text is expected")]
+    public void A_source_goes_somewhere(string to, string place, string message) =>
+        AssertError(place, message, "Write to: [local].", Minimal.Replace("[local]", to));
+
+    [Fact]
+    public void Two_sources_cannot_be_one_database() => AssertError(
+        "5:3",
+        "sources app and b both name /data/app.db",
+        "Keep one of them; 'to' takes more than one destination.",
+        $"{Minimal}\n  b: {{ type: sqlite, path: /data/x/../app.db, to: [local] }}");
+
+    [Theory]
+    [InlineData("path: /data/app.db", "paths: /data/*.db", "/data/app.db")]
+    [InlineData("paths: /data/*.db", "path: /data/app.db", "/data/app.db")]
+    [InlineData("paths: /data/*.db", "paths: [/data/*.x, /data/*.db]", "/data/*.db")]
+    public void A_pattern_cannot_contain_another_source(string first, string second, string shared) => AssertError(
+        "5:3",
+        $"sources app and b both name {shared}",
+        "Keep one of them; 'to' takes more than one destination.",
+        $"{Minimal.Replace("path: /data/app.db", first)}\n  b: {{ type: sqlite, {second}, to: [local] }}");
+
+    [Fact]
+    public void Two_destinations_in_one_directory_are_one_copy() => AssertError(
+        "3:3",
+        "destinations local and other are the same directory /backups",
+        "Give one of them another path: two copies in one place are one copy.",
+        Minimal.Replace("sources:", "  other: { type: file, path: /backups/ }\nsources:"));
+
+    [Theory]
+    [InlineData("fast", "batch of source app is \"fast\", which is not a duration")]
+    [InlineData("50", "batch of source app is \"50\", which is not a duration")]
+    public void What_is_no_duration_is_refused(string text, string message) => AssertError(
+        "4:64",
+        message,
+        "Write a whole number and a unit, for example 250ms, 10m, 36h, 7d, 1y or 1h30m.",
+        Minimal.Replace("[local] }", $"[local], batch: {text} }}"));
+
+    [Theory]
+    [InlineData("batch", "0s", "4:64", "1ms to 10s")]
+    [InlineData("batch", "11s", "4:64", "1ms to 10s")]
+    [InlineData("max_block", "999us", "4:68", "1ms to 1m")]
+    [InlineData("max_wal", "1023KiB", "4:66", "1MiB to 1TiB")]
+    [InlineData("max_wal", "2TiB", "4:66", "1MiB to 1TiB")]
+    public void A_value_out_of_its_range_is_refused(string key, string text, string place, string range) => AssertError(
+        place,
+        $"{key} of source app is {text}, outside of {range}",
+        $"Write {key}: with a value in that range.",
+        Minimal.Replace("[local] }", $"[local], {key}: {text} }}"));
+
+    [Fact]
+    public void What_is_no_size_is_refused() => AssertError(
+        "4:66",
+        "max_wal of source app is \"big\", which is not a size",
+        "Write a number and a unit, for example 512KiB, 16MiB, 5GB or 100 (bytes).",
+        Minimal.Replace("[local] }", "[local], max_wal: big }"));
+
+    [Fact]
+    public void An_unknown_level_of_the_log_is_refused() => AssertError(
+        "5:15",
+        "unknown level \"warn1ng\" in log",
+        "Did you mean \"warning\"? Known are info, debug and warning.",
+        $"{Minimal}\nlog: {{ level: warn1ng }}");
+
+    [Theory]
+    [InlineData("/x/[ab].db", "contains [, which patterns here do not know")]
+    [InlineData("/x/", "names a directory, not files")]
+    [InlineData("/x/a**.db", "has ** inside of a name, where it can only stand for whole directories")]
+    public void A_malformed_pattern_is_refused(string pattern, string problem) => AssertError(
+        "4:31",
+        $"pattern \"{pattern}\" of source app {problem}",
+        "Write it like /data/tenants/*.db: * is part of a name, ? one character, ** any directories.",
+        Minimal.Replace("path: /data/app.db", $"paths: \"{pattern}\""));
+
+    [Fact]
+    public void Patterns_that_begin_in_two_directories_are_refused() => AssertError(
+        "4:42",
+        "the patterns of source app begin in two directories, /a and /b",
+        "Make them two sources.",
+        Minimal.Replace("path: /data/app.db", "paths: [ /a/*.db, /b/*.db ]"));
+
+    [Fact]
+    public void A_tilde_is_refused_because_only_a_shell_knows_it() => AssertError(
+        "4:30",
+        "path \"~/app.db\" begins with ~, which has no meaning here",
+        "Write ${HOME}/app.db instead.",
+        Minimal.Replace("/data/app.db", "~/app.db"));
+
+    [Theory]
+    [InlineData("path: /data/app.db", "path: [/a]", "4:30", "path of source app has a list where a text is expected")]
+    [InlineData("path: /data/app.db", "path: ", "4:30", "path of source app is empty")]
+    public void A_path_is_one_text(string from, string to, string place, string message) =>
+        AssertError(place, message, "Write path: /var/lib/app/app.db.", Minimal.Replace(from, to));
+
+    [Theory]
+    [InlineData("{ type: sqlite, path: /data/app.db, to: [local] }", "/data/app.db", "a text")]
+    [InlineData("{ type: sqlite, path: /data/app.db, to: [local] }", "[]", "a list")]
+    public void A_source_is_a_mapping(string from, string to, string kind) => AssertError(
+        "4:8", $"source app is {kind}, but a mapping of keys to values is expected", "Write it as { key: value }.", Minimal.Replace(from, to));
+
+    [Fact]
+    public void A_configuration_has_destinations_and_sources()
+    {
+        AssertError(
+            "1:1",
+            "the configuration has no destinations",
+            "Add destinations: with at least one, for example local: { type: file, path: /var/backups/salvor }.",
+            "log: { level: info }");
+        AssertError(
+            "1:1",
+            "the configuration has no sources",
+            "Add sources: with at least one, for example app: { type: sqlite, path: /var/lib/app/app.db, to: [d] }.",
+            "destinations: { d: { type: file, path: /b } }");
+        AssertError(
+            "2:9",
+            "sources is empty",
+            "Add at least one, for example app: { type: sqlite, path: /var/lib/app/app.db, to: [d] }.",
+            "destinations: { d: { type: file, path: /b } }\nsources:\n");
+    }
+}
