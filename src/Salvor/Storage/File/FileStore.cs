@@ -169,7 +169,8 @@ public sealed class FileStore(string root, bool createRoot = false, TimeProvider
             throw StorageErrors.InTheWay(key, root);
         }
 
-        // The writer that published it may not have come to its own flush, and our caller counts on the object from here on.
+        // The writer that published it may not have come to its own flushes, and our caller counts on the object from here on.
+        Prepare(directory);
         DurableFile.FlushDirectory(directory);
         return PutResult.AlreadyExists;
     }
