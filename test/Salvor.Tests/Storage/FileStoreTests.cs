@@ -242,6 +242,25 @@ public sealed class FileStoreTests : IDisposable
         Assert.Equal(["vault/a"], await ListAsync(store));
     }
 
+    [Fact]
+    public async Task A_writer_that_is_killed_leaves_whole_objects_alone()
+    {
+        for (var round = 0; round < 5; round++)
+        {
+            var root = Directory.CreateDirectory(directory[$"{round}"]).FullName;
+            using (var child = TestChild.PuttingObjects(root))
+            {
+                Thread.Sleep(round * 3);
+                child.Kill();
+            }
+
+            var objects = await new FileStore(root).ListAsync("", null, TestContext.Current.CancellationToken).ToListAsync();
+            Assert.NotEmpty(objects);
+            Assert.Equal(
+                Enumerable.Range(0, objects.Count).Select(i => new ObjectInfo($"vault/{i:d6}", TestChild.ObjectSizeBytes)), objects);
+        }
+    }
+
     void Leave(string name, TimeSpan age)
     {
         File.WriteAllText(directory[name], "half");
