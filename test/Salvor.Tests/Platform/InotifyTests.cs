@@ -157,6 +157,40 @@ public sealed class InotifyTests : IDisposable
     }
 
     [Fact]
+    public void Waiting_for_changes_of_known_files_allocates_nothing()
+    {
+        inotify.Watch(directory.Path);
+        using var file = Posix.Open(directory["a"], Posix.ReadWrite | Posix.Create);
+        for (var i = 0; i < 3; i++)
+        {
+            RandomAccess.Write(file, [1], fileOffset: 0);
+            Assert.True(inotify.Wait(Long, events));
+        }
+
+        var before = GC.GetAllocatedBytesForCurrentThread();
+        for (var i = 0; i < 1_000; i++)
+        {
+            RandomAccess.Write(file, [1], fileOffset: 0);
+            inotify.Wait(Long, events);
+        }
+
+        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+    }
+
+    [Fact]
+    public void Thousands_of_directories_are_watched_by_one_descriptor()
+    {
+        var watches = Enumerable.Range(0, 1_000)
+            .Select(i => inotify.Watch(Directory.CreateDirectory(directory[$"{i}"]).FullName))
+            .ToList();
+
+        Directory.CreateDirectory(directory["999/new"]);
+
+        Assert.True(inotify.Wait(Long, events));
+        Assert.Equal([new FileEvent(watches[999], "new", FileChange.Appeared | FileChange.Directory)], events);
+    }
+
+    [Fact]
     public void Names_are_forgotten_rather_than_kept_without_bound()
     {
         var names = new FileNames();

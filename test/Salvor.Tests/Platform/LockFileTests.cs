@@ -66,7 +66,7 @@ public sealed class LockFileTests : IDisposable
     [Fact]
     public void A_killed_holder_holds_no_longer_although_the_file_still_names_it()
     {
-        using var child = LockHoldingChild.Start(LockPath);
+        using var child = TestChild.HoldingLock(LockPath);
         Assert.Equal(child.Pid, LockFile.HolderOf(LockPath)?.Pid);
 
         child.Kill();
@@ -79,7 +79,7 @@ public sealed class LockFileTests : IDisposable
     [Fact]
     public void A_lock_held_by_another_process_is_refused_with_its_id()
     {
-        using var child = LockHoldingChild.Start(LockPath);
+        using var child = TestChild.HoldingLock(LockPath);
 
         var refusal = Assert.Throws<SalvorException>(() => LockFile.Acquire(LockPath, Holder()));
 

@@ -1,0 +1,132 @@
+using System.IO.Enumeration;
+using System.Runtime.CompilerServices;
+using Salvor.Platform;
+
+namespace Salvor.Storage;
+
+/// <summary>
+/// The objects under a root in the order of their whole keys. Only the names of the directories on the way to the current object
+/// are held in memory, and directories that cannot hold what is asked for are not read.
+/// </summary>
+/// <param name="root">The directory of the store.</param>
+/// <param name="prefix">What keys start with.</param>
+/// <param name="after">The key after which to begin, or null.</param>
+/// <param name="requireMounted">Throws where what is found at the root is not the destination.</param>
+sealed class FileListing(string root, string prefix, string? after, Action requireMounted)
+{
+    static readonly EnumerationOptions everything = new() { AttributesToSkip = 0, IgnoreInaccessible = false };
+
+    public async IAsyncEnumerable<ObjectInfo> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        ObjectKey.CheckPrefix(prefix);
+        var start = prefix[..(prefix.LastIndexOf('/') + 1)];
+        if (after is not null && RestOf(after, start) is null && string.CompareOrdinal(start, after) < 0)
+        {
+            // All that the prefix allows sorts before what is asked for.
+            yield break;
+        }
+
+        var folders = new Stack<Folder>();
+        folders.Push(await OpenAsync(start, cancellationToken));
+
+        while (folders.TryPeek(out var folder))
+        {
+            if (!folder.TryNext(out var key))
+            {
+                folders.Pop();
+            }
+            else if (key.EndsWith('/'))
+            {
+                folders.Push(await OpenAsync(key, cancellationToken));
+            }
+            else if (SizeOf(key) is { } sizeBytes)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                yield return new(key, sizeBytes);
+            }
+        }
+    }
+
+    async ValueTask<Folder> OpenAsync(string folder, CancellationToken cancellationToken)
+    {
+        cancellationToken.ThrowIfCancellationRequested();
+
+        // A disk may take its time, and the caller's thread has better things to do.
+        await Task.Yield();
+        requireMounted();
+        try
+        {
+            return new(folder, NamesIn(folder));
+        }
+        catch (Exception e) when (Errno.Of(e) == Errno.NoEntry || (folder.Length > 0 && Errno.Of(e) == Errno.NotDirectory))
+        {
+            // Never written to, or removed since the directory above was read.
+            requireMounted();
+            return new(folder, []);
+        }
+        catch (Exception e) when (Errno.Of(e) != 0)
+        {
+            throw FileStoreErrors.From(e, folder.Length == 0 ? "list what is" : $"list {folder}", root);
+        }
+    }
+
+    /// <summary>
+    /// Sorted names, those of directories with the slash that their keys go on with: "a/" sorts after "a.b" as "a/x" does.
+    /// </summary>
+    List<string> NamesIn(string folder)
+    {
+        var prefixRest = RestOf(prefix, folder) ?? "";
+        var afterRest = after is null ? null : RestOf(after, folder);
+        var found = new FileSystemEnumerable<string>(
+            Path.Join(root, folder),
+            (ref entry) => entry.IsDirectory ? string.Concat(entry.FileName, "/") : entry.FileName.ToString(),
+            everything)
+        {
+            ShouldIncludePredicate = (ref entry) =>
+                ObjectKey.IsSegment(entry.FileName) && folder.Length + entry.FileName.Length <= ObjectKey.LengthMax,
+        };
+
+        var names = found.Where(name => IsWanted(name, prefixRest, afterRest)).ToList();
+        names.Sort(string.CompareOrdinal);
+        return names;
+    }
+
+    /// <summary>Where a folder lies on the way to a key, what follows within it.</summary>
+    static string? RestOf(string key, string folder) =>
+        key.StartsWith(folder, StringComparison.Ordinal) ? key[folder.Length..] : null;
+
+    static bool IsWanted(string name, string prefixRest, string? afterRest)
+    {
+        var isFolder = name.EndsWith('/');
+        var matches = name.StartsWith(prefixRest, StringComparison.Ordinal)
+            || (isFolder && prefixRest.StartsWith(name, StringComparison.Ordinal));
+        var follows = afterRest is null
+            || string.CompareOrdinal(name, afterRest) > 0
+            || (isFolder && afterRest.StartsWith(name, StringComparison.Ordinal));
+        return matches && follows;
+    }
+
+    /// <summary>Null for what is not an object, or is one no more.</summary>
+    long? SizeOf(string key)
+    {
+        try
+        {
+            return FileStat.Of(Path.Join(root, key), followLinks: false) is { Kind: FileKind.Regular } stat ? stat.SizeBytes : null;
+        }
+        catch (PosixException e)
+        {
+            throw FileStoreErrors.From(e, $"look at {key}", root);
+        }
+    }
+
+    sealed class Folder(string keyPrefix, List<string> names)
+    {
+        int next;
+
+        public bool TryNext(out string key)
+        {
+            key = next < names.Count ? keyPrefix + names[next] : "";
+            return next++ < names.Count;
+        }
+    }
+}
