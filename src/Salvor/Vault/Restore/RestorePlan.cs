@@ -2,8 +2,8 @@ using Salvor.Vault.Format;
 
 namespace Salvor.Vault.Restore;
 
-/// <summary>The log objects of one branch from one number to another, both included.</summary>
-public readonly record struct LogSegment(uint Branch, ulong First, ulong Last);
+/// <summary>The log objects of one branch from one number to another, both included, and the last position that counts.</summary>
+public readonly record struct LogSegment(uint Branch, ulong First, ulong Last, Position Until);
 
 /// <summary>
 /// How to reach a position: the newest usable snapshot at or before it, then the log from there. Made without reading any content, so a dry
@@ -123,12 +123,11 @@ public sealed class RestorePlanner(VaultCatalog catalog)
         {
             var number = path[i].Number;
             var first = number == start.Branch ? await AfterAsync(start, cancellationToken) : 1;
-            var last = i + 1 < path.Count
-                ? path[i + 1].Record.ForkPosition > start.Position.Value || number != start.Branch ? path[i + 1].Record.ForkNumber : 0
-                : await FindAsync(number, target, cancellationToken);
+            var next = i + 1 < path.Count ? path[i + 1].Record : null;
+            var last = next?.ForkNumber ?? await FindAsync(number, target, cancellationToken);
             if (last >= first)
             {
-                log.Add(new LogSegment(number, first, last));
+                log.Add(new LogSegment(number, first, last, next is null ? target : new Position(next.ForkPosition)));
             }
         }
 

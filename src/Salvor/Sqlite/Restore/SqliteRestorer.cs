@@ -1,0 +1,224 @@
+using System.Buffers;
+using Microsoft.Win32.SafeHandles;
+using Salvor.Vault;
+using Salvor.Vault.Format;
+using Salvor.Vault.Restore;
+using Salvor.Vault.Snapshots;
+
+namespace Salvor.Sqlite.Restore;
+
+/// <summary>How far a restore is.</summary>
+public readonly record struct RestoreProgress(long WrittenBytes, long TotalBytes);
+
+/// <summary>What was written and proved.</summary>
+/// <param name="FetchedBytes">Bytes read from the vault.</param>
+/// <param name="ChangeSets">Log objects whose lineage and content were verified.</param>
+public sealed record RestoredImage(uint PageSize, uint PageCount, ulong Checksum, long FetchedBytes, ulong ChangeSets)
+{
+    public long SizeBytes => (long)PageCount * PageSize;
+}
+
+/// <summary>
+/// Writes the database of a plan into a file: first where each page's newest version is, from the details of the log; then the pages of
+/// the snapshot that nothing replaced; then those of the log. Each byte is checked before it is written, and at the end the XOR of all page
+/// hashes must be what it was at the source. Memory is bounded by the pages that changed since the snapshot (about 32 bytes each) and a
+/// few objects in flight.
+/// </summary>
+public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
+{
+    static readonly int InFlight = Math.Clamp(Environment.ProcessorCount, 2, 4);
+
+    long writtenBytes;
+    long checksum;
+    long fetchedBytes;
+
+    /// <summary>Called now and then from any thread.</summary>
+    public Action<RestoreProgress>? Progressed { get; init; }
+
+    /// <summary>Fills the file. It holds a proved database when this returns; nothing is flushed yet.</summary>
+    public async Task<RestoredImage> WriteAsync(SafeFileHandle file, CancellationToken cancellationToken)
+    {
+        using var snapshot = await SnapshotReader.OpenAsync(catalog.Vault, plan.Snapshot, cancellationToken);
+        var newest = new NewestVersions(snapshot.Details.PageCount);
+        var last = await Replay.RunAsync(catalog, plan, newest, cancellationToken);
+        ExpectBase(snapshot, newest);
+        var pageSize = snapshot.Details.PageSize;
+        if (last is not null && last.Details.PageSize != pageSize)
+        {
+            throw new DamagedObjectException(VaultKeys.Log(last.Header.Branch, last.Header.Number), "its page size is another");
+        }
+
+        var total = newest.PageCount * (long)pageSize;
+        RandomAccess.SetLength(file, total);
+        await snapshot.ReadAsync(
+            InFlight, (offset, content) => WriteSnapshotPages(file, newest, pageSize, offset, content, total), cancellationToken);
+        await WriteLogPagesAsync(file, newest, pageSize, total, cancellationToken);
+        var expected = last is null ? snapshot.Details.Checksum : newest.Checksum;
+        if ((ulong)checksum != expected)
+        {
+            throw new SalvorException(
+                FailureKind.Integrity,
+                $"the restored pages have checksum {(ulong)checksum:x16}, and the source had {expected:x16} at position {plan.Target}",
+                "Nothing was kept. Run 'salvor list' for other points, or restore from another destination with '--from'.");
+        }
+
+        return new RestoredImage(
+            pageSize, newest.PageCount, expected, fetchedBytes + snapshot.FetchedBytes, plan.LogObjectCount);
+    }
+
+    /// <summary>An image is no state of the source before the log has completed it; the log must name this very image.</summary>
+    void ExpectBase(SnapshotReader snapshot, NewestVersions newest)
+    {
+        if (snapshot.Details.IsImage && newest.Base != snapshot.DetailsHash)
+        {
+            throw new DamagedObjectException(
+                VaultKeys.Snapshot(plan.Snapshot.Branch, plan.Snapshot.Position), "the log completes another image than this one");
+        }
+    }
+
+    void WriteSnapshotPages(
+        SafeFileHandle file, NewestVersions newest, uint pageSize, long offset, ReadOnlySpan<byte> content, long total)
+    {
+        var first = (uint)(offset / pageSize) + 1;
+        var count = (uint)(content.Length / pageSize);
+        for (var i = 0u; i < count;)
+        {
+            var start = i;
+            while (i < count && newest.TakesFromSnapshot(first + i))
+            {
+                XorHash(first + i, content.Slice((int)(i * pageSize), (int)pageSize), pageSize);
+                i++;
+            }
+
+            if (i > start)
+            {
+                var run = content[(int)(start * pageSize)..(int)(i * pageSize)];
+                RandomAccess.Write(file, run, offset + (start * (long)pageSize));
+                Advance(run.Length, total);
+            }
+            else
+            {
+                i++;
+            }
+        }
+    }
+
+    async Task WriteLogPagesAsync(
+        SafeFileHandle file, NewestVersions newest, uint pageSize, long total, CancellationToken cancellationToken)
+    {
+        var options = new ParallelOptions { MaxDegreeOfParallelism = InFlight, CancellationToken = cancellationToken };
+        var objects = newest.Pages.GroupBy(item => item.Value.Object);
+        await Parallel.ForEachAsync(objects, options, async (versions, cancel) =>
+        {
+            var source = newest.Objects[versions.Key];
+            var log = await catalog.ReadLogAsync(source.Branch, source.Number, cancel);
+            var key = VaultKeys.Log(source.Branch, source.Number);
+            if (log.Header.LineageAfter != source.LineageAfter)
+            {
+                throw new DamagedObjectException(key, "it changed while it was read");
+            }
+
+            using var stored = await catalog.OpenLogAsync(source.Branch, source.Number, cancel);
+            var perFrame = log.Details.PagesPerFrame;
+            foreach (var frame in versions.GroupBy(item => item.Value.Index / perFrame))
+            {
+                var length = (int)stored.Frames[frame.Key].ContentBytes;
+                var rented = ArrayPool<byte>.Shared.Rent(length);
+                try
+                {
+                    await stored.ReadFrameAsync(frame.Key, rented.AsMemory(0, length), cancel);
+                    Interlocked.Add(ref fetchedBytes, stored.Frames[frame.Key].StoredBytes);
+                    if (Hash256.Of(rented.AsSpan(0, length)) != log.Details.FrameHashes[frame.Key])
+                    {
+                        throw new DamagedObjectException(key, $"frame {frame.Key} does not match its hash");
+                    }
+
+                    foreach (var (page, version) in frame)
+                    {
+                        var content = PageIn(key, rented.AsSpan(0, length), version.Index % perFrame, pageSize);
+                        XorHash(page, content, pageSize);
+                        RandomAccess.Write(file, content, (page - 1L) * pageSize);
+                    }
+
+                    Advance(frame.Count() * (long)pageSize, total);
+                }
+                finally
+                {
+                    ArrayPool<byte>.Shared.Return(rented);
+                }
+            }
+        });
+    }
+
+    static ReadOnlySpan<byte> PageIn(string key, ReadOnlySpan<byte> frame, int index, uint pageSize) =>
+        (index + 1L) * pageSize <= frame.Length
+            ? frame.Slice(index * (int)pageSize, (int)pageSize)
+            : throw new DamagedObjectException(key, "a frame is shorter than its pages");
+
+    void XorHash(uint page, ReadOnlySpan<byte> content, uint pageSize)
+    {
+        if (page != DatabasePages.LockBytePage(pageSize))
+        {
+            var hash = (long)catalog.Vault.Hasher.Hash(page, content);
+            long before;
+            do
+            {
+                before = Interlocked.Read(ref checksum);
+            }
+            while (Interlocked.CompareExchange(ref checksum, before ^ hash, before) != before);
+        }
+    }
+
+    void Advance(long bytes, long total) => Progressed?.Invoke(new RestoreProgress(Interlocked.Add(ref writtenBytes, bytes), total));
+
+    /// <summary>Where the newest version of each page is: in the log, or still in the snapshot.</summary>
+    sealed class NewestVersions(uint snapshotPages) : IReplayTarget
+    {
+        uint snapshotEnd = snapshotPages;
+
+        public Dictionary<uint, (int Object, int Index)> Pages { get; } = [];
+
+        public List<(uint Branch, ulong Number, Hash256 LineageAfter)> Objects { get; } = [];
+
+        /// <summary>The image that the last base in the log completes.</summary>
+        public Hash256? Base { get; private set; }
+
+        public uint PageCount { get; private set; } = snapshotPages;
+
+        public ulong Checksum { get; private set; }
+
+        public bool TakesFromSnapshot(uint page) => page <= snapshotEnd && !Pages.ContainsKey(page);
+
+        public void AddPage(LogObject log, int index)
+        {
+            NoteObject(log);
+            Pages[log.Details.Pages[index].Number] = (Objects.Count - 1, index);
+        }
+
+        public void AddCommit(CommitEntry commit)
+        {
+            // What a transaction cuts off does not come back when the database grows again: then it is stored anew.
+            for (var page = commit.PageCount + 1; page <= PageCountWithOpenPages(commit); page++)
+            {
+                Pages.Remove(page);
+            }
+
+            snapshotEnd = Math.Min(snapshotEnd, commit.PageCount);
+            (PageCount, Checksum) = (commit.PageCount, commit.Checksum);
+            pageMax = 0;
+        }
+
+        uint pageMax;
+
+        uint PageCountWithOpenPages(CommitEntry commit) => Math.Max(Math.Max(PageCount, pageMax), commit.PageCount);
+
+        void NoteObject(LogObject log)
+        {
+            pageMax = Math.Max(pageMax, log.Details.Pages.Count == 0 ? 0 : log.Details.Pages.Max(page => page.Number));
+            if (Objects.Count == 0 || Objects[^1].LineageAfter != log.Header.LineageAfter)
+            {
+                Objects.Add((log.Header.Branch, log.Header.Number, log.Header.LineageAfter));
+            }
+        }
+    }
+}

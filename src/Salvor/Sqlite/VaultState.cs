@@ -1,0 +1,129 @@
+using Salvor.Vault;
+using Salvor.Vault.Format;
+using Salvor.Vault.Restore;
+using Salvor.Vault.Snapshots;
+
+namespace Salvor.Sqlite;
+
+/// <summary>Where a vault's newest branch ends, as its writer needs to know it.</summary>
+/// <param name="Tip">Where the log continues.</param>
+/// <param name="PageSize">0 where nothing is stored yet.</param>
+/// <param name="Table">The page hashes at the tip.</param>
+/// <param name="Cursor">Where the last change-set ended in the write-ahead log.</param>
+/// <param name="Image">The hash of an image that still waits for its base, if any.</param>
+/// <param name="NeedsImage">Nothing is stored on this branch, so a full copy must come first.</param>
+sealed record VaultState(
+    LogTip Tip, uint PageSize, PageTable Table, WalCursor Cursor, ulong Inode, long InodeBirth, Hash256? Image, bool NeedsImage)
+{
+    /// <summary>Reads the state from a vault: listing, snapshot roots and the details of the log, but no page.</summary>
+    public static async Task<VaultState> LoadAsync(VaultCatalog catalog, CancellationToken cancellationToken)
+    {
+        var branch = catalog.Branches.Last();
+        var logs = catalog.Logs(branch.Number);
+        if (logs.Missing.Count > 0)
+        {
+            throw new DamagedObjectException(
+                VaultKeys.Log(branch.Number, logs.Missing[0]), $"it is missing from vault {catalog.Vault.Location}");
+        }
+
+        var link = logs.Last == 0
+            ? catalog.LineageStart(branch)
+            : (await catalog.ReadLogAsync(branch.Number, logs.Last, cancellationToken)).Header.LineageAfter;
+        var planner = new RestorePlanner(catalog);
+        if (await planner.FirstAsync(branch.Number, cancellationToken) is not null)
+        {
+            var latest = await planner.LatestAsync(branch.Number, cancellationToken);
+            var tip = new LogTip(branch.Number, logs.Last, latest.Position, Micros.Of(latest.Time), link);
+            return await ReplayAsync(catalog, await planner.PlanAsync(branch.Number, latest.Position, cancellationToken), tip, cancellationToken);
+        }
+
+        return await LoadUnstartedAsync(catalog, planner, branch, link, cancellationToken);
+    }
+
+    /// <summary>The page hashes at a position.</summary>
+    public static async Task<VaultState> ReplayAsync(
+        VaultCatalog catalog, RestorePlan plan, LogTip tip, CancellationToken cancellationToken)
+    {
+        var (table, pageSize, _) = await LoadSnapshotAsync(catalog, plan.Snapshot, cancellationToken);
+        var target = new TableTarget(table);
+        var last = await Replay.RunAsync(catalog, plan, target, cancellationToken);
+        var details = last?.Details;
+        if (details is not null && target.Checksum != table.Checksum)
+        {
+            throw new DamagedObjectException(
+                VaultKeys.Log(last!.Header.Branch, last.Header.Number), "the pages before it do not add up to its checksum");
+        }
+
+        return new VaultState(
+            tip, details?.PageSize ?? pageSize, table, details?.Cursor ?? default, details?.Inode ?? 0, details?.InodeBirth ?? 0, null, false);
+    }
+
+    /// <summary>A branch without a restore point of its own: nothing yet, an image without its base, or a fork.</summary>
+    static async Task<VaultState> LoadUnstartedAsync(
+        VaultCatalog catalog, RestorePlanner planner, Branch branch, Hash256 link, CancellationToken cancellationToken)
+    {
+        var fork = new Position(branch.Record.ForkPosition);
+        var forkTime = fork.Value == 0
+            ? 0
+            : Micros.Of((await planner.PointAsync(branch.Record.Parent, fork, cancellationToken)).Time);
+        var tip = new LogTip(branch.Number, catalog.Logs(branch.Number).Last, fork, forkTime, link);
+        if (catalog.Snapshots.Any(snapshot => snapshot.Branch == branch.Number))
+        {
+            var (table, pageSize, hash) = await LoadSnapshotAsync(catalog, new SnapshotRef(branch.Number, fork), cancellationToken);
+            return new VaultState(tip, pageSize, table, default, 0, 0, hash, NeedsImage: false);
+        }
+
+        if (branch.Record.Parent == 0)
+        {
+            return new VaultState(tip, 0, new PageTable(), default, 0, 0, null, NeedsImage: true);
+        }
+
+        var plan = await planner.PlanAsync(branch.Record.Parent, fork, cancellationToken);
+        return await ReplayAsync(catalog, plan, tip, cancellationToken);
+    }
+
+    static async Task<(PageTable Table, uint PageSize, Hash256 Hash)> LoadSnapshotAsync(
+        VaultCatalog catalog, SnapshotRef snapshot, CancellationToken cancellationToken)
+    {
+        using var reader = await SnapshotReader.OpenAsync(catalog.Vault, snapshot, cancellationToken);
+        var table = new PageTable();
+        var lockPage = DatabasePages.LockBytePage(reader.Details.PageSize);
+        var page = 0u;
+        for (var list = 0; list < reader.Details.Lists.Count; list++)
+        {
+            foreach (var hash in await reader.ReadPageHashesAsync(list, cancellationToken))
+            {
+                if (++page != lockPage && page <= reader.Details.PageCount)
+                {
+                    table.Set(page, hash);
+                }
+            }
+        }
+
+        table.Resize(reader.Details.PageCount);
+        if (table.Checksum != reader.Details.Checksum)
+        {
+            throw new DamagedObjectException(
+                VaultKeys.Snapshot(snapshot.Branch, snapshot.Position), "its page hashes do not add up to its checksum");
+        }
+
+        return (table, reader.Details.PageSize, reader.DetailsHash);
+    }
+
+    sealed class TableTarget(PageTable table) : IReplayTarget
+    {
+        public ulong Checksum { get; private set; }
+
+        public void AddPage(LogObject log, int index)
+        {
+            var page = log.Details.Pages[index];
+            table.Set(page.Number, page.Hash);
+        }
+
+        public void AddCommit(CommitEntry commit)
+        {
+            table.Resize(commit.PageCount);
+            Checksum = commit.Checksum;
+        }
+    }
+}
