@@ -120,7 +120,7 @@ sealed record VaultState(
             table.Set(page.Number, page.Hash);
         }
 
-        public void AddCommit(CommitEntry commit)
+        public void AddCommit(LogObject log, CommitEntry commit)
         {
             table.Resize(commit.PageCount);
             Checksum = commit.Checksum;

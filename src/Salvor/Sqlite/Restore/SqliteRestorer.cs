@@ -175,6 +175,7 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
     sealed class NewestVersions(uint snapshotPages) : IReplayTarget
     {
         uint snapshotEnd = snapshotPages;
+        uint pageMax;
 
         public Dictionary<uint, (int Object, int Index)> Pages { get; } = [];
 
@@ -191,34 +192,32 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
 
         public void AddPage(LogObject log, int index)
         {
-            NoteObject(log);
-            Pages[log.Details.Pages[index].Number] = (Objects.Count - 1, index);
+            if (Objects.Count == 0 || Objects[^1].LineageAfter != log.Header.LineageAfter)
+            {
+                Objects.Add((log.Header.Branch, log.Header.Number, log.Header.LineageAfter));
+            }
+
+            var page = log.Details.Pages[index].Number;
+            Pages[page] = (Objects.Count - 1, index);
+            pageMax = Math.Max(pageMax, page);
         }
 
-        public void AddCommit(CommitEntry commit)
+        public void AddCommit(LogObject log, CommitEntry commit)
         {
+            if (log.Details.Kind == LogKind.Base)
+            {
+                Base = log.Details.Snapshot;
+            }
+
             // What a transaction cuts off does not come back when the database grows again: then it is stored anew.
-            for (var page = commit.PageCount + 1; page <= PageCountWithOpenPages(commit); page++)
+            for (var page = commit.PageCount + 1; page <= pageMax; page++)
             {
                 Pages.Remove(page);
             }
 
             snapshotEnd = Math.Min(snapshotEnd, commit.PageCount);
             (PageCount, Checksum) = (commit.PageCount, commit.Checksum);
-            pageMax = 0;
-        }
-
-        uint pageMax;
-
-        uint PageCountWithOpenPages(CommitEntry commit) => Math.Max(Math.Max(PageCount, pageMax), commit.PageCount);
-
-        void NoteObject(LogObject log)
-        {
-            pageMax = Math.Max(pageMax, log.Details.Pages.Count == 0 ? 0 : log.Details.Pages.Max(page => page.Number));
-            if (Objects.Count == 0 || Objects[^1].LineageAfter != log.Header.LineageAfter)
-            {
-                Objects.Add((log.Header.Branch, log.Header.Number, log.Header.LineageAfter));
-            }
+            pageMax = Math.Min(pageMax, commit.PageCount);
         }
     }
 }

@@ -9,7 +9,7 @@ interface IReplayTarget
     void AddPage(LogObject log, int index);
 
     /// <summary>The end of a transaction.</summary>
-    void AddCommit(CommitEntry commit);
+    void AddCommit(LogObject log, CommitEntry commit);
 }
 
 /// <summary>Runs through the log of a plan up to its target.</summary>
@@ -43,7 +43,7 @@ static class Replay
             var commit = log.Details.Commits[i];
             AddPages(target, log, page, page + (int)commit.Pages);
             page += (int)commit.Pages;
-            target.AddCommit(commit);
+            target.AddCommit(log, commit);
         }
     }
 
