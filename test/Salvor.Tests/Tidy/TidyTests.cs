@@ -97,11 +97,13 @@ public sealed partial class TidyTests
     [InlineData("try { A(); } catch { }")]
     [InlineData("try { A(); } catch (IOException) {\n}")]
     [InlineData("try { A(); } catch (IOException e) when (e.X is 1) { }")]
+    [InlineData("try { A(); } catch (IOException e) when (e.X is { }) { }")]
     public void The_rule_against_swallowing_finds_an_empty_catch(string text) => Assert.Single(EmptyCatch().Matches(text));
 
     [Theory]
     [InlineData("catch (IOException)\n{\n    // Harmless: the next run overwrites it.\n}")]
     [InlineData("catch (IOException e) { Log(e); }\nvoid B() { }")]
+    [InlineData("catch (Exception e) when (failed is { } && other is not { } first)\n{\n    Log(e);\n}")]
     public void The_rule_against_swallowing_accepts_a_reason(string text) => Assert.Empty(EmptyCatch().Matches(text));
 
     [Theory]
@@ -131,7 +133,8 @@ public sealed partial class TidyTests
     /// <summary>Nothing for a file that is no text.</summary>
     static string ReadText(string path) => Checkout.Read(path) is var text && text.Contains('\0') ? "" : text;
 
-    [GeneratedRegex(@"\bcatch\b[^;]*?\{\s*\}")]
+    // Up to the first statement; the braces of a pattern ("is { }") are no block.
+    [GeneratedRegex(@"\bcatch\b[^;]*?(?<!\b(is|not)\s*)\{\s*\}")]
     private static partial Regex EmptyCatch();
 
     [GeneratedRegex(
