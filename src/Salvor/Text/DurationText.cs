@@ -11,7 +11,7 @@ public static class DurationText
     /// <summary>The expected form, for messages.</summary>
     public const string Hint = "Write a whole number and a unit, for example 250ms, 10m, 36h, 7d, 1y or 1h30m.";
 
-    /// <summary>Largest first: a text names each unit at most once, in this order, so that 1m1h is noticed as the slip that it is.</summary>
+    /// <summary>Largest first: a text names each unit at most once, in this order, so that 1m1h is noticed as a slip.</summary>
     static readonly (string Name, long Ticks)[] Units =
     [
         ("y", 365 * TimeSpan.TicksPerDay),

@@ -46,7 +46,7 @@ public static class SizeText
         return true;
     }
 
-    /// <summary>For reading: at most two decimals of the largest unit of 1024, <c>1.07 GiB</c>. It parses back to about the same size.</summary>
+    /// <summary>For reading: at most two decimals of a unit of 1024, <c>1.07 GiB</c>. It parses back to about the same size.</summary>
     public static string Format(long sizeBytes)
     {
         var value = (decimal)sizeBytes;

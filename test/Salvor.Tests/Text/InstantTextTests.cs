@@ -12,7 +12,8 @@ public sealed class InstantTextTests
     [InlineData("2026-08-01T06:00:00.5-04:30", "2026-08-01T10:30:00.5Z")]
     [InlineData("2026-08-01T10:30:00-00:00", "2026-08-01T10:30:00Z")]
     [InlineData("2026-08-01T23:30:00+23:59", "2026-07-31T23:31:00Z")]
-    public void A_time_with_a_zone_is_that_moment(string text, string utc) => Assert.Equal(utc, InstantText.Format(InstantText.Parse(text)));
+    public void A_time_with_a_zone_is_that_moment(string text, string utc) =>
+        Assert.Equal(utc, InstantText.Format(InstantText.Parse(text)));
 
     [Theory]
     [InlineData("2026-08-01", "2026-08-01T00:00:00Z")]

@@ -24,7 +24,7 @@ public static class ConfigFile
         For one database without a file, run 'salvor replicate DB DEST'.
         """;
 
-    /// <summary>The path of the file: <paramref name="explicitPath"/> (<c>--config</c>), else the environment's, else the default.</summary>
+    /// <summary>The file's path: <paramref name="explicitPath"/> (<c>--config</c>), else the environment's, else the default.</summary>
     public static string Locate(string? explicitPath, Func<string, string?> environment) =>
         Locate(explicitPath, environment, DefaultPath);
 

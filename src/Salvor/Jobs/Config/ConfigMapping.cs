@@ -20,7 +20,8 @@ sealed class ConfigMapping
         this.document = document;
         this.owner = owner;
         Node = node as YamlMappingNode
-            ?? throw document.Error(node, $"{owner} is {KindOf(node)}, but a mapping of keys to values is expected", "Write it as { key: value }.");
+            ?? throw document.Error(
+                node, $"{owner} is {KindOf(node)}, but a mapping of keys to values is expected", "Write it as { key: value }.");
         Add(Node);
         AddMerged();
     }
@@ -132,7 +133,9 @@ sealed class ConfigMapping
         value.CompareTo(min) >= 0 && value.CompareTo(max) <= 0
             ? value
             : throw document.Error(
-                node, $"{key} of {owner} is {text}, outside of {format(min)} to {format(max)}", $"Write {key}: with a value in that range.");
+                node,
+                $"{key} of {owner} is {text}, outside of {format(min)} to {format(max)}",
+                $"Write {key}: with a value in that range.");
 
     void Add(YamlMappingNode node)
     {
@@ -145,7 +148,7 @@ sealed class ConfigMapping
         }
     }
 
-    /// <summary>Each mapping once, however often it is referred to: a few lines could otherwise ask for more work than time allows.</summary>
+    /// <summary>Each mapping once, however often it is referred to: a few lines could otherwise ask for endless work.</summary>
     void AddMerged()
     {
         var seen = new HashSet<YamlMappingNode>(ReferenceEqualityComparer.Instance);

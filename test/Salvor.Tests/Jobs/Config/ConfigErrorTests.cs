@@ -50,7 +50,10 @@ public sealed class ConfigErrorTests
 
     [Fact]
     public void A_misspelt_key_of_restore_is_named() => AssertError(
-        "5:12", "unknown key \"scrach\" in restore", "Did you mean \"scratch\"? Known keys are scratch.", $"{Minimal}\nrestore: {{ scrach: x }}");
+        "5:12",
+        "unknown key \"scrach\" in restore",
+        "Did you mean \"scratch\"? Known keys are scratch.",
+        $"{Minimal}\nrestore: {{ scrach: x }}");
 
     [Theory]
     [InlineData("s3")]
@@ -223,7 +226,10 @@ public sealed class ConfigErrorTests
     [InlineData("{ type: sqlite, path: /data/app.db, to: [local] }", "/data/app.db", "a text")]
     [InlineData("{ type: sqlite, path: /data/app.db, to: [local] }", "[]", "a list")]
     public void A_source_is_a_mapping(string from, string to, string kind) => AssertError(
-        "4:8", $"source app is {kind}, but a mapping of keys to values is expected", "Write it as { key: value }.", Minimal.Replace(from, to));
+        "4:8",
+        $"source app is {kind}, but a mapping of keys to values is expected",
+        "Write it as { key: value }.",
+        Minimal.Replace(from, to));
 
     [Fact]
     public void A_configuration_has_destinations_and_sources()

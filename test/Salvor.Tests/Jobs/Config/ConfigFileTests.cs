@@ -38,8 +38,8 @@ public sealed class ConfigFileTests : IDisposable
         AssertUnreadable(folder, "is a directory", "Name a file that this user may read with --config.");
 
     [Fact]
-    public void A_huge_file_is_refused() =>
-        AssertUnreadable(Write("c.yaml", new string('#', (1 << 20) + 1)), "is larger than 1MiB", "Check that it is a Salvor configuration.");
+    public void A_huge_file_is_refused() => AssertUnreadable(
+        Write("c.yaml", new string('#', (1 << 20) + 1)), "is larger than 1MiB", "Check that it is a Salvor configuration.");
 
     [Fact]
     public void A_file_of_the_largest_size_is_read() =>

@@ -23,7 +23,8 @@ public sealed class YamlTextTests
     [Theory]
     [InlineData("a: 1\na: 2", "2:1", "duplicate key a")]
     [InlineData("a: 1\n!!str a: 2", "2:1", "duplicate key a")]
-    public void A_key_is_written_once(string text, string place, string message) => AssertError(place, message, "Keep one of the two.", text);
+    public void A_key_is_written_once(string text, string place, string message) =>
+        AssertError(place, message, "Keep one of the two.", text);
 
     [Fact]
     public void A_source_is_written_once() => AssertError(
