@@ -1,4 +1,4 @@
-# What ./salvor and ./run-tests share. Sourced, with $root set to the folder of the checkout.
+# What ./salvor and ./test share. Sourced, with $root set to the folder of the checkout.
 
 stamp=$root/artifacts/build.stamp
 

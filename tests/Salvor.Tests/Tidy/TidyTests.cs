@@ -12,7 +12,7 @@ public sealed partial class TidyTests
     static readonly string[] MayTakeTimeAndChance = ["src/Salvor.Cli/Program.cs"];
 
     static readonly SourceFile[] Product = [.. Checkout.Sources("src")];
-    static readonly SourceFile[] Everything = [.. Checkout.Sources("src", "test", "bench")];
+    static readonly SourceFile[] Everything = [.. Checkout.Sources("src", "tests", "bench")];
 
     [Fact]
     public void The_rules_see_the_files() => Assert.Contains(Product, file => file.Path == "src/Salvor/SalvorException.cs");
