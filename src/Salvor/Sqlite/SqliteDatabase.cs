@@ -34,7 +34,7 @@ sealed class SqliteDatabase : IDisposable
 
     public uint PageSize { get; private set; }
 
-    /// <summary>Why a file cannot be protected now, before opening it: absent, empty, not a file, on a network. Null if nothing is against it.</summary>
+    /// <summary>Why a file cannot be protected now, judged without opening it; null where nothing is against it.</summary>
     public static SalvorException? Obstacle(string path)
     {
         var stat = FileStat.Of(path);

@@ -34,7 +34,8 @@ sealed record VaultState(
         {
             var latest = await planner.LatestAsync(branch.Number, cancellationToken);
             var tip = new LogTip(branch.Number, logs.Last, latest.Position, Micros.Of(latest.Time), link);
-            return await ReplayAsync(catalog, await planner.PlanAsync(branch.Number, latest.Position, cancellationToken), tip, cancellationToken);
+            var plan = await planner.PlanAsync(branch.Number, latest.Position, cancellationToken);
+            return await ReplayAsync(catalog, plan, tip, cancellationToken);
         }
 
         return await LoadUnstartedAsync(catalog, planner, branch, link, cancellationToken);
@@ -55,7 +56,8 @@ sealed record VaultState(
         }
 
         return new VaultState(
-            tip, details?.PageSize ?? pageSize, table, details?.Cursor ?? default, details?.Inode ?? 0, details?.InodeBirth ?? 0, null, false);
+            tip, details?.PageSize ?? pageSize, table, details?.Cursor ?? default, details?.Inode ?? 0, details?.InodeBirth ?? 0,
+            Image: null, NeedsImage: false);
     }
 
     /// <summary>A branch without a restore point of its own: nothing yet, an image without its base, or a fork.</summary>

@@ -5,8 +5,8 @@ namespace Salvor.Sqlite.Capture;
 
 /// <summary>What waits to be published: transactions, or the result of a resync. The taker disposes it.</summary>
 /// <param name="Positions">How many restore points it holds.</param>
-sealed record PendingChange(ChangeSetBuilder? ChangeSet, Resync? Resync, LogKind ResyncKind, string Reason, long OldestMicros, ulong Positions)
-    : IDisposable
+/// <param name="OldestMicros">When the first of them was seen.</param>
+sealed record PendingChange(ChangeSetBuilder? ChangeSet, Resync? Resync, ulong Positions, long OldestMicros) : IDisposable
 {
     public long ContentBytes => ChangeSet?.ContentBytes ?? 0;
 

@@ -17,6 +17,9 @@ sealed class Resync : IDisposable
         (this.pageSize, this.spools, this.pages) = (pageSize, spools, pages);
     }
 
+    /// <summary>Makes an empty part.</summary>
+    public required Func<ulong, ChangeSetBuilder> Begin { get; init; }
+
     public required ulong ChecksumBefore { get; init; }
 
     public required CommitEntry Commit { get; init; }
@@ -33,7 +36,7 @@ sealed class Resync : IDisposable
     /// <param name="filePages">How many pages the database file had when it was scanned.</param>
     public static Resync Make(
         PageTable table, PageHasher hasher, uint pageSize, uint pageCount, uint filePages, WalCursor cursor,
-        (long RawMicros, long OrderedMicros) time, params IReadOnlyList<PageSpool> spools)
+        (long RawMicros, long OrderedMicros) time, Func<ulong, ChangeSetBuilder> begin, params IReadOnlyList<PageSpool> spools)
     {
         var before = table.Checksum;
         var unchanged = table.PageCount == pageCount;
@@ -66,6 +69,7 @@ sealed class Resync : IDisposable
 
         return new Resync(pageSize, spools, pages)
         {
+            Begin = begin,
             IsEmpty = unchanged && pages.Count == 0,
             ChecksumBefore = before,
             Commit = new CommitEntry(time.RawMicros, time.OrderedMicros, pageCount, table.Checksum, 0),
@@ -79,10 +83,9 @@ sealed class Resync : IDisposable
     /// <summary>
     /// The parts, each small enough for one object, made while they are taken. The caller disposes each.
     /// </summary>
-    /// <param name="begin">Makes an empty part.</param>
-    public IEnumerable<ChangeSetBuilder> Parts(Func<ChangeSetBuilder> begin)
+    public IEnumerable<ChangeSetBuilder> Parts()
     {
-        var part = begin();
+        var part = Begin(ChecksumBefore);
         var content = new byte[pageSize];
         foreach (var (page, hash, spool, slot) in pages)
         {
@@ -90,7 +93,7 @@ sealed class Resync : IDisposable
             {
                 part.Final = false;
                 yield return part;
-                part = begin();
+                part = Begin(ChecksumBefore);
             }
 
             content.AsSpan().Clear();

@@ -69,7 +69,8 @@ public sealed class RestorePlanner(VaultCatalog catalog)
         {
             throw new SalvorException(
                 FailureKind.NotRestorable,
-                $"there is no restore point {position} on branch {branch}; the newest is {latest.Position} of {Text.InstantText.Format(latest.Time)}",
+                $"there is no restore point {position} on branch {branch}; the newest is {latest.Position} of "
+                    + Text.InstantText.Format(latest.Time),
                 $"Restore the newest one with '--position {latest.Position}', or run 'salvor list' for all.");
         }
 
@@ -97,14 +98,22 @@ public sealed class RestorePlanner(VaultCatalog catalog)
                     index--;
                 }
 
-                return index >= 0
-                    ? new RestorePoint(path[i].Number, new Position(log.Header.PositionFirst + (ulong)index), Micros.ToTime(commits[index].TimeMicros))
-                    : await PointAsync(path[i].Number, new Position(Math.Min(end, log.Header.PositionFirst - 1)), cancellationToken);
+                if (index < 0)
+                {
+                    return await PointAsync(path[i].Number, new Position(Math.Min(end, log.Header.PositionFirst - 1)), cancellationToken);
+                }
+
+                var position = new Position(log.Header.PositionFirst + (ulong)index);
+                return new RestorePoint(path[i].Number, position, Micros.ToTime(commits[index].TimeMicros));
             }
         }
 
         return null;
     }
+
+    /// <summary>The log object that holds a restore point.</summary>
+    internal async Task<LogObject> LogOfAsync(RestorePoint point, CancellationToken cancellationToken) =>
+        await ReadAsync(point.Branch, await FindAsync(point.Branch, point.Position, cancellationToken), cancellationToken);
 
     /// <summary>Plans the way to a position. Throws where the vault does not lead there.</summary>
     public async Task<RestorePlan> PlanAsync(uint branch, Position target, CancellationToken cancellationToken)

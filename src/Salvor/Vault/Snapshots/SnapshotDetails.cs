@@ -131,7 +131,8 @@ public sealed record SnapshotDetails
         var previous = -1L;
         foreach (var run in Runs)
         {
-            if (run.FirstChunk <= previous || run.FirstChunk >= ChunkCount || run.Pack >= Packs.Count || (previous < 0 && run.FirstChunk != 0))
+            var inOrder = previous < 0 ? run.FirstChunk == 0 : run.FirstChunk > previous;
+            if (!inOrder || run.FirstChunk >= ChunkCount || run.Pack >= Packs.Count)
             {
                 throw new DamagedObjectException(key, "its runs of chunks are out of order");
             }

@@ -1,0 +1,89 @@
+using System.Diagnostics;
+using Salvor.Sqlite.Native;
+using Salvor.Vault;
+
+namespace Salvor.Sqlite.Capture;
+
+/// <summary>Whether a copy of a rollback-journal database succeeded.</summary>
+enum SliceResult
+{
+    Copied,
+
+    /// <summary>Writers came in between too often, even with one longer lock.</summary>
+    Disturbed,
+}
+
+/// <summary>
+/// Finds what changed in a database without a write-ahead log: by reading it all and comparing hashes. A reader's lock keeps writers from
+/// committing, so it is held for short slices only, and when the change counter shows that one came in between, it begins again.
+/// </summary>
+sealed class RollbackCapture(SqliteDatabase database, PageTable table, PageHasher hasher, TimeSpan blockMax)
+{
+    /// <summary>How long a writer may have to wait for one slice.</summary>
+    static readonly TimeSpan Slice = TimeSpan.FromMilliseconds(20);
+    static readonly TimeSpan BetweenSlices = TimeSpan.FromMilliseconds(5);
+    const int Attempts = 3;
+
+    /// <summary>Pages read between two looks at the clock.</summary>
+    const uint StepPages = 256;
+
+    /// <summary>The change counter of the last consistent copy.</summary>
+    public uint? CopiedCounter { get; private set; }
+
+    /// <summary>How many pages the database had in that copy.</summary>
+    public uint PageCount { get; private set; }
+
+    /// <summary>
+    /// Spools the pages that differ from the table. After <see cref="SliceResult.Copied"/> the spool and the table are together one
+    /// committed state.
+    /// </summary>
+    public async Task<SliceResult> CopyAsync(PageSpool spool, CancellationToken cancellationToken)
+    {
+        for (var attempt = 0; attempt < Attempts; attempt++)
+        {
+            if (await TrySlicesAsync(spool, Slice, slicesMax: int.MaxValue, cancellationToken))
+            {
+                return SliceResult.Copied;
+            }
+        }
+
+        return await TrySlicesAsync(spool, blockMax, slicesMax: 1, cancellationToken) ? SliceResult.Copied : SliceResult.Disturbed;
+    }
+
+    async Task<bool> TrySlicesAsync(PageSpool spool, TimeSpan length, int slicesMax, CancellationToken cancellationToken)
+    {
+        uint? counter = null;
+        var next = 1u;
+        for (var slices = 0; slices < slicesMax; slices++)
+        {
+            var disturbed = false;
+            database.WhileUnchanged(() =>
+            {
+                var now = database.ReadChangeCounter();
+                disturbed = (counter ??= now) != now;
+                PageCount = DatabaseScan.PageCount(database.File, database.PageSize);
+                var started = Stopwatch.GetTimestamp();
+                while (!disturbed && next <= PageCount && Stopwatch.GetElapsedTime(started) < length)
+                {
+                    var last = Math.Min(PageCount, next + StepPages - 1);
+                    DatabaseScan.Diff(database.File, database.PageSize, next, last, table, hasher, spool);
+                    next = last + 1;
+                }
+            });
+            if (disturbed)
+            {
+                return false;
+            }
+
+            if (next > PageCount)
+            {
+                CopiedCounter = counter;
+                return true;
+            }
+
+            await Task.Delay(BetweenSlices, cancellationToken);
+        }
+
+        return false;
+    }
+}

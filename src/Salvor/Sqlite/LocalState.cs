@@ -1,0 +1,137 @@
+using System.Globalization;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Salvor.Platform;
+using Salvor.Vault;
+
+namespace Salvor.Sqlite;
+
+/// <summary>
+/// What a restore in place leaves for the next start: the new file is this restore point, so the branch forks there and not at the end.
+/// </summary>
+sealed record RestoredMarker(uint Branch, ulong Position, ulong Inode, long InodeBirth);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(RestoredMarker))]
+sealed partial class LocalStateJson : JsonSerializerContext;
+
+/// <summary>
+/// The small files in the folder <c>.salvor</c> beside a database, or in <c>state_dir</c>. All of it is a cache or a courtesy: losing it
+/// costs time, never data.
+/// </summary>
+static class LocalState
+{
+    public const string FolderName = ".salvor";
+
+    /// <summary>The release of this program, as locks and claims name it.</summary>
+    public static string Version { get; } = typeof(LocalState).Assembly.GetName().Version?.ToString(3) ?? "0";
+
+    public static string DefaultDirectory(string databasePath) => Path.Combine(Path.GetDirectoryName(databasePath)!, FolderName);
+
+    public static string LockPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "lock");
+
+    public static string StatusPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "status.json");
+
+    /// <summary>Takes the lock of a database, which a daemon and a restore in place both need.</summary>
+    public static LockFile Lock(ReplicatorOptions options, TimeProvider time)
+    {
+        EnsureDirectory(options.StateDirectory);
+        return LockFile.Acquire(
+            LockPath(options.StateDirectory, options.Path), LockHolder.Current(time.GetUtcNow(), options.Socket, Version));
+    }
+
+    public static void EnsureDirectory(string stateDirectory)
+    {
+        try
+        {
+            Directory.CreateDirectory(
+                stateDirectory, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new SalvorException(
+                FailureKind.SourceUnreadable,
+                $"the folder for local state {stateDirectory} cannot be made: {e.Message}",
+                "Let Salvor write beside the database, or name another folder with 'state_dir'.",
+                e);
+        }
+    }
+
+    public static void WriteRestored(string stateDirectory, string databasePath, RestorePointFile point)
+    {
+        EnsureDirectory(stateDirectory);
+        var marker = new RestoredMarker(point.Branch, point.Position.Value, point.Identity.Inode, point.Identity.BirthTimeNanoseconds);
+        DurableFile.Replace(
+            FileFor(stateDirectory, databasePath, "restored.json"),
+            JsonSerializer.SerializeToUtf8Bytes(marker, LocalStateJson.Default.RestoredMarker));
+    }
+
+    /// <summary>The marker, if it is about this very file.</summary>
+    public static RestoredMarker? ReadRestored(string stateDirectory, string databasePath, FileIdentity identity)
+    {
+        var path = FileFor(stateDirectory, databasePath, "restored.json");
+        try
+        {
+            var marker = File.Exists(path)
+                ? JsonSerializer.Deserialize(File.ReadAllBytes(path), LocalStateJson.Default.RestoredMarker)
+                : null;
+            return marker is not null && marker.Inode == identity.Inode && marker.InodeBirth == identity.BirthTimeNanoseconds ? marker : null;
+        }
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        {
+            // It only makes the fork exact; without it the branch forks at the end of the old one, and nothing is lost.
+            return null;
+        }
+    }
+
+    static string FileFor(string stateDirectory, string databasePath, string suffix)
+    {
+        var name = Path.GetFileName(databasePath);
+        if (stateDirectory != DefaultDirectory(databasePath))
+        {
+            // A shared folder: databases of the same name in different places must not meet.
+            var hash = new PageHasher(0).Hash(0, System.Text.Encoding.UTF8.GetBytes(databasePath));
+            name = string.Create(CultureInfo.InvariantCulture, $"{name}-{hash:x16}");
+        }
+
+        return Path.Combine(stateDirectory, $"{name}.{suffix}");
+    }
+}
+
+/// <summary>A restored file and what it is.</summary>
+readonly record struct RestorePointFile(uint Branch, Position Position, FileIdentity Identity);
+
+/// <summary>Enters this process among the writers of a vault.</summary>
+static class WriterRegistration
+{
+    /// <summary>Claims the next epoch. Refuses while the last claim's process is alive on this machine.</summary>
+    public static async Task<uint> ClaimAsync(VaultAccess vault, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var claims = new WriterClaims(vault);
+        var here = ProcessIdentity.Current();
+        if (await claims.NewestAsync(cancellationToken) is { } other && IsAliveHere(other, here))
+        {
+            throw new SalvorException(
+                FailureKind.Locked,
+                $"vault {vault.Location} is being written by pid {other.Pid} on host {other.Host} since {Text.InstantText.Format(other.Since)}",
+                "Stop that process first, or give this source its own name or destination.");
+        }
+
+        return await claims.ClaimAsync(
+            new ClaimRecord
+            {
+                Host = here.Host,
+                BootId = here.BootId,
+                Pid = here.Pid,
+                StartTicks = here.StartTicks,
+                WriterId = Guid.CreateVersion7(time.GetUtcNow()).ToString("N"),
+                Since = time.GetUtcNow(),
+                Version = LocalState.Version,
+            },
+            cancellationToken);
+    }
+
+    static bool IsAliveHere(ClaimRecord other, ProcessIdentity here) =>
+        other.Host == here.Host && other.BootId == here.BootId && other.Pid != here.Pid
+        && !new ProcessIdentity(other.Host, other.BootId, other.Pid, other.StartTicks).IsProvablyDead();
+}

@@ -1,0 +1,138 @@
+using Microsoft.Extensions.Logging;
+using Salvor.Platform;
+using Salvor.Sqlite.Capture;
+using Salvor.Vault;
+using Salvor.Vault.Format;
+
+namespace Salvor.Sqlite;
+
+/// <summary>Captures a database with a rollback journal: compares it with its vault after every change.</summary>
+sealed class RollbackServing(ServingContext context) : IServing
+{
+    static readonly TimeSpan SafetyLook = TimeSpan.FromSeconds(30);
+
+    readonly SqliteReplicator owner = context.Owner;
+    readonly SqliteDatabase database = context.Database;
+    readonly SemaphoreSlim changed = new(0);
+    readonly SemaphoreSlim asked = new(0);
+    TaskCompletionSource<Position>? request;
+    RollbackCapture? capture;
+    string? ended;
+
+    public long OldestWaitingMicros => 0;
+
+    public void Notice(string name, FileChange change) => changed.Release();
+
+    public async Task<Position> CaptureNowAsync(CancellationToken cancellationToken)
+    {
+        var fresh = new TaskCompletionSource<Position>(TaskCreationOptions.RunContinuationsAsynchronously);
+        var mine = Interlocked.CompareExchange(ref request, fresh, null) ?? fresh;
+        if (Volatile.Read(ref ended) is { } reason)
+        {
+            throw new CaptureEndedException(reason);
+        }
+
+        asked.Release();
+        return await mine.Task.WaitAsync(cancellationToken);
+    }
+
+    public async Task EndAsync(string reason)
+    {
+        Volatile.Write(ref ended, reason);
+        Interlocked.Exchange(ref request, null)?.TrySetException(new CaptureEndedException(reason));
+        if (capture?.CopiedCounter is { } counter && counter != database.ReadChangeCounter())
+        {
+            await TryCopyAsync(capture, LogKind.Resync, Hash256.Zero, "", CancellationToken.None);
+        }
+    }
+
+    public void Dispose()
+    {
+        changed.Dispose();
+        asked.Dispose();
+    }
+
+    public async Task<string> RunAsync(CancellationToken cancellationToken)
+    {
+        var (kind, snapshot, reason) = (LogKind.Resync, Hash256.Zero, context.BranchReason);
+        if (context.State.NeedsImage || context.State.Image is not null)
+        {
+            owner.SetState(SourceState.Copying);
+            kind = LogKind.Base;
+            snapshot = context.State.Image ?? (await context.StoreImageAsync(cancellationToken)).DetailsHash;
+        }
+
+        capture = new RollbackCapture(database, context.State.Table, context.Vault.Hasher, owner.Options.BlockMax);
+        while (true)
+        {
+            // Whoever asks from here on gets the next copy: this one may miss what was committed before the question.
+            var answer = Interlocked.Exchange(ref request, null);
+            var spent = TimeSpan.Zero;
+            if (kind == LogKind.Base || capture.CopiedCounter != database.ReadChangeCounter())
+            {
+                var started = owner.Time.GetTimestamp();
+                var copied = await TryCopyAsync(capture, kind, snapshot, reason, cancellationToken);
+                spent = owner.Time.GetElapsedTime(started);
+                if (!copied)
+                {
+                    Interlocked.CompareExchange(ref request, answer, null);
+                    await Task.Delay(spent, owner.Time, cancellationToken);
+                    continue;
+                }
+
+                (kind, snapshot, reason) = (LogKind.Resync, Hash256.Zero, "");
+            }
+
+            answer?.TrySetResult(context.Publisher.Captured);
+            if (database.ReadIsWal())
+            {
+                return "the database changed to a write-ahead log";
+            }
+
+            await RestAsync(spent, cancellationToken);
+        }
+    }
+
+    async Task<bool> TryCopyAsync(
+        RollbackCapture copier, LogKind kind, Hash256 snapshot, string reason, CancellationToken cancellationToken)
+    {
+        var spool = new PageSpool(owner.Options.StateDirectory, context.PageSize);
+        if (await copier.CopyAsync(spool, cancellationToken) == SliceResult.Copied)
+        {
+            context.AddResync(kind, snapshot, reason, copier.PageCount, copier.PageCount, default, spool);
+            owner.SetState(SourceState.Healthy);
+            return true;
+        }
+
+        spool.Dispose();
+        if (owner.Status.State != SourceState.Behind)
+        {
+            owner.Logger.LogWarning(
+                "{Source}: writers change the database faster than it can be copied; a write-ahead log would help (PRAGMA journal_mode=WAL)",
+                owner.Options.Name);
+            owner.SetState(SourceState.Behind);
+        }
+
+        return false;
+    }
+
+    /// <summary>
+    /// Reading it all is the price of a rollback journal: no more than about a fifth of the time is spent on it, unless somebody asks.
+    /// </summary>
+    async Task RestAsync(TimeSpan spent, CancellationToken cancellationToken)
+    {
+        var pause = spent * 4 > owner.Options.Batch ? spent * 4 : owner.Options.Batch;
+        var wasAsked = await asked.WaitAsync(TimeSpan.Zero, cancellationToken);
+        if (!wasAsked)
+        {
+            await Task.WhenAny(changed.WaitAsync(SafetyLook, cancellationToken), asked.WaitAsync(SafetyLook, cancellationToken));
+            cancellationToken.ThrowIfCancellationRequested();
+            await asked.WaitAsync(pause, cancellationToken);
+        }
+
+        while (await changed.WaitAsync(TimeSpan.Zero, cancellationToken) || await asked.WaitAsync(TimeSpan.Zero, cancellationToken))
+        {
+            // Everything that happened up to now is seen by the next look.
+        }
+    }
+}

@@ -1,0 +1,213 @@
+using Microsoft.Extensions.Logging;
+using Salvor.Platform;
+using Salvor.Sqlite.Capture;
+using Salvor.Vault;
+using Salvor.Vault.Restore;
+
+namespace Salvor.Sqlite;
+
+/// <summary>
+/// One attachment of a database to its vault: from reading where the vault ends to letting go of the file. Whatever makes continuity
+/// uncertain ends it, and the next one begins by comparing.
+/// </summary>
+sealed class ServingSession : IAsyncDisposable
+{
+    readonly SqliteReplicator owner;
+    readonly SqliteDatabase database;
+    readonly Publisher publisher;
+    readonly ServingContext context;
+    readonly IServing serving;
+    readonly CancellationTokenSource ending = new();
+
+    IDisposable? listening;
+    string endReason = "stopped";
+
+    ServingSession(SqliteReplicator owner, VaultAccess vault, uint epoch, SqliteDatabase database, VaultState state, string branchReason)
+    {
+        (this.owner, this.database) = (owner, database);
+        var queue = new ChangeSetQueue();
+        publisher = new Publisher(queue, new LogWriter(vault, state.Tip, epoch), owner.RaiseStatusChanged);
+        var clock = new OrderedClock(owner.Time, state.Tip.TimeMicros);
+        context = new ServingContext(owner, vault, epoch, database, state, branchReason, queue, publisher, clock);
+        serving = database.Wal is null ? new RollbackServing(context) : new WalServing(context);
+    }
+
+    /// <summary>Reads where the vault ends, opens the database and decides on which branch to go on.</summary>
+    public static async Task<ServingSession> AttachAsync(SqliteReplicator owner, CancellationToken cancellationToken)
+    {
+        var options = owner.Options;
+        var vault = await VaultAccess.OpenOrCreateAsync(
+            owner.Store, options.Name, "sqlite", options.Path, owner.Time, cancellationToken);
+        var epoch = await owner.ClaimAsync(vault, cancellationToken);
+        var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+        if (catalog.IsEmpty)
+        {
+            await Forks.BeginAsync(catalog, epoch, owner.Time, cancellationToken);
+            catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+        }
+
+        var state = await VaultState.LoadAsync(catalog, cancellationToken);
+        var database = SqliteDatabase.Open(options.Path);
+        try
+        {
+            var (forked, reason) = await ForkIfNeededAsync(owner, catalog, state, database, epoch, cancellationToken);
+            return new ServingSession(owner, vault, epoch, database, forked, reason);
+        }
+        catch
+        {
+            database.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>Captures until continuity is lost, somebody ends it, or cancellation; then publishes what is captured.</summary>
+    public async Task RunAsync(TimeSpan drainMax, CancellationToken cancellationToken)
+    {
+        using var publishing = new CancellationTokenSource();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, ending.Token);
+        var published = publisher.RunAsync(publishing.Token);
+        try
+        {
+            await ListenAsync();
+            var captured = serving.RunAsync(stop.Token);
+
+            // The publisher ends first only when another writer took over the vault.
+            await await Task.WhenAny(captured, published);
+            endReason = await captured;
+        }
+        catch (OperationCanceledException) when (stop.IsCancellationRequested)
+        {
+            owner.Logger.LogDebug("{Source}: {Reason}", owner.Options.Name, endReason);
+        }
+        finally
+        {
+            await serving.EndAsync(endReason);
+            await DrainAsync(published, drainMax);
+            await publishing.CancelAsync();
+            await published.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        if (published.IsFaulted)
+        {
+            await published;
+        }
+    }
+
+    /// <summary>Ends the session, from any thread.</summary>
+    public void End(string reason)
+    {
+        endReason = reason;
+        ending.Cancel();
+    }
+
+    /// <summary>
+    /// The position up to which everything committed before the call is durable; null where this session ended before it could say.
+    /// </summary>
+    public async Task<Position?> TrySyncAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            var captured = await serving.CaptureNowAsync(cancellationToken);
+            await publisher.WaitAsync(captured).WaitAsync(cancellationToken);
+            return captured;
+        }
+        catch (CaptureEndedException)
+        {
+            return null;
+        }
+    }
+
+    /// <summary>Adds what this session knows.</summary>
+    public SourceStatus AddTo(SourceStatus status)
+    {
+        var durable = publisher.Durable;
+        var oldest = publisher.OldestMicros != 0 ? publisher.OldestMicros : serving.OldestWaitingMicros;
+        var lag = oldest == 0 ? TimeSpan.Zero : owner.Time.GetUtcNow() - Micros.ToTime(oldest);
+        return status with
+        {
+            Branch = durable.Branch,
+            Position = durable.Position.Value,
+            PositionTime = durable.Position.Value == 0 ? null : Micros.ToTime(durable.TimeMicros),
+            Lag = lag > TimeSpan.Zero ? lag : TimeSpan.Zero,
+            StoredBytes = publisher.StoredBytes + context.SnapshotBytes,
+            CopiedBytes = context.CopiedBytes,
+            CopyTotalBytes = context.CopyTotalBytes,
+            ClockJump = context.Clock.Jump,
+        };
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        listening?.Dispose();
+
+        // The engine may be in the middle of an event of this database; its turn must be over before the file is closed.
+        await owner.Engine.RunAsync(() => true);
+        database.Dispose();
+        serving.Dispose();
+        ending.Dispose();
+    }
+
+    static async Task<(VaultState State, string Reason)> ForkIfNeededAsync(
+        SqliteReplicator owner, VaultCatalog catalog, VaultState state, SqliteDatabase database, uint epoch,
+        CancellationToken cancellationToken)
+    {
+        if (state.Tip.Position.Value == 0 || state.Inode == 0)
+        {
+            return (state, "");
+        }
+
+        var replaced = state.Inode != database.Identity.Inode
+            || (state.InodeBirth != 0 && state.InodeBirth != database.Identity.BirthTimeNanoseconds);
+        var resized = state.PageSize != database.PageSize;
+        if (!replaced && !resized)
+        {
+            return (state, "");
+        }
+
+        var planner = new RestorePlanner(catalog);
+        var point = await planner.LatestAsync(state.Tip.Branch, cancellationToken);
+        var reason = resized ? $"the page size changed from {state.PageSize} to {database.PageSize}" : "the database file was replaced";
+        if (LocalState.ReadRestored(owner.Options.StateDirectory, owner.Options.Path, database.Identity) is { } marker)
+        {
+            point = await planner.PointAsync(marker.Branch, new Position(marker.Position), cancellationToken);
+            reason = $"position {marker.Position} of branch {marker.Branch} was restored in place";
+        }
+
+        return (await ForkAsync(owner, catalog, point, reason, epoch, resized, cancellationToken), reason);
+    }
+
+    static async Task<VaultState> ForkAsync(
+        SqliteReplicator owner, VaultCatalog catalog, RestorePoint point, string reason, uint epoch, bool needsImage,
+        CancellationToken cancellationToken)
+    {
+        var branch = await Forks.ForkAsync(catalog, point, reason, epoch, owner.Time, cancellationToken);
+        owner.Logger.LogWarning(
+            "{Source}: {Reason}; branch {Branch} begins after position {Position}, and what came before stays restorable",
+            owner.Options.Name, reason, branch, point.Position);
+        var forked = await VaultState.LoadAsync(await VaultCatalog.LoadAsync(catalog.Vault, cancellationToken), cancellationToken);
+        return needsImage ? forked with { Table = new PageTable(), NeedsImage = true } : forked;
+    }
+
+    async Task ListenAsync()
+    {
+        var (directory, name) = (Path.GetDirectoryName(database.Path)!, Path.GetFileName(database.Path));
+        listening = await owner.Engine.RunAsync(() => owner.Engine.Listen(directory, name, (file, change) =>
+        {
+            const FileChange Replacing = FileChange.Appeared | FileChange.Vanished | FileChange.Overflow | FileChange.DirectoryGone;
+            if ((file == name || file.Length == 0)
+                && (change & Replacing) != 0
+                && FileIdentity.Of(database.Path) != database.Identity)
+            {
+                End("the database file was replaced or removed");
+            }
+
+            serving.Notice(file, change);
+        }));
+    }
+
+    async Task DrainAsync(Task published, TimeSpan drainMax)
+    {
+        var drained = publisher.WaitAsync(publisher.Captured);
+        await Task.WhenAny(drained, published, Task.Delay(drainMax, owner.Time, CancellationToken.None));
+    }
+}

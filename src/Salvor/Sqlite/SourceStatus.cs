@@ -1,0 +1,76 @@
+namespace Salvor.Sqlite;
+
+/// <summary>What a source is doing. Printed and stored in lower case.</summary>
+public enum SourceState
+{
+    /// <summary>Not started yet.</summary>
+    Starting,
+
+    /// <summary>The database does not exist yet, or is empty.</summary>
+    Waiting,
+
+    /// <summary>The first full copy, or a comparison of the whole database, is under way.</summary>
+    Copying,
+
+    /// <summary>Commits are captured as they happen.</summary>
+    Healthy,
+
+    /// <summary>A rollback-journal database changes too often to be copied in between.</summary>
+    Behind,
+
+    /// <summary>The destination does not work; commits wait.</summary>
+    BackingOff,
+
+    /// <summary>The database cannot be read, or something else is wrong that will be tried again.</summary>
+    Failing,
+
+    /// <summary>Detached on request.</summary>
+    Paused,
+
+    /// <summary>Ended.</summary>
+    Stopped,
+}
+
+/// <summary>How one source fares, at one moment.</summary>
+public sealed record SourceStatus
+{
+    public required string Source { get; init; }
+
+    public required string Path { get; init; }
+
+    public required string Destination { get; init; }
+
+    public required SourceState State { get; init; }
+
+    /// <summary>Why it is in this state, where that needs words.</summary>
+    public string Detail { get; init; } = "";
+
+    /// <summary>What to do about it.</summary>
+    public string Hint { get; init; } = "";
+
+    public uint Branch { get; init; }
+
+    /// <summary>The last restore point.</summary>
+    public ulong Position { get; init; }
+
+    /// <summary>Its time; null before the first.</summary>
+    public DateTimeOffset? PositionTime { get; init; }
+
+    /// <summary>The age of the oldest commit that is not durable yet; zero when none waits.</summary>
+    public TimeSpan Lag { get; init; }
+
+    /// <summary>Bytes stored since the start of the process.</summary>
+    public long StoredBytes { get; init; }
+
+    /// <summary>How far a copy is, in bytes.</summary>
+    public long CopiedBytes { get; init; }
+
+    /// <summary>The size of what is being copied; 0 when nothing is.</summary>
+    public long CopyTotalBytes { get; init; }
+
+    /// <summary>How often continuity had to be regained by a resync since the start.</summary>
+    public int Resyncs { get; init; }
+
+    /// <summary>How far the wall clock jumped against the monotonic one, while that lasts.</summary>
+    public TimeSpan ClockJump { get; init; }
+}

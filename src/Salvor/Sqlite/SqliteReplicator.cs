@@ -1,0 +1,328 @@
+using Microsoft.Extensions.Logging;
+using Salvor.Platform;
+using Salvor.Sqlite.Capture;
+using Salvor.Sqlite.Native;
+using Salvor.Storage;
+using Salvor.Vault;
+
+namespace Salvor.Sqlite;
+
+/// <summary>How one database is protected.</summary>
+public sealed record ReplicatorOptions
+{
+    /// <summary>The name of the source, and of its vault.</summary>
+    public required string Name { get; init; }
+
+    /// <summary>The database file, as an absolute path.</summary>
+    public required string Path { get; init; }
+
+    /// <summary>The folder of the local state.</summary>
+    public required string StateDirectory { get; init; }
+
+    /// <summary>How long a commit may wait for others before they are published together.</summary>
+    public required TimeSpan Batch { get; init; }
+
+    /// <summary>How long a writer of a rollback-journal database may be held up when short slices did not succeed.</summary>
+    public required TimeSpan BlockMax { get; init; }
+
+    /// <summary>How long a log that cannot be captured may grow before it is let go.</summary>
+    public required long WalMaxBytes { get; init; }
+
+    /// <summary>End where the path turns out to be no database, instead of trying again.</summary>
+    public bool StopAtNotADatabase { get; init; }
+
+    /// <summary>How others reach this process; written into the lock.</summary>
+    public string? Socket { get; init; }
+}
+
+/// <summary>
+/// Keeps one database in one vault: waits until it exists, attaches, captures, publishes, and begins again whenever continuity cannot be
+/// proved. Where the vault ends is read from the vault each time, so nothing local is needed and nothing local can mislead.
+/// </summary>
+public sealed class SqliteReplicator : IDisposable
+{
+    static readonly TimeSpan RetryMin = TimeSpan.FromMilliseconds(250);
+    static readonly TimeSpan RetryMax = TimeSpan.FromSeconds(30);
+    static readonly TimeSpan WaitStep = TimeSpan.FromSeconds(5);
+
+    readonly ReplicatorOptions options;
+    readonly CaptureEngine engine;
+    readonly RetryingStore store;
+    readonly TimeProvider time;
+    readonly ILogger logger;
+    readonly SemaphoreSlim fileChanged = new(0, 1);
+    readonly Lock gate = new();
+
+    ServingSession? serving;
+    TaskCompletionSource? resumed;
+    TaskCompletionSource detached = Completed();
+    SourceState state = SourceState.Starting;
+    SalvorException? failure;
+    StorageException? storeFailure;
+    int resyncs;
+    uint? epoch;
+
+    internal SqliteReplicator(
+        ReplicatorOptions options, IObjectStore store, CaptureEngine engine, TimeProvider time, Random random, ILogger logger)
+    {
+        (this.options, this.engine, this.time, this.logger) = (options, engine, time, logger);
+        this.store = new RetryingStore(store, time, random, NoteStoreOutcome);
+    }
+
+    /// <summary>Raised on any thread when the status changed in a way worth writing down.</summary>
+    public event Action? StatusChanged;
+
+    public ReplicatorOptions Options => options;
+
+    internal CaptureEngine Engine => engine;
+
+    internal IObjectStore Store => store;
+
+    internal TimeProvider Time => time;
+
+    internal ILogger Logger => logger;
+
+    /// <summary>How it fares now.</summary>
+    public SourceStatus Status
+    {
+        get
+        {
+            var current = serving;
+            var status = new SourceStatus
+            {
+                Source = options.Name,
+                Path = options.Path,
+                Destination = store.Location,
+                State = storeFailure is not null && state is SourceState.Healthy or SourceState.Copying ? SourceState.BackingOff : state,
+                Detail = (storeFailure ?? failure)?.Message ?? "",
+                Hint = (storeFailure ?? failure)?.Hint ?? "",
+                Resyncs = resyncs,
+            };
+            return current is null ? status : current.AddTo(status);
+        }
+    }
+
+    /// <summary>Protects the database until cancelled; then everything committed is published before this returns.</summary>
+    /// <param name="drainMax">How long to go on publishing after the cancellation.</param>
+    public async Task RunAsync(TimeSpan drainMax, CancellationToken cancellationToken)
+    {
+        var delay = RetryMin;
+        try
+        {
+            while (!cancellationToken.IsCancellationRequested)
+            {
+                try
+                {
+                    await WaitWhilePausedAsync(cancellationToken);
+                    await WaitForDatabaseAsync(cancellationToken);
+                    var started = time.GetTimestamp();
+                    await ServeAsync(drainMax, cancellationToken);
+                    delay = time.GetElapsedTime(started) > RetryMax ? RetryMin : delay;
+                }
+                catch (SalvorException e) when (!cancellationToken.IsCancellationRequested && !IsFinal(e))
+                {
+                    NoteFailure(e);
+                    await WaitForChangeAsync(delay, cancellationToken);
+                    delay = delay * 2 < RetryMax ? delay * 2 : RetryMax;
+                }
+            }
+        }
+        catch (OperationCanceledException) when (cancellationToken.IsCancellationRequested)
+        {
+            // Asked to stop while waiting for something; nothing is open.
+        }
+        finally
+        {
+            SetState(SourceState.Stopped);
+        }
+    }
+
+    /// <summary>Returns when everything committed before the call is durable, and says up to where.</summary>
+    public async Task<Position> SyncAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            if (serving is { } session && await session.TrySyncAsync(cancellationToken) is { } position)
+            {
+                return position;
+            }
+
+            if (state is SourceState.Failing or SourceState.Waiting or SourceState.Paused && serving is null)
+            {
+                throw new SalvorException(
+                    failure?.Kind ?? FailureKind.SourceUnreadable,
+                    $"source {options.Name} is not being captured: {failure?.Message ?? state.ToString().ToLowerInvariant()}",
+                    failure?.Hint ?? "Run 'salvor status' to see why.");
+            }
+
+            await Task.Delay(TimeSpan.FromMilliseconds(20), time, cancellationToken);
+        }
+    }
+
+    /// <summary>Detaches from the database after publishing what is committed, and stays away until <see cref="Resume"/>.</summary>
+    public async Task PauseAsync(CancellationToken cancellationToken)
+    {
+        lock (gate)
+        {
+            resumed ??= new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        }
+
+        serving?.End("paused on request");
+        WakeUp();
+        await detached.Task.WaitAsync(cancellationToken);
+    }
+
+    /// <summary>Attaches again.</summary>
+    public void Resume()
+    {
+        lock (gate)
+        {
+            resumed?.TrySetResult();
+            resumed = null;
+        }
+    }
+
+    public void Dispose() => fileChanged.Dispose();
+
+    internal void SetState(SourceState next)
+    {
+        state = next;
+        if (next is SourceState.Healthy or SourceState.Copying)
+        {
+            failure = null;
+        }
+
+        RaiseStatusChanged();
+    }
+
+    internal void CountResync() => resyncs++;
+
+    internal void RaiseStatusChanged() => StatusChanged?.Invoke();
+
+    /// <summary>The epoch of this process for this vault; claimed once.</summary>
+    internal async Task<uint> ClaimAsync(VaultAccess vault, CancellationToken cancellationToken) =>
+        epoch ??= await WriterRegistration.ClaimAsync(vault, time, cancellationToken);
+
+    static TaskCompletionSource Completed()
+    {
+        var completion = new TaskCompletionSource();
+        completion.SetResult();
+        return completion;
+    }
+
+    bool IsFinal(SalvorException e) => e.Kind == FailureKind.Locked || (e is NotADatabaseException && options.StopAtNotADatabase);
+
+    async Task ServeAsync(TimeSpan drainMax, CancellationToken cancellationToken)
+    {
+        detached = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+        try
+        {
+            using var held = LocalState.Lock(options, time);
+            await using var session = await ServingSession.AttachAsync(this, cancellationToken);
+            serving = session;
+            if (resumed is not null)
+            {
+                session.End("paused on request");
+            }
+
+            await session.RunAsync(drainMax, cancellationToken);
+        }
+        catch (CaptureEndedException e)
+        {
+            logger.LogInformation("{Source}: capture ended ({Reason}); beginning again", options.Name, e.Message);
+        }
+        catch (SqliteException e)
+        {
+            throw SqliteDatabase.Unreadable(options.Path, e);
+        }
+        catch (IOException e)
+        {
+            throw new SalvorException(
+                FailureKind.Failure,
+                $"source {options.Name} cannot stage pages in {options.StateDirectory}: {e.Message}",
+                "Free space there, or name another folder with 'state_dir'. The database itself is not affected.",
+                e);
+        }
+        finally
+        {
+            serving = null;
+            detached.TrySetResult();
+        }
+    }
+
+    async Task WaitWhilePausedAsync(CancellationToken cancellationToken)
+    {
+        while (resumed is { } signal)
+        {
+            SetState(SourceState.Paused);
+            await signal.Task.WaitAsync(cancellationToken);
+        }
+    }
+
+    async Task WaitForDatabaseAsync(CancellationToken cancellationToken)
+    {
+        while (FileStat.Of(options.Path) is null or { Kind: FileKind.Regular, SizeBytes: 0 })
+        {
+            if (state != SourceState.Waiting)
+            {
+                failure = SqliteDatabase.Obstacle(options.Path);
+                logger.LogInformation("{Source}: {Path} does not exist yet or is empty; waiting for it", options.Name, options.Path);
+                SetState(SourceState.Waiting);
+            }
+
+            await WaitForChangeAsync(WaitStep, cancellationToken);
+        }
+    }
+
+    /// <summary>Waits for a change beside the database, or for this long.</summary>
+    async Task WaitForChangeAsync(TimeSpan delay, CancellationToken cancellationToken)
+    {
+        var directory = Path.GetDirectoryName(options.Path)!;
+        if (!Directory.Exists(directory))
+        {
+            await fileChanged.WaitAsync(WaitStep < delay ? WaitStep : delay, cancellationToken);
+            return;
+        }
+
+        using var listening = await engine.RunAsync(
+            () => engine.Listen(directory, Path.GetFileName(options.Path), (_, _) => WakeUp()));
+        await fileChanged.WaitAsync(delay, cancellationToken);
+    }
+
+    void WakeUp()
+    {
+        lock (gate)
+        {
+            if (fileChanged.CurrentCount == 0)
+            {
+                fileChanged.Release();
+            }
+        }
+    }
+
+    void NoteFailure(SalvorException e)
+    {
+        if (failure?.Message != e.Message)
+        {
+            logger.LogWarning("{Source}: {Message}. hint: {Hint}", options.Name, e.Message, e.Hint);
+        }
+
+        failure = e;
+        SetState(SourceState.Failing);
+    }
+
+    void NoteStoreOutcome(StorageException? e)
+    {
+        if (e is not null && storeFailure is null)
+        {
+            logger.LogWarning("{Source}: {Message}; trying again. hint: {Hint}", options.Name, e.Message, e.Hint);
+        }
+        else if (e is null && storeFailure is not null)
+        {
+            logger.LogInformation("{Source}: destination {Destination} works again", options.Name, store.Location);
+        }
+
+        storeFailure = e;
+        RaiseStatusChanged();
+    }
+}

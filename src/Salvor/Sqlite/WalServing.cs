@@ -1,0 +1,164 @@
+using Microsoft.Extensions.Logging;
+using Salvor.Platform;
+using Salvor.Sqlite.Capture;
+using Salvor.Sqlite.Wal;
+using Salvor.Vault;
+using Salvor.Vault.Format;
+
+namespace Salvor.Sqlite;
+
+/// <summary>Captures a database in WAL mode: proves that nothing is missing since the vault's end, or compares, and then follows the log.</summary>
+sealed class WalServing(ServingContext context) : IServing
+{
+    static readonly TimeSpan AttachRetry = TimeSpan.FromMilliseconds(5);
+    static readonly TimeSpan AttachMax = TimeSpan.FromSeconds(10);
+    static readonly TimeSpan FlushMax = TimeSpan.FromSeconds(5);
+
+    readonly SqliteReplicator owner = context.Owner;
+    readonly SqliteDatabase database = context.Database;
+    readonly TaskCompletionSource ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    WalSession? wal;
+
+    public long OldestWaitingMicros => wal?.OldestWaitingMicros ?? 0;
+
+    public void Notice(string name, FileChange change) => wal?.Notice(name, change);
+
+    /// <summary>Nothing: the locks are the session's, which <see cref="EndAsync"/> ends.</summary>
+    public void Dispose()
+    {
+    }
+
+    public async Task<Position> CaptureNowAsync(CancellationToken cancellationToken)
+    {
+        await ready.Task.WaitAsync(cancellationToken);
+        await wal!.FlushAsync().WaitAsync(cancellationToken);
+        return context.Publisher.Captured;
+    }
+
+    public async Task EndAsync(string reason)
+    {
+        ready.TrySetException(new CaptureEndedException(reason));
+        _ = ready.Task.Exception;
+        if (wal is { } session)
+        {
+            await FlushBrieflyAsync(session);
+            session.End(reason);
+            await session.Ended;
+        }
+    }
+
+    public async Task<string> RunAsync(CancellationToken cancellationToken)
+    {
+        var limits = new CaptureLimits(owner.Options.Batch, owner.Options.WalMaxBytes);
+        var session = new WalSession(owner.Engine, database, context.Queue, limits);
+        var started = owner.Time.GetTimestamp();
+        while (!session.Capture.TryBegin())
+        {
+            if (owner.Time.GetElapsedTime(started) > AttachMax)
+            {
+                throw new SalvorException(
+                    FailureKind.SourceUnreadable,
+                    $"the write-ahead log of {database.Path} is held by a checkpoint that does not end",
+                    "See which process holds the database open; it will be tried again.");
+            }
+
+            await Task.Delay(AttachRetry, owner.Time, cancellationToken);
+        }
+
+        wal = session;
+        await StartWalAsync(session, cancellationToken);
+        ready.TrySetResult();
+        owner.SetState(SourceState.Healthy);
+        var reason = await session.Ended.WaitAsync(cancellationToken);
+        owner.Logger.LogWarning("{Source}: {Reason}; comparing the whole database", owner.Options.Name, reason);
+        return reason;
+    }
+
+    async Task StartWalAsync(WalSession session, CancellationToken cancellationToken)
+    {
+        if (context.State.NeedsImage || context.State.Image is not null)
+        {
+            await CopyAsync(session, context.State.NeedsImage ? null : context.State.Image, cancellationToken);
+            return;
+        }
+
+        var reason = context.BranchReason.Length > 0
+            ? context.BranchReason
+            : session.Capture.TryResume(context.State.Cursor, new byte[WalCapture.BufferBytes(context.PageSize)]);
+        if (reason is null)
+        {
+            await owner.Engine.RunAsync(() =>
+            {
+                session.Start(NewLiveSink(session));
+                return true;
+            });
+            return;
+        }
+
+        await ResyncAsync(session, LogKind.Resync, Hash256.Zero, reason, cancellationToken);
+    }
+
+    /// <summary>The first full copy of a branch: an image of the file while writers go on, completed by what the log says.</summary>
+    async Task CopyAsync(WalSession session, Hash256? image, CancellationToken cancellationToken)
+    {
+        if (image is { } existing)
+        {
+            // An earlier run died between the image and its base: what differs from that image by now is the base.
+            await ResyncAsync(session, LogKind.Base, existing, "first copy", cancellationToken);
+            return;
+        }
+
+        owner.SetState(SourceState.Copying);
+        var overlay = await StartOverlayAsync(session);
+        var stored = await context.StoreImageAsync(cancellationToken);
+        await FinishAsync(
+            session, LogKind.Base, stored.DetailsHash, "first copy", stored.Details.PageCount, [overlay], cancellationToken);
+    }
+
+    async Task ResyncAsync(WalSession session, LogKind kind, Hash256 snapshot, string reason, CancellationToken cancellationToken)
+    {
+        owner.SetState(SourceState.Copying);
+        owner.CountResync();
+        owner.Logger.LogInformation("{Source}: comparing the database with its vault, because {Reason}", owner.Options.Name, reason);
+        var overlay = await StartOverlayAsync(session);
+        var differing = new PageSpool(owner.Options.StateDirectory, context.PageSize);
+        var filePages = DatabaseScan.PageCount(database.File, context.PageSize);
+        await Task.Run(
+            () => DatabaseScan.Diff(database.File, context.PageSize, 1, filePages, context.State.Table, context.Vault.Hasher, differing),
+            cancellationToken);
+        await FinishAsync(session, kind, snapshot, reason, filePages, [differing, overlay], cancellationToken);
+    }
+
+    async Task<PageSpool> StartOverlayAsync(WalSession session)
+    {
+        var spool = new PageSpool(owner.Options.StateDirectory, context.PageSize);
+        return await owner.Engine.RunAsync(() =>
+        {
+            session.Start(new OverlaySink(context.Vault.Hasher, spool));
+            return spool;
+        });
+    }
+
+    /// <summary>At a moment when all is captured, the scan and the overlay together are that moment's context.State.</summary>
+    Task<bool> FinishAsync(
+        WalSession session, LogKind kind, Hash256 snapshot, string reason, uint filePages, PageSpool[] spools,
+        CancellationToken cancellationToken) =>
+        session.WhenCaughtUpAsync(() =>
+        {
+            var pageCount = session.Capture.PageCount != 0 ? session.Capture.PageCount : filePages;
+            context.AddResync(kind, snapshot, reason, pageCount, filePages, session.Capture.Cursor, spools);
+            session.GoLive(NewLiveSink(session));
+            return true;
+        }).WaitAsync(cancellationToken);
+
+    LiveSink NewLiveSink(WalSession session) => new(
+        context.State.Table, context.Vault.Hasher, context.PageSize, context.Clock, session.Capture,
+        (kind, checksumBefore) => context.Begin(kind, checksumBefore, reason: "", Hash256.Zero),
+        changeSet => context.Publisher.Add(new PendingChange(
+            changeSet, null, (ulong)changeSet.Commits.Count, changeSet.Commits.Count > 0 ? changeSet.Commits[0].RawTimeMicros : 0)));
+
+    /// <summary>Takes what was committed before the end was asked for. A header that cannot be read now must not hold the end up.</summary>
+    async Task FlushBrieflyAsync(WalSession session) => await Task.WhenAny(
+        session.FlushAsync().ContinueWith(task => task.Exception, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default),
+        Task.Delay(FlushMax, owner.Time, CancellationToken.None));
+}

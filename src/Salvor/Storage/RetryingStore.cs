@@ -1,0 +1,103 @@
+namespace Salvor.Storage;
+
+/// <summary>
+/// Repeats what failed until it works or is cancelled, with growing pauses and chance in them: for a daemon, to which nothing a destination
+/// does is final. A put whose answer was lost is answered by the retry with <see cref="PutResult.AlreadyExists"/>; the caller tells that
+/// from another writer's object.
+/// </summary>
+/// <param name="inner">The store.</param>
+/// <param name="time">The clock of the pauses.</param>
+/// <param name="random">The chance in them; used from one call at a time.</param>
+/// <param name="outcome">Told of every failure, and of the first success after one (null).</param>
+public sealed class RetryingStore(IObjectStore inner, TimeProvider time, Random random, Action<StorageException?> outcome) : IObjectStore
+{
+    static readonly TimeSpan DelayMin = TimeSpan.FromMilliseconds(100);
+    static readonly TimeSpan DelayMax = TimeSpan.FromSeconds(10);
+
+    readonly Lock gate = new();
+
+    public string Location => inner.Location;
+
+    public Task<PutResult> PutAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
+        RepeatAsync(() => inner.PutAsync(key, content, cancellationToken), cancellationToken);
+
+    public Task<int> ReadAsync(string key, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
+        RepeatAsync(() => inner.ReadAsync(key, offset, buffer, cancellationToken), cancellationToken);
+
+    public Task<long?> SizeAsync(string key, CancellationToken cancellationToken) =>
+        RepeatAsync(() => inner.SizeAsync(key, cancellationToken), cancellationToken);
+
+    /// <summary>A listing that breaks off goes on after the last key that came.</summary>
+    public async IAsyncEnumerable<ObjectInfo> ListAsync(
+        string prefix, string? after, [System.Runtime.CompilerServices.EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var rows = inner.ListAsync(prefix, after, cancellationToken).GetAsyncEnumerator(cancellationToken);
+        try
+        {
+            while (await RepeatAsync(MoveNextAsync, cancellationToken))
+            {
+                after = rows.Current.Key;
+                yield return rows.Current;
+            }
+        }
+        finally
+        {
+            await rows.DisposeAsync();
+        }
+
+        async Task<bool> MoveNextAsync()
+        {
+            try
+            {
+                return await rows.MoveNextAsync();
+            }
+            catch (StorageException)
+            {
+                await rows.DisposeAsync();
+                rows = inner.ListAsync(prefix, after, cancellationToken).GetAsyncEnumerator(cancellationToken);
+                throw;
+            }
+        }
+    }
+
+    public Task DeleteAsync(string key, CancellationToken cancellationToken) => RepeatAsync(
+        async () =>
+        {
+            await inner.DeleteAsync(key, cancellationToken);
+            return true;
+        },
+        cancellationToken);
+
+    async Task<T> RepeatAsync<T>(Func<Task<T>> attempt, CancellationToken cancellationToken)
+    {
+        var failed = false;
+        for (var delay = DelayMin; ; delay = delay * 2 < DelayMax ? delay * 2 : DelayMax)
+        {
+            try
+            {
+                var result = await attempt();
+                if (failed)
+                {
+                    outcome(null);
+                }
+
+                return result;
+            }
+            catch (StorageException e) when (e.Failure != StorageFailure.NotFound)
+            {
+                failed = true;
+                outcome(e);
+            }
+
+            await Task.Delay(delay * Jitter(), time, cancellationToken);
+        }
+    }
+
+    double Jitter()
+    {
+        lock (gate)
+        {
+            return 0.5 + (random.NextDouble() / 2);
+        }
+    }
+}
