@@ -11,7 +11,7 @@ sealed record ProcessResult(int ExitCode, string Stdout, string Stderr)
 }
 
 /// <summary>Linux numbers of the signals that tests send.</summary>
-enum Signal
+public enum Signal
 {
     Interrupt = 2,
     Kill = 9,
