@@ -51,7 +51,9 @@ public sealed class KillCycleTests
         for (var i = 0; i < TestSeed.Count("SALVOR_KILLS", KillsDefault) / 3; i++)
         {
             await using var restore = rig.BeginRestore(output);
-            await Task.Delay(random.NextDouble() * restoreTime, TestContext.Current.CancellationToken);
+            // At any moment, or just when it has begun to write, where a partial file would be most likely.
+            var atFirstWrite = i % 2 == 0;
+            await (atFirstWrite ? FirstWriteAsync(restore, output) : Task.Delay(random.NextDouble() * restoreTime));
             await restore.KillAsync();
 
             // Unfinished files start with a dot; nobody takes one for a database.
@@ -102,7 +104,7 @@ public sealed class KillCycleTests
         {
             Profile = random.Next(3) == 0 ? "mixed" : "small",
             Checkpoint = random.Next(2) == 0 ? "random" : "auto",
-            Rate = 300,
+            Rate = 400,
             Seed = random.Next(),
         };
         await using var rig = new ReplicationRig(options, writerCount: 2);
@@ -235,6 +237,15 @@ public sealed class KillCycleTests
         await rig.App.FinishAsync();
         await rig.StopSalvorAsync();
         return rig;
+    }
+
+    /// <summary>Until the restore has put anything beside its target. Looks without a pause: writing takes milliseconds.</summary>
+    static async Task FirstWriteAsync(ChildProcess restore, string output)
+    {
+        while (!restore.HasExited && EntriesBeside(output).Length == 0)
+        {
+            await Task.Yield();
+        }
     }
 
     static async Task<TimeSpan> TimeOfRestoreAsync(ReplicationRig rig)

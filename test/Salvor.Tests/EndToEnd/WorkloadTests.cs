@@ -12,7 +12,7 @@ public sealed class WorkloadTests
 {
     const int WriterCount = 2;
     const int ListedPoints = 3;
-    static readonly TimeSpan LoadDuration = TimeSpan.FromSeconds(3);
+    static readonly TimeSpan LoadDuration = TimeSpan.FromSeconds(2);
     static readonly string[] Profiles = ["small", "mixed", "big", "vacuum", "schema", "idle"];
     static readonly string[] Checkpoints = ["none", "auto", "passive", "full", "restart", "truncate", "random"];
     static readonly string[] AutoVacuums = ["none", "full", "incremental"];

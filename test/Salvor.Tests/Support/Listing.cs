@@ -6,7 +6,7 @@ namespace Salvor.Tests.Support;
 sealed record ListedSpan(int Branch, long FromPosition, long ToPosition, DateTimeOffset From, DateTimeOffset To);
 
 /// <summary>What <c>list --json</c> offers of one vault.</summary>
-sealed record Listing(string Source, IReadOnlyList<ListedSpan> Spans)
+sealed record Listing(IReadOnlyList<ListedSpan> Spans)
 {
     static readonly JsonSerializerOptions Json = new() { PropertyNamingPolicy = JsonNamingPolicy.SnakeCaseLower };
 

@@ -118,6 +118,8 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
             return null;
         }
 
+        // Nobody puts this database back or replaces it. A death, of whomever, is no reason for another line of history.
+        Assert.Single(listing.Spans.Select(span => span.Branch).Distinct());
         var target = listing.Pick(random);
         return await RestoreAsync(target, listing.IsNewestBranch(target.Branch!.Value), new() { NotAfter = target.Timestamp });
     }
