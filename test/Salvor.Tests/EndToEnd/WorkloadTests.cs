@@ -12,6 +12,7 @@ public sealed class WorkloadTests
 {
     const int WriterCount = 2;
     const int ListedPoints = 3;
+    const int SpillingCacheKib = 64;
     static readonly TimeSpan LoadDuration = TimeSpan.FromSeconds(2);
     static readonly string[] Profiles = ["small", "mixed", "big", "vacuum", "schema", "idle"];
     static readonly string[] Checkpoints = ["none", "auto", "passive", "full", "restart", "truncate", "random"];
@@ -47,6 +48,12 @@ public sealed class WorkloadTests
 
     [Fact]
     public Task Writers_that_never_rest_are_protected() => ReplicateAsync(new() { Profile = "small", Checkpoint = "auto" });
+
+    [Theory]
+    [InlineData("wal")]
+    [InlineData("delete")]
+    public Task Pages_written_before_their_commit_are_not_taken_for_committed(string journal) =>
+        ReplicateAsync(new() { Profile = "big", Journal = journal, CacheKib = SpillingCacheKib, Rate = RateOf("big") });
 
     [Theory]
     [InlineData("delete")]

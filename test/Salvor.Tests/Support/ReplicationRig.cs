@@ -30,6 +30,8 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
     /// <summary>The last commit that Salvor has reported durable.</summary>
     public long Floor { get; private set; }
 
+    public int Restores => _restores;
+
     public bool Replicates => _salvor is { HasExited: false };
 
     public bool HasSaidReady => Replicates && _salvor!.Stderr.Contains("replicating ", StringComparison.Ordinal);
@@ -138,6 +140,13 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
 
     public Task<Verdict> JudgeAsync(string database, Bounds bounds) => Oracle.JudgeAsync(database, App.Ledgers, bounds);
 
+    /// <summary>Says that the test failed and where its files are; <see cref="ScratchDirectory" /> may keep them.</summary>
+    public string MarkFailed()
+    {
+        _scratch.HasFailed = true;
+        return _scratch.Path;
+    }
+
     public string NewOutputDirectory() => _scratch.Subdirectory($"restored-{Interlocked.Increment(ref _restores)}");
 
     public async ValueTask DisposeAsync()
@@ -159,7 +168,8 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
     {
         var directory = NewOutputDirectory();
         var output = Path.Combine(directory, "app.db");
-        var result = await SalvorProcess.RunAsync(["restore", "--from", Vault, "--output", output, "--quiet", .. Options(target, newestBranch)]);
+        var result = await SalvorProcess.RunAsync(
+            ["restore", "--from", Vault, "--output", output, "--quiet", .. Options(target, newestBranch)]);
         if (result.ExitCode == NothingToRestore && target == RestoreTarget.Latest && Floor == 0)
         {
             Assert.Empty(Directory.EnumerateFileSystemEntries(directory));
@@ -169,7 +179,18 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
         Assert.True(result.ExitCode == 0, $"restore to {target} failed: {result}");
         Assert.Equal([output], Directory.EnumerateFileSystemEntries(directory));
         var verdict = await JudgeAsync(output, bounds);
-        Assert.True(verdict.Ok, $"restore to {target} is wrong: {string.Join("; ", verdict.Errors)}\n{result}\n{_salvor?.Stderr}");
+        if (!verdict.Ok)
+        {
+            // A source that is wrong itself is another fault than a wrong copy of it.
+            var source = await JudgeAsync(Database, new() { Live = true });
+            Assert.Fail($"""
+                restore to {target} is wrong: {string.Join("; ", verdict.Errors)}
+                restore: {result}
+                source: {(source.Ok ? "sound" : string.Join("; ", source.Errors))}, at commit {source.Seq}
+                replicate: {_salvor?.Stderr}
+                """);
+        }
+
         NoteOrder(target, newestBranch, verdict.Seq);
         Directory.Delete(directory, recursive: true);
         return verdict;

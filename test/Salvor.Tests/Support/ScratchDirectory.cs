@@ -1,6 +1,9 @@
 namespace Salvor.Tests.Support;
 
-/// <summary>A directory of one test, removed at its end unless <c>SALVOR_KEEP=1</c>.</summary>
+/// <summary>
+/// A directory of one test, removed at its end. <c>SALVOR_KEEP=1</c> keeps all, <c>SALVOR_KEEP=failed</c> those of tests that
+/// said they failed: a fault under random kills may not come back for hours.
+/// </summary>
 sealed class ScratchDirectory : IDisposable
 {
     // Short, because a Unix socket below it may have a path of at most 107 bytes.
@@ -10,11 +13,15 @@ sealed class ScratchDirectory : IDisposable
 
     public string this[string name] => System.IO.Path.Combine(Path, name);
 
+    /// <summary>Set by a test that fails; what it worked on is evidence.</summary>
+    public bool HasFailed { get; set; }
+
     public string Subdirectory(string name) => Directory.CreateDirectory(this[name]).FullName;
 
     public void Dispose()
     {
-        if (Environment.GetEnvironmentVariable("SALVOR_KEEP") == "1")
+        var keep = Environment.GetEnvironmentVariable("SALVOR_KEEP");
+        if (keep == "1" || (keep == "failed" && HasFailed))
         {
             TestContext.Current.TestOutputHelper?.WriteLine($"kept {Path}");
             return;

@@ -18,6 +18,9 @@ sealed record WorkloadOptions
 
     public int PageSize { get; init; } = 4096;
 
+    /// <summary>Small makes large transactions write pages before they commit; 0 is SQLite's default.</summary>
+    public int CacheKib { get; init; }
+
     /// <summary>Commits per second of each writer; 0 is flat out.</summary>
     public int Rate { get; init; }
 
@@ -33,7 +36,7 @@ sealed record WorkloadOptions
 /// <summary>The writers of one database and their ledgers, which stay when the writers are killed.</summary>
 sealed class Workload(string database, string ledgerDirectory, WorkloadOptions options, int writerCount) : IAsyncDisposable
 {
-    static readonly int AckedLineLengthMax = 64;
+    const int AckedLineLengthMax = 64;
 
     readonly ChildProcess?[] _writers = new ChildProcess?[writerCount];
 
@@ -53,7 +56,8 @@ sealed class Workload(string database, string ledgerDirectory, WorkloadOptions o
 
         // The first line of a run says that the writer is back; the acknowledgement of a commit comes a few lines later.
         await Eventually.HoldsAsync(
-            () => Ledgers.Index().All(ledger => LengthOf(ledger.Item) > sizes[ledger.Index] + (3 * AckedLineLengthMax) || HasEnded(ledger.Index)),
+            () => Ledgers.Index().All(
+                ledger => LengthOf(ledger.Item) > sizes[ledger.Index] + (3 * AckedLineLengthMax) || HasEnded(ledger.Index)),
             () => $"the writers have not committed\n{string.Join('\n', _writers.Select(writer => writer?.Stderr))}");
     }
 
@@ -141,7 +145,7 @@ sealed class Workload(string database, string ledgerDirectory, WorkloadOptions o
             "--id", Text(id), "--seed", Text(options.Seed), "--rate", Text(options.Rate), "--rows", Text(options.Rows),
             "--profile", options.Profile, "--checkpoint", options.Checkpoint, "--auto-vacuum", options.AutoVacuum,
             "--journal", options.Journal, "--synchronous", options.Synchronous, "--page-size", Text(options.PageSize),
-            "--busy-timeout", "5000", "--follow-parent",
+            "--cache-kib", Text(options.CacheKib), "--busy-timeout", "5000", "--follow-parent",
         ];
         return options.Duration is { } duration ? [.. arguments, "--seconds", Text(duration.TotalSeconds)] : arguments;
     }

@@ -113,36 +113,47 @@ def big(body):
 
 def schema(body):
     """One change of the schema, on tables that come and go."""
-    content, rng, db = body.content, body.rng, body.db
-    extra = sorted(name for name in content.tables if "_x" in name)
+    extra = sorted(name for name in body.content.tables if "_x" in name)
     body.names += 1
-    fresh = f"{content.prefix}x{rng.getrandbits(30):x}_{body.names}"
-    if len(extra) < 2 or (len(extra) < 6 and rng.random() < 0.3):
-        tail = rng.choice((") ", ") WITHOUT ROWID", ", UNIQUE (id, k))"))
-        content.redeclare(db, f"CREATE TABLE {quoted(fresh)} (id INTEGER PRIMARY KEY, k INTEGER, s TEXT, b BLOB{tail}", fresh)
-        table = content.tables[fresh]
-        table.insert(db, body.new_rows(table, rng.randint(0, 200), lambda: rng.randrange(300)))
-        return
-    name = rng.choice(extra)
+    fresh = f"{body.content.prefix}x{body.rng.getrandbits(30):x}_{body.names}"
+    if len(extra) < 2 or (len(extra) < 6 and body.rng.random() < 0.3):
+        create_table(body, fresh)
+    else:
+        alter_table(body, body.rng.choice(extra), fresh)
+
+
+def create_table(body, name):
+    tail = body.rng.choice((")", ") WITHOUT ROWID", ", UNIQUE (id, k))"))
+    body.content.redeclare(
+        body.db, f"CREATE TABLE {quoted(name)} (id INTEGER PRIMARY KEY, k INTEGER, s TEXT, b BLOB{tail}", name)
+    table = body.content.tables[name]
+    table.insert(body.db, body.new_rows(table, body.rng.randint(0, 200), lambda: body.rng.randrange(300)))
+
+
+def alter_table(body, name, fresh):
+    content, rng, db = body.content, body.rng, body.db
+    table = quoted(name)
     added = [column for column, _ in content.tables[name].columns if column.startswith("c")]
     choice = rng.random()
     if choice < 0.2:
-        content.redeclare(db, f"DROP TABLE {quoted(name)}", name)
+        content.redeclare(db, f"DROP TABLE {table}", name)
     elif choice < 0.4 and len(added) < 5:
-        default = rng.choice(("", " DEFAULT 7"))
-        content.redeclare(db, f"ALTER TABLE {quoted(name)} ADD COLUMN c{body.names}_{rng.getrandbits(20)} {rng.choice(KINDS)}{default}", name)
+        column = f"c{body.names}_{rng.getrandbits(20)} {rng.choice(KINDS)}{rng.choice(('', ' DEFAULT 7'))}"
+        content.redeclare(db, f"ALTER TABLE {table} ADD COLUMN {column}", name)
     elif choice < 0.5 and added:
-        content.redeclare(db, f"ALTER TABLE {quoted(name)} DROP COLUMN {added[0]}", name)
+        content.redeclare(db, f"ALTER TABLE {table} DROP COLUMN {added[0]}", name)
     elif choice < 0.6 and added:
-        content.redeclare(db, f"ALTER TABLE {quoted(name)} RENAME COLUMN {added[0]} TO {added[0]}r", name)
+        content.redeclare(db, f"ALTER TABLE {table} RENAME COLUMN {added[0]} TO {added[0]}r", name)
     elif choice < 0.7:
-        content.redeclare(db, f"ALTER TABLE {quoted(name)} RENAME TO {quoted(fresh)}", name, fresh)
+        content.redeclare(db, f"ALTER TABLE {table} RENAME TO {quoted(fresh)}", name, fresh)
     elif choice < 0.85:
-        content.redeclare(db, f"CREATE INDEX {quoted('i' + fresh)} ON {quoted(name)} (s, k)")
+        content.redeclare(db, f"CREATE INDEX {quoted('i' + fresh)} ON {table} (s, k)")
     else:
-        for index, in db.execute("SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL AND tbl_name = ?", (name,)).fetchall():
+        indexes = db.execute(
+            "SELECT name FROM sqlite_schema WHERE type = 'index' AND sql IS NOT NULL AND tbl_name = ?", (name,)).fetchall()
+        for index, in indexes:
             content.redeclare(db, f"DROP INDEX {quoted(index)}")
-        change_rows(body, content.tables[name], 5, lambda: rng.randrange(300)) if name in content.tables else None
+        change_rows(body, content.tables[name], 5, lambda: rng.randrange(300))
 
 
 def mass_delete(body):

@@ -95,6 +95,8 @@ class Writer:
         if options.journal != "keep":
             self.patiently(lambda: execute(f"PRAGMA journal_mode = {options.journal}").fetchone())
         execute(f"PRAGMA synchronous = {options.synchronous}")
+        if options.cache_kib:
+            execute(f"PRAGMA cache_size = -{options.cache_kib}")
         if options.checkpoint not in ("auto", "random"):
             execute("PRAGMA wal_autocheckpoint = 0")
         self.patiently(lambda: execute(
@@ -228,6 +230,7 @@ def parse(arguments):
     parser.add_argument("--journal", choices=("wal", "delete", "truncate", "persist", "keep"), default="wal")
     parser.add_argument("--auto-vacuum", choices=("none", "full", "incremental"), default=None)
     parser.add_argument("--page-size", type=int, default=0)
+    parser.add_argument("--cache-kib", type=int, default=0, help="small: large transactions write pages before they commit")
     parser.add_argument("--busy-timeout", type=int, default=5000, help="milliseconds")
     parser.add_argument("--rows", type=int, default=2000, help="about how many rows a table keeps")
     parser.add_argument("--rewound", action="store_true", help="the database was put back on purpose: history forks here")
