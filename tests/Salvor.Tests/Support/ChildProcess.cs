@@ -1,0 +1,129 @@
+using System.Diagnostics;
+using System.Runtime.InteropServices;
+using System.Text;
+
+namespace Salvor.Tests.Support;
+
+/// <summary>What a finished process left.</summary>
+sealed record ProcessResult(int ExitCode, string Stdout, string Stderr)
+{
+    public override string ToString() => $"exit {ExitCode}\nstdout: {Stdout}\nstderr: {Stderr}";
+}
+
+/// <summary>Linux numbers of the signals that tests send.</summary>
+public enum Signal
+{
+    Interrupt = 2,
+    Kill = 9,
+    Terminate = 15,
+    Continue = 18,
+    Stop = 19,
+}
+
+/// <summary>A process of a test: its output is captured as it comes, and it does not outlive the test.</summary>
+sealed partial class ChildProcess : IAsyncDisposable
+{
+    static readonly TimeSpan ExitWait = TimeSpan.FromSeconds(60);
+
+    readonly Process _process;
+    readonly StringBuilder _stdout = new();
+    readonly StringBuilder _stderr = new();
+
+    ChildProcess(ProcessStartInfo start)
+    {
+        Command = string.Join(' ', start.ArgumentList.Prepend(start.FileName));
+        _process = new Process { StartInfo = start };
+        _process.OutputDataReceived += (_, line) => Append(_stdout, line.Data);
+        _process.ErrorDataReceived += (_, line) => Append(_stderr, line.Data);
+        _process.Start();
+        _process.BeginOutputReadLine();
+        _process.BeginErrorReadLine();
+    }
+
+    public string Command { get; }
+
+    public bool HasExited => _process.HasExited;
+
+    public string Stdout => Read(_stdout);
+
+    public string Stderr => Read(_stderr);
+
+    public static ChildProcess Start(string file, IEnumerable<string> arguments, string? workingDirectory = null) =>
+        new(new ProcessStartInfo(file, arguments)
+        {
+            RedirectStandardOutput = true,
+            RedirectStandardError = true,
+            WorkingDirectory = workingDirectory ?? "",
+        });
+
+    public static async Task<ProcessResult> RunAsync(string file, IEnumerable<string> arguments, TimeSpan? within = null)
+    {
+        await using var process = Start(file, arguments);
+        return await process.ExitAsync(within);
+    }
+
+    /// <summary>Sends a signal. One that meets a process which has just ended is not an error: that is the race under test.</summary>
+    public void Send(Signal signal)
+    {
+        if (!_process.HasExited && Kill(_process.Id, (int)signal) != 0 && !_process.HasExited)
+        {
+            throw new InvalidOperationException($"cannot send {signal} to '{Command}': errno {Marshal.GetLastPInvokeError()}");
+        }
+    }
+
+    public async Task<ProcessResult> ExitAsync(TimeSpan? within = null)
+    {
+        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(TestContext.Current.CancellationToken);
+        deadline.CancelAfter(within ?? ExitWait);
+        try
+        {
+            await _process.WaitForExitAsync(deadline.Token);
+        }
+        catch (OperationCanceledException) when (!TestContext.Current.CancellationToken.IsCancellationRequested)
+        {
+            throw new TimeoutException(
+                $"'{Command}' did not end within {(within ?? ExitWait).TotalSeconds} s\nstdout: {Stdout}\nstderr: {Stderr}");
+        }
+
+        return new(_process.ExitCode, Stdout, Stderr);
+    }
+
+    public async Task<ProcessResult> KillAsync()
+    {
+        Send(Signal.Kill);
+        return await ExitAsync();
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (!_process.HasExited)
+        {
+            Send(Signal.Kill);
+            await _process.WaitForExitAsync(CancellationToken.None);
+        }
+
+        _process.Dispose();
+    }
+
+    static void Append(StringBuilder output, string? line)
+    {
+        if (line is not null)
+        {
+            lock (output)
+            {
+                output.Append(line).Append('\n');
+            }
+        }
+    }
+
+    static string Read(StringBuilder output)
+    {
+        lock (output)
+        {
+            return output.ToString();
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
+    private static partial int Kill(int pid, int signal);
+}
