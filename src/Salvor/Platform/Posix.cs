@@ -20,6 +20,9 @@ static partial class Posix
     public const uint OwnerOnlyFile = 0b110_000_000;
     public const uint OwnerOnlyDirectory = 0b111_000_000;
 
+    /// <summary>For <see cref="ChangeOwner"/>: the user stays.</summary>
+    public const uint SameUser = uint.MaxValue;
+
     // These flags alone differ between the two architectures.
     public static readonly int DirectoryOnly = IsArm ? 0x4000 : 0x10000;
     public static readonly int NoFollow = IsArm ? 0x8000 : 0x20000;
@@ -32,6 +35,7 @@ static partial class Posix
 
     const int CurrentDirectory = -100;
     const long RenameNoReplaceFlag = 1;
+    const uint StartWritingFlag = 2;
 
     static bool IsArm => RuntimeInformation.ProcessArchitecture == Architecture.Arm64;
 
@@ -66,6 +70,25 @@ static partial class Posix
         }
 
         return 0;
+    }
+
+    /// <summary>
+    /// Lets the system begin to write what a file holds in memory, so that a flush later waits for less. A hint: where it is refused, the
+    /// flush does it all.
+    /// </summary>
+    public static void StartWriting(SafeFileHandle file) => _ = SyncFileRangeCall(file, 0, 0, StartWritingFlag);
+
+    /// <summary>Gives an open file another owner. Returns 0 or the error number; <see cref="SameUser"/> changes the group alone.</summary>
+    public static int ChangeOwner(SafeFileHandle file, uint userId, uint groupId) =>
+        ChangeOwnerCall(file, userId, groupId) < 0 ? Marshal.GetLastPInvokeError() : 0;
+
+    /// <summary>Sets the permission bits of an open file. The path is for the message.</summary>
+    public static void ChangeMode(SafeFileHandle file, uint permissions, string path)
+    {
+        if (ChangeModeCall(file, permissions) < 0)
+        {
+            throw new PosixException(Marshal.GetLastPInvokeError(), "set the permissions of", path);
+        }
     }
 
     /// <summary>Takes a lock of the open file, exclusive or shared, without waiting. False where another open file holds it.</summary>
@@ -149,11 +172,23 @@ static partial class Posix
     /// </summary>
     public static bool ProcessExists(int pid) => KillCall(pid, 0) == 0 || Marshal.GetLastPInvokeError() != Errno.NoProcess;
 
+    /// <summary>Sends a signal; false where the process is gone.</summary>
+    public static bool Signal(int pid, int signal) => KillCall(pid, signal) == 0;
+
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int OpenCall(string path, int flags, uint mode);
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int FlushCall(SafeFileHandle file);
+
+    [LibraryImport("libc", EntryPoint = "sync_file_range", SetLastError = true)]
+    private static partial int SyncFileRangeCall(SafeFileHandle file, long offset, long count, uint flags);
+
+    [LibraryImport("libc", EntryPoint = "fchown", SetLastError = true)]
+    private static partial int ChangeOwnerCall(SafeFileHandle file, uint userId, uint groupId);
+
+    [LibraryImport("libc", EntryPoint = "fchmod", SetLastError = true)]
+    private static partial int ChangeModeCall(SafeFileHandle file, uint mode);
 
     [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
     private static partial int LockCall(SafeFileHandle file, int operation);

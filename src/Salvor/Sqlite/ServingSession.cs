@@ -38,6 +38,7 @@ sealed class ServingSession : IAsyncDisposable
         var options = owner.Options;
         var vault = await VaultAccess.OpenOrCreateAsync(
             owner.Store, options.Name, "sqlite", options.Path, owner.Time, cancellationToken);
+        owner.VaultId = vault.Id;
         var epoch = await owner.ClaimAsync(vault, cancellationToken);
         var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         if (catalog.IsEmpty)
@@ -116,6 +117,8 @@ sealed class ServingSession : IAsyncDisposable
             return null;
         }
     }
+
+    public ulong LogNumber => publisher.Durable.Number;
 
     /// <summary>Adds what this session knows.</summary>
     public SourceStatus AddTo(SourceStatus status)

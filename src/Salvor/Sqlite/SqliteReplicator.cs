@@ -69,6 +69,12 @@ public sealed class SqliteReplicator : IDisposable
         this.store = new RetryingStore(store, time, random, NoteStoreOutcome);
     }
 
+    /// <summary>The vault, once it was opened.</summary>
+    public Guid? VaultId { get; internal set; }
+
+    /// <summary>The number of the last log object of the branch; 0 before the first.</summary>
+    public ulong LogNumber => serving?.LogNumber ?? 0;
+
     /// <summary>Raised on any thread when the status changed in a way worth writing down.</summary>
     public event Action? StatusChanged;
 

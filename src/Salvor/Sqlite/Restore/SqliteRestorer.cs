@@ -35,6 +35,9 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
     /// <summary>Called now and then from any thread.</summary>
     public Action<RestoreProgress>? Progressed { get; init; }
 
+    /// <summary>Called once with the size of the database, before anything is written.</summary>
+    public Action<long>? Sized { get; init; }
+
     /// <summary>Fills the file. It holds a proved database when this returns; nothing is flushed yet.</summary>
     public async Task<RestoredImage> WriteAsync(SafeFileHandle file, CancellationToken cancellationToken)
     {
@@ -49,6 +52,7 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
         }
 
         var total = newest.PageCount * (long)pageSize;
+        Sized?.Invoke(total);
         RandomAccess.SetLength(file, total);
         await snapshot.ReadAsync(
             InFlight, (offset, content) => WriteSnapshotPages(file, newest, pageSize, offset, content, total), cancellationToken);

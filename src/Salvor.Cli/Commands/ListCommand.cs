@@ -1,0 +1,94 @@
+using System.CommandLine;
+using Salvor.Cli.Terminal;
+using Salvor.Jobs;
+using Salvor.Text;
+using Salvor.Vault;
+using Salvor.Vault.Restore;
+
+namespace Salvor.Cli.Commands;
+
+static class ListCommand
+{
+    static readonly VaultOptions Vault = new();
+    static readonly Option<bool> Verbose = new("--verbose") { Description = "Also print branches, snapshots and log objects." };
+
+    public static Command Create()
+    {
+        var command = new Command("list", "Print what can be restored: spans of restore points, in UTC.") { Verbose };
+        Vault.AddTo(command);
+        return command.WithAction(RunAsync);
+    }
+
+    static async Task<int> RunAsync(Invocation invocation)
+    {
+        var (vault, _) = await Vault.FindAsync(invocation);
+        if (vault is null)
+        {
+            throw new SalvorException(
+                FailureKind.NotRestorable, "nothing is backed up yet at any destination of this source", "Start 'salvor daemon', then try again.");
+        }
+
+        var catalog = await VaultCatalog.LoadAsync(vault, invocation.Cancellation);
+        var head = await Heads.FindAsync(vault, invocation.Cancellation);
+        var spans = await RestoreSpans.FindAsync(catalog, invocation.Cancellation);
+        var document = new ListDocument(
+            vault.Identity.Source,
+            vault.Identity.Path,
+            vault.Location,
+            RestoreTargets.CompleteAsOf(spans.Count == 0 ? null : new RestorePoint(spans[^1].Branch, spans[^1].Last, spans[^1].To), head),
+            [.. spans.Select(Body)],
+            [.. catalog.Branches.Select(branch => Body(catalog, branch))]);
+        Print(invocation, document);
+        invocation.PrintJson(document, CliJson.Default.ListDocument);
+        return 0;
+    }
+
+    static SpanBody Body(RestoreSpan span) =>
+        new(span.Branch, span.First.Value, span.Last.Value, span.From, span.To, "commits", span.BeginsWith);
+
+    static BranchBody Body(VaultCatalog catalog, Branch branch)
+    {
+        var logs = catalog.Logs(branch.Number);
+        return new BranchBody(
+            branch.Number, branch.Record.Parent, branch.Record.ForkPosition, branch.Record.Reason, logs.Last - (ulong)logs.Missing.Count,
+            [.. catalog.Snapshots.Where(snapshot => snapshot.Branch == branch.Number).Select(snapshot => snapshot.Position.Value)],
+            logs.Missing);
+    }
+
+    static void Print(Invocation invocation, ListDocument document)
+    {
+        invocation.Print($"{document.Source} ({document.Path}) at {document.Location}");
+        if (document.Spans.Count == 0)
+        {
+            invocation.Print("no restore points yet: the first full copy is not complete");
+        }
+
+        foreach (var span in document.Spans)
+        {
+            invocation.Print(
+                $"  {InstantText.Format(span.From)} {Symbols.Arrow} {InstantText.Format(span.To)}  positions {span.FromPosition}{Symbols.Dash}{span.ToPosition}"
+                    + $"  every commit  branch {span.Branch}{(span.BeginsWith.Length == 0 ? "" : $"  after: {span.BeginsWith}")}");
+        }
+
+        if (document.CompleteAsOf is { } complete)
+        {
+            invocation.Print($"complete as of {InstantText.Format(complete)}");
+        }
+
+        if (!invocation.Get(Verbose))
+        {
+            return;
+        }
+
+        foreach (var branch in document.Branches)
+        {
+            var parent = branch.Parent == 0 ? "" : $", left branch {branch.Parent} after position {branch.ForkPosition}: {branch.Reason}";
+            invocation.Print($"branch {branch.Branch}{parent}");
+            invocation.Print($"  log objects: {branch.LogObjects}, snapshots at: {string.Join(", ", branch.SnapshotPositions)}");
+            foreach (var number in branch.MissingLogObjects)
+            {
+                invocation.Print($"  missing: log object {number}");
+            }
+        }
+    }
+}

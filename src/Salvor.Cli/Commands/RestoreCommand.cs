@@ -1,0 +1,322 @@
+using System.CommandLine;
+using Salvor.Cli.Terminal;
+using Salvor.Jobs;
+using Salvor.Jobs.Config;
+using Salvor.Platform;
+using Salvor.Sqlite;
+using Salvor.Sqlite.Restore;
+using Salvor.Text;
+using Salvor.Vault;
+using Salvor.Vault.Format;
+using Salvor.Vault.Restore;
+
+namespace Salvor.Cli.Commands;
+
+static class RestoreCommand
+{
+    static readonly VaultOptions Vault = new();
+    static readonly Option<string?> Output = new("--output", "--target", "-o") { Description = "The file to write.", HelpName = "FILE" };
+    static readonly Option<string?> Timestamp = new("--timestamp")
+    {
+        Description = "Restore the last commit at or before this time; without a zone it is UTC.", HelpName = "TIME",
+    };
+
+    static readonly Option<string?> PositionOption = new("--position") { Description = "Restore exactly this position.", HelpName = "N" };
+    static readonly Option<uint?> BranchOption = new("--branch") { Description = "The branch (default: the newest).", HelpName = "N" };
+    static readonly Option<bool> DryRun = new("--dry-run") { Description = "Print the plan and write nothing." };
+    static readonly Option<bool> IfDbNotExists = new("--if-db-not-exists")
+    {
+        Description = "Restore to the configured path; do nothing, successfully, where the database exists.",
+    };
+
+    static readonly Option<bool> IfReplicaExists = new("--if-replica-exists")
+    {
+        Description = "Do nothing, successfully, where nothing is backed up yet. A damaged vault still fails.",
+    };
+
+    static readonly Option<bool> InPlace = new("--in-place")
+    {
+        Description = "Replace the source's own database; the old one is moved aside. Refused while any app has it open.",
+    };
+
+    static readonly Option<bool> Force = new("--force") { Description = "Replace an existing file at --output." };
+    static readonly Option<bool> NoCheck = new("--no-check") { Description = "Skip PRAGMA integrity_check; checksums are always verified." };
+
+    static readonly Option<string?> StateDirectory = new("--state-dir")
+    {
+        Description = "The folder of local state, if 'replicate' was given one.", HelpName = "DIR",
+    };
+
+    public static Command Create()
+    {
+        var command = new Command("restore", "Bring a database back, as of now or any moment, proved before the file appears.")
+        {
+            Output, Timestamp, PositionOption, BranchOption, DryRun, IfDbNotExists, IfReplicaExists, InPlace, Force, NoCheck, StateDirectory,
+        };
+        Vault.AddTo(command);
+        return command.WithAction(RunAsync);
+    }
+
+    static async Task<int> RunAsync(Invocation invocation)
+    {
+        CheckOptions(invocation);
+        var (vault, source) = await FindVaultAsync(invocation);
+        var name = vault?.Identity.Source ?? invocation.Get(Vault.Db) ?? invocation.Get(Vault.Source) ?? source?.Name ?? "";
+        var home = HomeOf(invocation, vault, source);
+        if (invocation.Get(IfDbNotExists) && home is not null && File.Exists(home))
+        {
+            return Skip(invocation, name, home, $"{home} exists");
+        }
+
+        var catalog = vault is null ? null : await VaultCatalog.LoadAsync(vault, invocation.Cancellation);
+        if (catalog is null || await IsUnstartedAsync(catalog, invocation.Cancellation))
+        {
+            return invocation.Get(IfReplicaExists)
+                ? Skip(invocation, name, home ?? "", "nothing is backed up yet")
+                : throw new SalvorException(
+                    FailureKind.NotRestorable,
+                    $"nothing is backed up yet{(vault is null ? "" : $" in vault {vault.Location}")}",
+                    "Use '--if-replica-exists' where that is expected, for example on the first boot.");
+        }
+
+        return await RestoreAsync(invocation, catalog, name, home);
+    }
+
+    static void CheckOptions(Invocation invocation)
+    {
+        if (invocation.Get(Timestamp) is not null && invocation.Get(PositionOption) is not null)
+        {
+            throw new SalvorException(FailureKind.Usage, "'--timestamp' and '--position' exclude each other", "Give one of them.");
+        }
+
+        var places = new[] { invocation.Get(Output) is not null, invocation.Get(InPlace), invocation.Get(IfDbNotExists) }.Count(given => given);
+        if (places > 1 && !(invocation.Get(Output) is not null && invocation.Get(IfDbNotExists)))
+        {
+            throw new SalvorException(
+                FailureKind.Usage, "'--output', '--in-place' and '--if-db-not-exists' name different places", "Give one of them.");
+        }
+    }
+
+    static async Task<(VaultAccess? Vault, SqliteSourceConfig? Source)> FindVaultAsync(Invocation invocation)
+    {
+        try
+        {
+            return await Vault.FindAsync(invocation);
+        }
+        catch (SalvorException e) when (e.Kind == FailureKind.NotRestorable && invocation.Get(IfReplicaExists))
+        {
+            return (null, null);
+        }
+    }
+
+    /// <summary>The place of the live database, which is where "in place" is.</summary>
+    static string? HomeOf(Invocation invocation, VaultAccess? vault, SqliteSourceConfig? source) =>
+        invocation.Get(Output) is { } output && invocation.Get(IfDbNotExists)
+            ? Path.GetFullPath(output)
+            : source?.Path ?? vault?.Identity.Path;
+
+    /// <summary>Whether nothing can be restored because nothing was ever complete; a damaged vault is something else.</summary>
+    static async Task<bool> IsUnstartedAsync(VaultCatalog catalog, CancellationToken cancellationToken)
+    {
+        if (catalog.IsEmpty)
+        {
+            return true;
+        }
+
+        var planner = new RestorePlanner(catalog);
+        return catalog.Branches.Count == 1 && catalog.Logs(1).Missing.Count == 0
+            && await planner.FirstAsync(1, cancellationToken) is null;
+    }
+
+    static int Skip(Invocation invocation, string name, string path, string why)
+    {
+        invocation.Print($"nothing to do: {why}");
+        invocation.PrintJson(
+            new RestoreDocument(name, path, false, 0, 0, default, null, 0, 0, 0, 0, 0, "", "", 0, why), CliJson.Default.RestoreDocument);
+        return 0;
+    }
+
+    static async Task<int> RestoreAsync(Invocation invocation, VaultCatalog catalog, string name, string? home)
+    {
+        var planner = new RestorePlanner(catalog);
+        var requested = invocation.Get(Timestamp) is { } text ? InstantText.Parse(text) : (DateTimeOffset?)null;
+        var request = new RestoreRequest(invocation.Get(BranchOption), requested, ParsePosition(invocation));
+        var point = await RestoreTargets.ResolveAsync(catalog, planner, request, invocation.Cancellation);
+        var plan = await planner.PlanAsync(request.Branch ?? planner.NewestBranch, point.Position, invocation.Cancellation);
+        var (output, mode, makesDirectory) = PlaceOf(invocation, name, home, point);
+        if (invocation.Get(DryRun))
+        {
+            PrintPlan(invocation, name, output, requested, point, plan);
+            var document = new RestoreDocument(
+                name, output, true, point.Branch, point.Position.Value, point.Time, requested, plan.LogObjectCount, 0, 0, 0, 0, "", "", 0, "");
+            invocation.PrintJson(document, CliJson.Default.RestoreDocument);
+            return 0;
+        }
+
+        if (mode == RestoreMode.InPlace)
+        {
+            return await InPlaceAsync(invocation, output, point, pid => RunAsync(
+                invocation, catalog, plan, point, name, output, mode, makesDirectory, requested, pid));
+        }
+
+        await RunAsync(invocation, catalog, plan, point, name, output, mode, makesDirectory, requested, pid: null);
+        return 0;
+    }
+
+    static Position? ParsePosition(Invocation invocation) => invocation.Get(PositionOption) switch
+    {
+        null => null,
+        var text when Salvor.Vault.Position.TryParse(text, out var position) => position,
+        var text => throw new SalvorException(
+            FailureKind.Usage, $"'{text}' is not a position", "A position is a decimal number; 'salvor list' shows them."),
+    };
+
+    static (string Output, RestoreMode Mode, bool MakesDirectory) PlaceOf(
+        Invocation invocation, string name, string? home, RestorePoint point)
+    {
+        if (invocation.Get(InPlace) || (invocation.Get(IfDbNotExists) && invocation.Get(Output) is null))
+        {
+            var path = home ?? throw new SalvorException(
+                FailureKind.Usage, "the vault does not say where its database lives", "Name the file with '--output FILE'.");
+            return (path, invocation.Get(InPlace) ? RestoreMode.InPlace : RestoreMode.NewFile, false);
+        }
+
+        if (invocation.Get(Output) is { } output)
+        {
+            var full = Path.GetFullPath(output);
+            return full == home && File.Exists(full) && !invocation.Get(Force)
+                ? throw new SalvorException(
+                    FailureKind.Usage,
+                    $"{full} is the live database of source {name}",
+                    "Restore beside it with another '--output', or replace it with '--in-place'.")
+                : (full, invocation.Get(Force) ? RestoreMode.Overwrite : RestoreMode.NewFile, false);
+        }
+
+        var folder = $"{name.Replace('/', '-')}-{point.Position}";
+        var file = home is null ? $"{name.Replace('/', '-')}.db" : Path.GetFileName(home);
+        return (Path.Combine(ScratchOf(invocation), folder, file), RestoreMode.NewFile, true);
+    }
+
+    static string ScratchOf(Invocation invocation) =>
+        (invocation.Get(Vault.From) is null ? invocation.LoadConfig().Restore.Scratch : null) ?? Path.GetFullPath("restored");
+
+    static async Task RunAsync(
+        Invocation invocation, VaultCatalog catalog, RestorePlan plan, RestorePoint point, string name, string output, RestoreMode mode,
+        bool makesDirectory, DateTimeOffset? requested, int? pid)
+    {
+        var started = invocation.Time.GetTimestamp();
+        using var progress = new ProgressLine(invocation, "restoring");
+        var options = new RestoreTargetOptions { MakesDirectory = makesDirectory, PidUntilCommit = pid };
+        using var target = RestoreTarget.Prepare(output, mode, options, invocation.Time);
+        var restorer = new SqliteRestorer(catalog, plan)
+        {
+            Progressed = item => progress.Report(item.WrittenBytes, item.TotalBytes),
+            Sized = target.RequireSpace,
+        };
+        var image = await restorer.WriteAsync(target.File, invocation.Cancellation);
+        progress.Clear();
+        var check = invocation.Get(NoCheck) ? (IntegrityCheckDepth?)null : IntegrityCheckDepth.Full;
+        var file = await Task.Run(() => target.Commit(check, invocation.Cancellation), invocation.Cancellation);
+        PrintResult(invocation, name, requested, point, image, file, check is not null);
+        if (mode == RestoreMode.InPlace)
+        {
+            LocalState.WriteRestored(
+                StateOf(invocation, output), output,
+                new RestorePointFile(point.Branch, point.Position, FileIdentity.Of(output)!.Value));
+        }
+
+        invocation.PrintJson(
+            new RestoreDocument(
+                name, file.Path, false, point.Branch, point.Position.Value, point.Time, requested, image.ChangeSets, image.PageSize,
+                image.PageCount, image.SizeBytes, image.FetchedBytes, $"{image.Checksum:x16}", check is null ? "skipped" : "ok",
+                Math.Round(invocation.Time.GetElapsedTime(started).TotalSeconds, 3), ""),
+            CliJson.Default.RestoreDocument);
+    }
+
+    /// <summary>Our own daemon lets go of the database for the time of the restore; everybody else must do so first.</summary>
+    static async Task<int> InPlaceAsync(Invocation invocation, string path, RestorePoint point, Func<int?, Task> restore)
+    {
+        var state = StateOf(invocation, path);
+        LocalState.EnsureDirectory(state);
+        var holder = LockFile.HolderOf(LocalState.LockPath(state, path));
+        if (holder is { Socket: { } socket })
+        {
+            // What the app committed until now stays restorable, so the daemon publishes it before it lets go.
+            await ControlClient.AskAsync(socket, new ControlRequest("pause", path), invocation.Cancellation);
+            try
+            {
+                await LockedAsync(invocation, path, state, restore);
+            }
+            finally
+            {
+                await ControlClient.AskAsync(socket, new ControlRequest("resume", path), CancellationToken.None);
+            }
+
+            invocation.Print($"replication goes on, on a new branch after position {point.Position}");
+            return 0;
+        }
+
+        await LockedAsync(invocation, path, state, restore);
+        return 0;
+    }
+
+    static async Task LockedAsync(Invocation invocation, string path, string state, Func<int?, Task> restore)
+    {
+        using var held = LockFile.Acquire(
+            LocalState.LockPath(state, path), LockHolder.Current(invocation.Time.GetUtcNow(), socket: null, LocalState.Version));
+        await restore(null);
+    }
+
+    static string StateOf(Invocation invocation, string path)
+    {
+        if (invocation.Get(StateDirectory) is { } given)
+        {
+            return Path.GetFullPath(given);
+        }
+
+        if (invocation.Get(Vault.From) is null
+            && invocation.LoadConfig().Sources.Values.FirstOrDefault(source => source.Path == path)?.StateDirectory is { } configured)
+        {
+            return configured;
+        }
+
+        return LocalState.DefaultDirectory(path);
+    }
+
+    static void PrintPlan(
+        Invocation invocation, string name, string output, DateTimeOffset? requested, RestorePoint point, RestorePlan plan)
+    {
+        invocation.Print($"would restore \"{name}\" -> {output}");
+        PrintTarget(invocation, requested, point);
+        invocation.Print($"plan: snapshot at position {plan.Snapshot.Position} + {plan.LogObjectCount} change-set(s)");
+    }
+
+    static void PrintTarget(Invocation invocation, DateTimeOffset? requested, RestorePoint point)
+    {
+        var landed = $"{InstantText.Format(point.Time)} (position {point.Position}, branch {point.Branch})";
+        invocation.Print($"target: {(requested is { } time ? InstantText.Format(time) : "latest")} -> {landed}");
+        if (requested is not null && requested != point.Time)
+        {
+            invocation.Print("  the last commit before that moment");
+        }
+    }
+
+    static void PrintResult(
+        Invocation invocation, string name, DateTimeOffset? requested, RestorePoint point, RestoredImage image, RestoredFile file,
+        bool isChecked)
+    {
+        var mark = Symbols.Ok;
+        invocation.Print($"Restored \"{name}\" -> {file.Path}");
+        PrintTarget(invocation, requested, point);
+        invocation.Print($"applied: full backup + {image.ChangeSets} incremental change-set(s)");
+        invocation.Print($"{mark} lineage verified: {image.ChangeSets}/{image.ChangeSets} change-set(s), hashes match");
+        invocation.Print($"{mark} whole-database checksum: {image.Checksum:x16}, as at the source");
+        invocation.Print($"size: {image.PageCount} pages x {image.PageSize} bytes ({SizeText.Format(image.SizeBytes)})");
+        invocation.Print($"downloaded: {SizeText.Format(image.FetchedBytes)}");
+        invocation.Print(isChecked ? $"{mark} integrity_check: ok" : "warning: integrity_check was skipped");
+        foreach (var moved in file.MovedAside)
+        {
+            invocation.Print($"moved aside: {moved}");
+        }
+    }
+}

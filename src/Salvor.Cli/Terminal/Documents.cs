@@ -1,0 +1,53 @@
+using System.Text.Json.Serialization;
+using Salvor.Jobs;
+
+namespace Salvor.Cli.Terminal;
+
+// The documents that --json prints. Fields are only ever added; docs/json has a schema for each.
+
+sealed record ErrorBody(string Kind, int ExitCode, string Message, string Hint);
+
+sealed record ErrorDocument(ErrorBody Error);
+
+sealed record VersionDocument(string Version, string Format, string Sqlite, string Runtime, string Platform);
+
+sealed record SyncDocument(string Source, ulong Position, bool Durable);
+
+sealed record ListDocument(
+    string Source, string Path, string Location, DateTimeOffset? CompleteAsOf, IReadOnlyList<SpanBody> Spans,
+    IReadOnlyList<BranchBody> Branches);
+
+sealed record SpanBody(
+    uint Branch, ulong FromPosition, ulong ToPosition, DateTimeOffset From, DateTimeOffset To, string Granularity, string BeginsWith);
+
+sealed record BranchBody(
+    uint Branch, uint Parent, ulong ForkPosition, string Reason, ulong LogObjects, IReadOnlyList<ulong> SnapshotPositions,
+    IReadOnlyList<ulong> MissingLogObjects);
+
+sealed record RestoreDocument(
+    string Source, string Output, bool DryRun, uint Branch, ulong Position, DateTimeOffset Time, DateTimeOffset? RequestedTime,
+    ulong ChangeSets, uint PageSize, uint PageCount, long SizeBytes, long DownloadedBytes, string Checksum, string IntegrityCheck,
+    double Seconds, string Skipped);
+
+sealed record StatusDocument(IReadOnlyList<SourceStatusBody> Sources);
+
+sealed record SourceStatusBody(string Source, string Path, bool Running, int? Pid, StatusRecord? Last);
+
+sealed record ReplicateDocument(string Source, string Path, string Destination, string Event);
+
+sealed record DemoDocument(
+    int Commits, double WriterCommitsPerSecond, double LagP50Milliseconds, double LagP99Milliseconds, long DatabaseBytes, long VaultBytes,
+    IReadOnlyList<DemoRestore> Restores, bool Proved, string Folder);
+
+sealed record DemoRestore(string Target, ulong Position, int CommitsFound, double Seconds, bool EqualToWhatWasWritten);
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
+[JsonSerializable(typeof(ErrorDocument))]
+[JsonSerializable(typeof(VersionDocument))]
+[JsonSerializable(typeof(SyncDocument))]
+[JsonSerializable(typeof(ListDocument))]
+[JsonSerializable(typeof(RestoreDocument))]
+[JsonSerializable(typeof(StatusDocument))]
+[JsonSerializable(typeof(ReplicateDocument))]
+[JsonSerializable(typeof(DemoDocument))]
+sealed partial class CliJson : JsonSerializerContext;

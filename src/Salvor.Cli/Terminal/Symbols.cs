@@ -1,0 +1,16 @@
+namespace Salvor.Cli.Terminal;
+
+/// <summary>Signs that not every terminal can show.</summary>
+static class Symbols
+{
+    static readonly bool IsUtf8 = new[] { "LC_ALL", "LC_CTYPE", "LANG" }
+        .Select(Environment.GetEnvironmentVariable)
+        .FirstOrDefault(value => !string.IsNullOrEmpty(value))
+        ?.Contains("UTF", StringComparison.OrdinalIgnoreCase) == true;
+
+    public static string Ok => IsUtf8 ? "✓" : "[ok]";
+
+    public static string Arrow => IsUtf8 ? "→" : "->";
+
+    public static string Dash => IsUtf8 ? "–" : "-";
+}

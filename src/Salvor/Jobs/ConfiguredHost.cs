@@ -1,0 +1,157 @@
+using System.Runtime.InteropServices;
+using Microsoft.Extensions.Logging;
+using Salvor.Jobs.Config;
+using Salvor.Sqlite;
+using Salvor.Storage;
+
+namespace Salvor.Jobs;
+
+/// <summary>
+/// Keeps a host at what a configuration says: adds what is new, ends what is gone, and leaves alone what did not change, so that a reload
+/// interrupts nothing. Databases that match a pattern join when they appear.
+/// </summary>
+public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogger logger) : IDisposable
+{
+    /// <summary>How often patterns are looked at again, besides when something appears in their folder.</summary>
+    static readonly TimeSpan PatternStep = TimeSpan.FromSeconds(30);
+
+    readonly SemaphoreSlim applying = new(1);
+    readonly SemaphoreSlim asked = new(0);
+    readonly Dictionary<string, IObjectStore> stores = [];
+    readonly Dictionary<string, (ReplicatorOptions Options, IObjectStore Store)> current = [];
+    readonly List<FileSystemWatching> watched = [];
+    volatile bool reloadAsked;
+    SalvorConfig? config;
+
+    /// <summary>Makes the host protect what the configuration says.</summary>
+    public async Task ApplyAsync(SalvorConfig next)
+    {
+        await applying.WaitAsync();
+        try
+        {
+            config = next;
+            var wanted = Wanted(next);
+            foreach (var name in current.Keys.Where(name => !wanted.TryGetValue(name, out var item) || item != current[name]).ToList())
+            {
+                await host.RemoveAsync(name);
+                current.Remove(name);
+            }
+
+            foreach (var (name, item) in wanted.Where(item => !current.ContainsKey(item.Key)))
+            {
+                host.Add(item.Options, item.Store);
+                current[name] = item;
+            }
+
+            WatchPatterns(next);
+        }
+        finally
+        {
+            applying.Release();
+        }
+    }
+
+    /// <summary>Runs until cancelled: reloads the configuration on SIGHUP, and lets new databases join.</summary>
+    public async Task ReloadOnSignalAsync(CancellationToken cancellationToken)
+    {
+        using var hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, context =>
+        {
+            context.Cancel = true;
+            reloadAsked = true;
+            asked.Release();
+        });
+        while (true)
+        {
+            var patterns = config!.Sources.Values.Any(source => source.Paths is not null);
+            await asked.WaitAsync(patterns ? PatternStep : Timeout.InfiniteTimeSpan, cancellationToken);
+            while (await asked.WaitAsync(TimeSpan.Zero, cancellationToken))
+            {
+                // One look answers all that was asked up to now.
+            }
+
+            if (reloadAsked)
+            {
+                reloadAsked = false;
+                await ReloadAsync();
+            }
+            else
+            {
+                await ApplyAsync(config);
+            }
+        }
+    }
+
+    public void Dispose()
+    {
+        watched.ForEach(item => item.Dispose());
+        applying.Dispose();
+        asked.Dispose();
+    }
+
+    async Task ReloadAsync()
+    {
+        try
+        {
+            await ApplyAsync(ConfigFile.Load(configPath));
+            logger.LogInformation("reloaded {Path}", configPath);
+        }
+        catch (SalvorException e)
+        {
+            logger.LogError("{Message}; going on with the configuration as it was. hint: {Hint}", e.Message, e.Hint);
+        }
+    }
+
+    Dictionary<string, (ReplicatorOptions Options, IObjectStore Store)> Wanted(SalvorConfig next)
+    {
+        var wanted = new Dictionary<string, (ReplicatorOptions, IObjectStore)>();
+        foreach (var source in next.Sources.Values)
+        {
+            var store = StoreOf(next.Destinations[source.To[0]]);
+            foreach (var member in ConfiguredSources.Members(source))
+            {
+                wanted[member.Name] = (ConfiguredSources.OptionsOf(source, member), store);
+            }
+        }
+
+        // What matched a pattern once stays protected while its file is away: it may come back.
+        foreach (var (name, item) in current)
+        {
+            if (next.Sources.Values.Any(source => source.Paths?.IsMatch(item.Options.Path) == true
+                && source.Paths.MemberName(source.Name, item.Options.Path) == name))
+            {
+                wanted.TryAdd(name, item);
+            }
+        }
+
+        return wanted;
+    }
+
+    IObjectStore StoreOf(DestinationConfig destination)
+    {
+        var key = destination.ToString();
+        return stores.TryGetValue(key, out var store) ? store : stores[key] = Destinations.OpenForWriting(destination);
+    }
+
+    void WatchPatterns(SalvorConfig next)
+    {
+        var folders = next.Sources.Values.Where(source => source.Paths is not null).Select(source => source.Paths!.BaseDirectory).ToHashSet();
+        foreach (var gone in watched.Where(item => !folders.Contains(item.Directory)).ToList())
+        {
+            gone.Dispose();
+            watched.Remove(gone);
+        }
+
+        foreach (var folder in folders.Where(folder => Directory.Exists(folder) && watched.All(item => item.Directory != folder)))
+        {
+            watched.Add(host.WatchDirectory(folder, () => asked.Release()));
+        }
+    }
+}
+
+/// <summary>A watch on a folder; ends when disposed.</summary>
+public sealed class FileSystemWatching(string directory, IDisposable inner) : IDisposable
+{
+    public string Directory { get; } = directory;
+
+    public void Dispose() => inner.Dispose();
+}

@@ -1,0 +1,188 @@
+using System.Net.Sockets;
+using System.Text.Json;
+using System.Text.Json.Serialization;
+
+namespace Salvor.Jobs;
+
+/// <summary>What another process asks of a running daemon.</summary>
+/// <param name="Verb">sync, pause or resume.</param>
+/// <param name="Path">The database that it is about.</param>
+public sealed record ControlRequest(string Verb, string Path);
+
+/// <summary>The answer: a position, or an error as it would have been printed.</summary>
+public sealed record ControlResponse
+{
+    public bool Ok { get; init; }
+
+    public ulong Position { get; init; }
+
+    public string Source { get; init; } = "";
+
+    public FailureKind Kind { get; init; }
+
+    public string Message { get; init; } = "";
+
+    public string Hint { get; init; } = "";
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSerializable(typeof(ControlRequest))]
+[JsonSerializable(typeof(ControlResponse))]
+sealed partial class ControlJson : JsonSerializerContext;
+
+/// <summary>
+/// A Unix socket that only the same user can reach: one line of JSON asks, one answers. Its path is in the lock file of each database, so
+/// nobody has to be told where it is.
+/// </summary>
+sealed class ControlServer : IAsyncDisposable
+{
+    const int RequestBytesMax = 16 << 10;
+    const int BacklogMax = 64;
+
+    readonly Socket listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+    readonly CancellationTokenSource stopping = new();
+    readonly Func<ControlRequest, CancellationToken, Task<ControlResponse>> handler;
+    readonly Task accepting;
+
+    public ControlServer(string path, Func<ControlRequest, CancellationToken, Task<ControlResponse>> handler)
+    {
+        (Path, this.handler) = (path, handler);
+        listener.Bind(new UnixDomainSocketEndPoint(path));
+        File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+        listener.Listen(BacklogMax);
+        accepting = AcceptAsync();
+    }
+
+    public string Path { get; }
+
+    /// <summary>A path for this process's socket, in a folder that only this user can enter. Short, because sockets need that.</summary>
+    public static string ChoosePath()
+    {
+        var folder = System.IO.Path.Combine(
+            System.IO.Path.GetTempPath(), $"salvor-{Environment.UserName}");
+        Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        foreach (var leftover in Directory.EnumerateFiles(folder, "*.sock"))
+        {
+            // A killed daemon leaves its socket. The process id in the name says whether anybody can still be listening.
+            if (int.TryParse(System.IO.Path.GetFileNameWithoutExtension(leftover), out var pid) && !Directory.Exists($"/proc/{pid}"))
+            {
+                File.Delete(leftover);
+            }
+        }
+
+        var path = System.IO.Path.Combine(folder, $"{Environment.ProcessId}.sock");
+        File.Delete(path);
+        return path;
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await stopping.CancelAsync();
+        listener.Dispose();
+        await accepting.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        File.Delete(Path);
+        stopping.Dispose();
+    }
+
+    async Task AcceptAsync()
+    {
+        while (true)
+        {
+            var client = await listener.AcceptAsync(stopping.Token);
+            _ = ServeAsync(client);
+        }
+    }
+
+    async Task ServeAsync(Socket client)
+    {
+        try
+        {
+            using var stream = new NetworkStream(client, ownsSocket: true);
+            using var reader = new StreamReader(stream);
+            if (await ReadLineAsync(reader) is { } line
+                && JsonSerializer.Deserialize(line, ControlJson.Default.ControlRequest) is { } request)
+            {
+                var response = await AnswerAsync(request);
+                await JsonSerializer.SerializeAsync(stream, response, ControlJson.Default.ControlResponse, stopping.Token);
+                await stream.WriteAsync("\n"u8.ToArray(), stopping.Token);
+            }
+        }
+        catch (Exception e) when (e is IOException or JsonException or OperationCanceledException or SocketException or ObjectDisposedException)
+        {
+            // Whoever asked went away, or asked nonsense; there is nobody to tell.
+            client.Dispose();
+        }
+    }
+
+    async Task<string?> ReadLineAsync(StreamReader reader)
+    {
+        var buffer = new char[RequestBytesMax];
+        var length = 0;
+        while (length < buffer.Length)
+        {
+            var read = await reader.ReadAsync(buffer.AsMemory(length), stopping.Token);
+            var end = Array.IndexOf(buffer, '\n', length, read);
+            if (end >= 0)
+            {
+                return new string(buffer, 0, end);
+            }
+
+            if (read == 0)
+            {
+                return null;
+            }
+
+            length += read;
+        }
+
+        return null;
+    }
+
+    async Task<ControlResponse> AnswerAsync(ControlRequest request)
+    {
+        try
+        {
+            return await handler(request, stopping.Token);
+        }
+        catch (SalvorException e)
+        {
+            return new ControlResponse { Kind = e.Kind, Message = e.Message, Hint = e.Hint };
+        }
+    }
+}
+
+/// <summary>Asks a running daemon.</summary>
+static class ControlClient
+{
+    /// <summary>The answer of the process behind the socket. Throws what it answered, or <see cref="FailureKind.Failure"/> where it is gone.</summary>
+    public static async Task<ControlResponse> AskAsync(string socketPath, ControlRequest request, CancellationToken cancellationToken)
+    {
+        try
+        {
+            using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+            await socket.ConnectAsync(new UnixDomainSocketEndPoint(socketPath), cancellationToken);
+            using var stream = new NetworkStream(socket);
+            var line = JsonSerializer.Serialize(request, ControlJson.Default.ControlRequest) + "\n";
+            await stream.WriteAsync(System.Text.Encoding.UTF8.GetBytes(line), cancellationToken);
+            using var reader = new StreamReader(stream);
+            var answer = await reader.ReadLineAsync(cancellationToken);
+            var response = answer is null ? null : JsonSerializer.Deserialize(answer, ControlJson.Default.ControlResponse);
+            return response switch
+            {
+                null => throw Gone(socketPath, inner: null),
+                { Ok: true } => response,
+                _ => throw new SalvorException(response.Kind, response.Message, response.Hint),
+            };
+        }
+        catch (Exception e) when (e is SocketException or IOException or JsonException)
+        {
+            throw Gone(socketPath, e);
+        }
+    }
+
+    static SalvorException Gone(string socketPath, Exception? inner) => new(
+        FailureKind.Failure,
+        $"the daemon behind {socketPath} did not answer",
+        "Run 'salvor status' to see whether it still runs.",
+        inner);
+}

@@ -1,0 +1,158 @@
+using Salvor.Jobs.Config;
+using Salvor.Storage;
+using Salvor.Vault;
+
+namespace Salvor.Jobs;
+
+/// <summary>Opens the places where copies are kept, from what a configuration or a command line calls them.</summary>
+public static class Destinations
+{
+    /// <summary>A destination to write to. Its folder is made if it does not exist yet.</summary>
+    public static IObjectStore OpenForWriting(string pathOrUrl)
+    {
+        var path = PathOf(pathOrUrl);
+        var store = new FileStore(path);
+        if (!Directory.Exists(path))
+        {
+            store.CreateRoot();
+        }
+
+        return store;
+    }
+
+    /// <summary>A configured destination to write to.</summary>
+    public static IObjectStore OpenForWriting(DestinationConfig destination) => destination switch
+    {
+        FileDestinationConfig file => OpenForWriting(file.Path),
+        _ => throw new InvalidOperationException($"no store for {destination.GetType().Name}"),
+    };
+
+    /// <summary>The path of a local destination; other kinds are refused by name.</summary>
+    public static string PathOf(string pathOrUrl)
+    {
+        var scheme = pathOrUrl.IndexOf("://", StringComparison.Ordinal);
+        if (scheme < 0)
+        {
+            return Path.GetFullPath(pathOrUrl);
+        }
+
+        return pathOrUrl[..scheme] == "file"
+            ? Path.GetFullPath(Uri.UnescapeDataString(pathOrUrl[(scheme + 3)..]))
+            : throw new SalvorException(
+                FailureKind.Usage,
+                $"destination {pathOrUrl} is of type {pathOrUrl[..scheme]}, which is not available in this version",
+                "Use a path or a file:// URL.");
+    }
+
+    /// <summary>
+    /// Finds the vault that <c>--from</c> names: the vault itself, or a destination's root with one vault or with one of this name.
+    /// </summary>
+    public static async Task<VaultAccess> FindVaultAsync(string from, string? source, CancellationToken cancellationToken)
+    {
+        var path = PathOf(from);
+        if (!Directory.Exists(path))
+        {
+            throw new SalvorException(
+                FailureKind.DestinationUnreachable, $"{path} does not exist", "Check the path after '--from', or mount the disk that holds it.");
+        }
+
+        if (await VaultAccess.FindAsync(new FileStore(path), "", cancellationToken) is { } direct)
+        {
+            return await FromItsRootAsync(path, direct, cancellationToken);
+        }
+
+        var store = new FileStore(path);
+        if (source is not null)
+        {
+            return await VaultAccess.FindAsync(store, source, cancellationToken)
+                ?? throw NoVault($"there is no vault of source {source} at {path}", await NamesAsync(store, cancellationToken));
+        }
+
+        var names = await NamesAsync(store, cancellationToken);
+        return names.Count switch
+        {
+            1 => (await VaultAccess.FindAsync(store, names[0], cancellationToken))!,
+            0 => throw NoVault($"there is no vault at {path}", names),
+            _ => throw new SalvorException(
+                FailureKind.Usage,
+                $"{path} holds {names.Count} vaults: {string.Join(", ", names)}",
+                $"Name one of them, for example '{names[0]}'."),
+        };
+    }
+
+    /// <summary>The vault of a configured source at the first of its destinations that has one.</summary>
+    public static async Task<VaultAccess?> FindVaultAsync(
+        SalvorConfig config, string sourceName, IEnumerable<string> destinations, CancellationToken cancellationToken)
+    {
+        foreach (var name in destinations)
+        {
+            if (config.Destinations[name] is FileDestinationConfig file
+                && await VaultAccess.FindAsync(new FileStore(file.Path), sourceName, cancellationToken) is { } vault)
+            {
+                return vault;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>The names of all vaults at a destination.</summary>
+    public static async Task<IReadOnlyList<string>> NamesAsync(IObjectStore store, CancellationToken cancellationToken)
+    {
+        const string Suffix = "/vault";
+        var names = new List<string>();
+        string? after = null;
+        while (await FirstAfterAsync(store, after, cancellationToken) is { } key)
+        {
+            if (key.EndsWith(Suffix, StringComparison.Ordinal))
+            {
+                names.Add(key[..^Suffix.Length]);
+            }
+
+            // Nothing of a vault's many objects is listed: each folder of a vault is skipped as a whole.
+            after = SkipFolder(key);
+        }
+
+        return names;
+    }
+
+    /// <summary>Opened through the destination's root, a vault's head can be read too.</summary>
+    static async Task<VaultAccess> FromItsRootAsync(string path, VaultAccess direct, CancellationToken cancellationToken)
+    {
+        var suffix = "/" + direct.Identity.Source;
+        return path.EndsWith(suffix, StringComparison.Ordinal) && path.Length > suffix.Length
+            ? await VaultAccess.FindAsync(new FileStore(path[..^suffix.Length]), direct.Identity.Source, cancellationToken) ?? direct
+            : direct;
+    }
+
+    static async Task<string?> FirstAfterAsync(IObjectStore store, string? after, CancellationToken cancellationToken)
+    {
+        await foreach (var row in store.ListAsync("", after, cancellationToken))
+        {
+            return row.Key;
+        }
+
+        return null;
+    }
+
+    static string SkipFolder(string key)
+    {
+        foreach (var folder in (ReadOnlySpan<string>)["/branches/", "/claims/", "/log/", "/packs/", "/snapshots/"])
+        {
+            var at = key.IndexOf(folder, StringComparison.Ordinal);
+            if (at >= 0)
+            {
+                return key[..(at + folder.Length - 1)] + (char)('/' + 1);
+            }
+        }
+
+        return key;
+    }
+
+    static SalvorException NoVault(string message, IReadOnlyList<string> names) => new(
+        FailureKind.NotRestorable,
+        message,
+        names.Count == 0
+            ? "Nothing was backed up there yet; check the path, or start 'salvor replicate DB DEST'."
+            : $"The vaults there are: {string.Join(", ", names)}.");
+}

@@ -1,0 +1,238 @@
+using Microsoft.Extensions.Logging;
+using Salvor.Platform;
+using Salvor.Sqlite;
+using Salvor.Sqlite.Capture;
+using Salvor.Storage;
+using Salvor.Vault;
+
+namespace Salvor.Jobs;
+
+/// <summary>
+/// Runs the protection of any number of databases in one process: one capture engine, one control socket, a status file for each, and the
+/// heads of their destinations.
+/// </summary>
+public sealed class ProtectionHost : IAsyncDisposable
+{
+    static readonly TimeSpan DrainMax = TimeSpan.FromSeconds(30);
+    static readonly TimeSpan StatusStep = TimeSpan.FromSeconds(1);
+
+    readonly TimeProvider time;
+    readonly Random random;
+    readonly ILogger logger;
+    readonly CaptureEngine engine;
+    readonly ControlServer control;
+    readonly HeadPublisher heads;
+    readonly Lock gate = new();
+    readonly Dictionary<string, Protection> protections = [];
+    bool isDisposed;
+
+    public ProtectionHost(TimeProvider time, Random random, ILogger logger)
+    {
+        (this.time, this.random, this.logger) = (time, random, logger);
+        engine = new CaptureEngine(time)
+        {
+            Failed = (task, e) => logger.LogError(e, "an unexpected error in the capture of {Task}", task?.ToString() ?? "an event"),
+        };
+        control = new ControlServer(ControlServer.ChoosePath(), AnswerAsync);
+        heads = new HeadPublisher(time, logger);
+    }
+
+    /// <summary>Raised on any thread with the status of a source that changed.</summary>
+    public event Action<SourceStatus>? StatusChanged;
+
+    /// <summary>How all sources fare.</summary>
+    public IReadOnlyList<SourceStatus> Statuses => [.. All().Select(item => item.Replicator.Status)];
+
+    /// <summary>Begins to protect a database.</summary>
+    public void Add(ReplicatorOptions options, IObjectStore store)
+    {
+        var replicator = new SqliteReplicator(options with { Socket = control.Path }, store, engine, time, random, logger);
+        var protection = new Protection(replicator, store, new CancellationTokenSource());
+        replicator.StatusChanged += () => NoteStatus(protection);
+        lock (gate)
+        {
+            protections.Add(options.Name, protection);
+        }
+
+        protection.Running = replicator.RunAsync(DrainMax, protection.Stopping.Token);
+        _ = heads.WatchAsync(store, () => All().Where(item => item.Store == store).Select(item => item.Replicator));
+    }
+
+    /// <summary>Calls back when something appears in a folder.</summary>
+    public FileSystemWatching WatchDirectory(string directory, Action appeared)
+    {
+        var listening = engine.RunAsync(() => engine.Listen(directory, null, (_, change) =>
+        {
+            if ((change & (FileChange.Appeared | FileChange.Overflow)) != 0)
+            {
+                appeared();
+            }
+        }));
+        return new FileSystemWatching(directory, listening.GetAwaiter().GetResult());
+    }
+
+    /// <summary>Stops protecting a database after publishing what is committed.</summary>
+    public async Task RemoveAsync(string name)
+    {
+        Protection? protection;
+        lock (gate)
+        {
+            protections.Remove(name, out protection);
+        }
+
+        if (protection is not null)
+        {
+            await StopAsync(protection);
+        }
+    }
+
+    /// <summary>The names of the sources.</summary>
+    public IReadOnlyCollection<string> Names => [.. All().Select(item => item.Replicator.Options.Name)];
+
+    /// <summary>The options of a source, or null.</summary>
+    public ReplicatorOptions? OptionsOf(string name) => All().FirstOrDefault(item => item.Replicator.Options.Name == name)?.Replicator.Options;
+
+    /// <summary>Returns when everything committed to a database before the call is durable.</summary>
+    public async Task<Position> SyncAsync(string name, CancellationToken cancellationToken)
+    {
+        var protection = All().First(item => item.Replicator.Options.Name == name);
+        return await SyncAsync(protection, cancellationToken);
+    }
+
+    /// <summary>Completes when a source ended by itself, with its error.</summary>
+    public Task EndOfAsync(string name) => All().First(item => item.Replicator.Options.Name == name).Running;
+
+    /// <summary>Publishes what is committed and ends everything. May be called again.</summary>
+    public async ValueTask DisposeAsync()
+    {
+        List<Protection> all;
+        lock (gate)
+        {
+            if (isDisposed)
+            {
+                return;
+            }
+
+            isDisposed = true;
+            all = [.. protections.Values];
+        }
+
+        await Task.WhenAll(all.Select(StopAsync));
+        await heads.DisposeAsync();
+        await control.DisposeAsync();
+        engine.Dispose();
+    }
+
+    List<Protection> All()
+    {
+        lock (gate)
+        {
+            return [.. protections.Values];
+        }
+    }
+
+    async Task StopAsync(Protection protection)
+    {
+        await protection.Stopping.CancelAsync();
+        await protection.Running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        protection.Write(time.GetUtcNow(), logger);
+        protection.Replicator.Dispose();
+        protection.Stopping.Dispose();
+    }
+
+    async Task<Position> SyncAsync(Protection protection, CancellationToken cancellationToken)
+    {
+        var asked = time.GetUtcNow();
+        var position = await protection.Replicator.SyncAsync(cancellationToken);
+        await heads.PublishAsync(protection.Store, protection.Replicator, asked, cancellationToken);
+        return position;
+    }
+
+    async Task<ControlResponse> AnswerAsync(ControlRequest request, CancellationToken cancellationToken)
+    {
+        var protection = All().FirstOrDefault(item => item.Replicator.Options.Path == request.Path)
+            ?? throw new SalvorException(
+                FailureKind.Usage,
+                $"this daemon does not serve {request.Path}",
+                "Run 'salvor status' to see what it serves.");
+        var source = protection.Replicator.Options.Name;
+        switch (request.Verb)
+        {
+            case "sync":
+                return new ControlResponse
+                {
+                    Ok = true, Source = source, Position = (await SyncAsync(protection, cancellationToken)).Value,
+                };
+            case "pause":
+                await protection.Replicator.PauseAsync(cancellationToken);
+                return new ControlResponse { Ok = true, Source = source };
+            case "resume":
+                protection.Replicator.Resume();
+                return new ControlResponse { Ok = true, Source = source };
+            default:
+                throw new SalvorException(
+                    FailureKind.Usage, $"this daemon knows no verb {request.Verb}", "Use the same version of Salvor for both.");
+        }
+    }
+
+    void NoteStatus(Protection protection)
+    {
+        StatusChanged?.Invoke(protection.Replicator.Status);
+        heads.Notice(protection.Store);
+        if (Interlocked.Exchange(ref protection.StatusDue, 1) == 0)
+        {
+            // The first change is written at once, what follows within the second is written together.
+            protection.Write(time.GetUtcNow(), logger);
+            _ = WriteLaterAsync(protection);
+        }
+    }
+
+    async Task WriteLaterAsync(Protection protection)
+    {
+        await Task.Delay(StatusStep, time);
+        Interlocked.Exchange(ref protection.StatusDue, 0);
+        protection.Write(time.GetUtcNow(), logger);
+    }
+
+    sealed class Protection(SqliteReplicator replicator, IObjectStore store, CancellationTokenSource stopping)
+    {
+        public int StatusDue;
+        readonly Lock writing = new();
+        bool failedBefore;
+
+        public SqliteReplicator Replicator { get; } = replicator;
+
+        public IObjectStore Store { get; } = store;
+
+        public CancellationTokenSource Stopping { get; } = stopping;
+
+        public Task Running { get; set; } = Task.CompletedTask;
+
+        /// <summary>Writes the status file, if the folder for it exists by now.</summary>
+        public void Write(DateTimeOffset now, ILogger logger)
+        {
+            var options = Replicator.Options;
+            lock (writing)
+            {
+                try
+                {
+                    if (Directory.Exists(options.StateDirectory))
+                    {
+                        var path = LocalState.StatusPath(options.StateDirectory, options.Path);
+                        StatusFile.Write(path, StatusRecord.From(Replicator.Status, now));
+                        failedBefore = false;
+                    }
+                }
+                catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+                {
+                    if (!failedBefore)
+                    {
+                        logger.LogWarning("{Source}: its status cannot be written: {Message}", options.Name, e.Message);
+                    }
+
+                    failedBefore = true;
+                }
+            }
+        }
+    }
+}

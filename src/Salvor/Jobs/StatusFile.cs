@@ -1,0 +1,97 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Salvor.Sqlite;
+
+namespace Salvor.Jobs;
+
+/// <summary>How a source fared when its daemon last wrote it down; the answer of <c>salvor status --json</c> for one source.</summary>
+public sealed record StatusRecord
+{
+    public required string Source { get; init; }
+
+    public required string Path { get; init; }
+
+    public required string Destination { get; init; }
+
+    /// <summary>One of: starting, waiting, copying, healthy, behind, backing_off, failing, paused, stopped.</summary>
+    public required string State { get; init; }
+
+    public required string Detail { get; init; }
+
+    public required string Hint { get; init; }
+
+    public required uint Branch { get; init; }
+
+    public required ulong Position { get; init; }
+
+    public required DateTimeOffset? PositionTime { get; init; }
+
+    public required double LagSeconds { get; init; }
+
+    public required long StoredBytes { get; init; }
+
+    public required long CopiedBytes { get; init; }
+
+    public required long CopyTotalBytes { get; init; }
+
+    public required int Resyncs { get; init; }
+
+    public required double ClockJumpSeconds { get; init; }
+
+    public required int Pid { get; init; }
+
+    public required DateTimeOffset UpdatedAt { get; init; }
+
+    public static StatusRecord From(SourceStatus status, DateTimeOffset now) => new()
+    {
+        Source = status.Source,
+        Path = status.Path,
+        Destination = status.Destination,
+        State = StateName(status.State),
+        Detail = status.Detail,
+        Hint = status.Hint,
+        Branch = status.Branch,
+        Position = status.Position,
+        PositionTime = status.PositionTime,
+        LagSeconds = Math.Round(status.Lag.TotalSeconds, 3),
+        StoredBytes = status.StoredBytes,
+        CopiedBytes = status.CopiedBytes,
+        CopyTotalBytes = status.CopyTotalBytes,
+        Resyncs = status.Resyncs,
+        ClockJumpSeconds = Math.Round(status.ClockJump.TotalSeconds, 3),
+        Pid = Environment.ProcessId,
+        UpdatedAt = now,
+    };
+
+    public static string StateName(SourceState state) => JsonNamingPolicy.SnakeCaseLower.ConvertName(state.ToString());
+}
+
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
+[JsonSerializable(typeof(StatusRecord))]
+sealed partial class StatusJson : JsonSerializerContext;
+
+/// <summary>The status file of one source: written by its daemon when something changed, read by <c>salvor status</c>.</summary>
+static class StatusFile
+{
+    /// <summary>Replaces the file by renaming; a reader sees the old or the new one. It need not survive a loss of power.</summary>
+    public static void Write(string path, StatusRecord record)
+    {
+        var temporary = path + ".tmp";
+        File.WriteAllBytes(temporary, JsonSerializer.SerializeToUtf8Bytes(record, StatusJson.Default.StatusRecord));
+        File.Move(temporary, path, overwrite: true);
+    }
+
+    /// <summary>The record, or null where there is none that can be read.</summary>
+    public static StatusRecord? Read(string path)
+    {
+        try
+        {
+            return File.Exists(path) ? JsonSerializer.Deserialize(File.ReadAllBytes(path), StatusJson.Default.StatusRecord) : null;
+        }
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        {
+            // Not readable is not healthy: the caller says so.
+            return null;
+        }
+    }
+}
