@@ -50,6 +50,11 @@ public static class Destinations
     public static async Task<VaultAccess> FindVaultAsync(string from, string? source, CancellationToken cancellationToken)
     {
         var path = PathOf(from);
+        if (!Directory.Exists(path) && Directory.Exists(Path.GetDirectoryName(path)))
+        {
+            throw NoVault($"there is no vault at {path}", []);
+        }
+
         if (!Directory.Exists(path))
         {
             throw new SalvorException(

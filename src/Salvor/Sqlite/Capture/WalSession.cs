@@ -119,6 +119,12 @@ sealed class WalSession : EngineTask
     /// <summary>An event of the database's files.</summary>
     public void Notice(string name, FileChange change)
     {
+        if (sink is null)
+        {
+            // Not started yet: a look without a sink would skip what it sees.
+            return;
+        }
+
         var now = engine.Now;
         if (name.EndsWith("-wal", StringComparison.Ordinal) || change.HasFlag(FileChange.Overflow))
         {
@@ -135,8 +141,9 @@ sealed class WalSession : EngineTask
 
     public override long Wake(long now)
     {
+        Invariant.Check(sink is not null);
         var before = capture.CommitCount;
-        var result = capture.Pump(sink!, queue.HasRoom ? BudgetBytes : 0, engine.Buffer);
+        var result = capture.Pump(sink, queue.HasRoom ? BudgetBytes : 0, engine.Buffer);
         if (result == PumpResult.Lost)
         {
             return Finish(capture.LostReason);
