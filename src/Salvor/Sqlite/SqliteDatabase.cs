@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Diagnostics;
 using Salvor.Platform;
 using Salvor.Sqlite.Native;
 using Salvor.Vault;
@@ -11,7 +12,10 @@ namespace Salvor.Sqlite;
 /// </summary>
 sealed class SqliteDatabase : IDisposable
 {
-    static readonly TimeSpan BusyTimeout = TimeSpan.FromMilliseconds(250);
+    /// <summary>Waiting for a writer holds nothing that anybody needs.</summary>
+    static readonly TimeSpan BusyTimeout = TimeSpan.FromSeconds(5);
+
+    static readonly TimeSpan BusyStep = TimeSpan.FromMilliseconds(1);
 
     readonly SqliteConnection connection;
 
@@ -121,19 +125,35 @@ sealed class SqliteDatabase : IDisposable
             e),
     };
 
-    /// <summary>Runs the action while a shared lock keeps the content of a rollback-journal database as it is.</summary>
-    public void WhileUnchanged(Action action)
+    /// <summary>
+    /// Runs the action while a shared lock keeps the content of a rollback-journal database as it is. False where the action says so, and
+    /// where a writer did not let us in.
+    /// </summary>
+    public async Task<bool> TryWhileUnchangedAsync(Func<bool> action, CancellationToken cancellationToken)
     {
-        connection.Execute("BEGIN");
-        try
+        // SQLite's own waiting looks every 100 ms at last, and the gaps between two busy writers are shorter than that.
+        connection.SetBusyTimeout(TimeSpan.Zero);
+        for (var waited = Stopwatch.StartNew(); waited.Elapsed < BusyTimeout;)
         {
-            connection.Execute("PRAGMA user_version");
-            action();
+            connection.Execute("BEGIN");
+            try
+            {
+                connection.Execute("PRAGMA user_version");
+                return action();
+            }
+            catch (SqliteException e) when (e.IsBusy)
+            {
+                // A writer is at it: the next gap will do.
+            }
+            finally
+            {
+                connection.Execute("COMMIT");
+            }
+
+            await Task.Delay(BusyStep, cancellationToken);
         }
-        finally
-        {
-            connection.Execute("COMMIT");
-        }
+
+        return false;
     }
 
     /// <summary>

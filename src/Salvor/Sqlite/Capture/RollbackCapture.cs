@@ -56,20 +56,25 @@ sealed class RollbackCapture(SqliteDatabase database, PageTable table, PageHashe
         var next = 1u;
         for (var slices = 0; slices < slicesMax; slices++)
         {
-            var disturbed = false;
-            database.WhileUnchanged(() =>
+            var disturbed = !await database.TryWhileUnchangedAsync(() =>
             {
                 var now = database.ReadChangeCounter();
-                disturbed = (counter ??= now) != now;
+                if ((counter ??= now) != now)
+                {
+                    return false;
+                }
+
                 PageCount = DatabaseScan.PageCount(database.File, database.PageSize);
                 var started = Stopwatch.GetTimestamp();
-                while (!disturbed && next <= PageCount && Stopwatch.GetElapsedTime(started) < length)
+                while (next <= PageCount && Stopwatch.GetElapsedTime(started) < length)
                 {
                     var last = Math.Min(PageCount, next + StepPages - 1);
                     DatabaseScan.Diff(database.File, database.PageSize, next, last, table, hasher, spool);
                     next = last + 1;
                 }
-            });
+
+                return true;
+            }, cancellationToken);
             if (disturbed)
             {
                 return false;
