@@ -6,7 +6,9 @@ namespace Salvor.Sqlite.Native;
 static unsafe partial class LibSqlite
 {
     public const int Ok = 0;
+    public const int Error = 1;
     public const int Busy = 5;
+    public const int Corrupt = 11;
     public const int Row = 100;
     public const int Done = 101;
     public const int ShortRead = 522;
@@ -38,6 +40,13 @@ static unsafe partial class LibSqlite
 
     [LibraryImport(Library, EntryPoint = "sqlite3_step")]
     public static partial int Step(nint statement);
+
+    [LibraryImport(Library, EntryPoint = "sqlite3_interrupt")]
+    public static partial void Interrupt(nint connection);
+
+    [LibraryImport(Library, EntryPoint = "sqlite3_progress_handler")]
+    public static partial void SetProgressHandler(
+        nint connection, int instructions, delegate* unmanaged[Cdecl]<nint, int> handler, nint state);
 
     [LibraryImport(Library, EntryPoint = "sqlite3_finalize")]
     public static partial int Finalize(nint statement);

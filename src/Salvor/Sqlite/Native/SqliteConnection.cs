@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
 namespace Salvor.Sqlite.Native;
 
 /// <summary>A call to SQLite failed. <see cref="Code"/> is the extended result code: https://www.sqlite.org/rescode.html.</summary>
@@ -12,6 +15,9 @@ sealed class SqliteException(int code, string message) : Exception(message)
     public bool IsBusy => PrimaryCode is 5 or 6;
 
     public bool IsNotADatabase => PrimaryCode == 26;
+
+    /// <summary>The statement was stopped from outside.</summary>
+    public bool IsInterrupted => PrimaryCode == 9;
 }
 
 /// <summary>A thin connection. Not thread-safe: one thread at a time.</summary>
@@ -46,6 +52,12 @@ sealed unsafe class SqliteConnection : IDisposable
     }
 
     public void SetBusyTimeout(TimeSpan timeout) => Check(LibSqlite.BusyTimeout(handle, (int)timeout.TotalMilliseconds));
+
+    /// <summary>
+    /// From now on, statements fail with <see cref="SqliteException.IsInterrupted"/> once the token is cancelled. Dispose the answer before
+    /// the connection.
+    /// </summary>
+    public IDisposable StopWhen(CancellationToken cancellationToken) => new Stop(this, cancellationToken);
 
     /// <summary>Runs a statement and drops its rows.</summary>
     public void Execute(string sql) => Query(sql, row: null);
@@ -123,5 +135,37 @@ sealed unsafe class SqliteConnection : IDisposable
 
         var extended = LibSqlite.ExtendedErrorCode(handle);
         return new SqliteException(extended == 0 ? code : extended, LibSqlite.Text(LibSqlite.ErrorMessage(handle)));
+    }
+
+    /// <summary>
+    /// Both ways of SQLite are needed: an interrupt reaches a single long instruction, but is forgotten where no statement runs yet; the
+    /// handler is asked between instructions.
+    /// </summary>
+    sealed class Stop : IDisposable
+    {
+        const int InstructionsBetween = 10_000;
+
+        readonly SqliteConnection connection;
+        readonly CancellationTokenRegistration registration;
+        GCHandle state;
+
+        public Stop(SqliteConnection connection, CancellationToken cancellationToken)
+        {
+            this.connection = connection;
+            state = GCHandle.Alloc(cancellationToken);
+            LibSqlite.SetProgressHandler(connection.handle, InstructionsBetween, &IsDue, GCHandle.ToIntPtr(state));
+            registration = cancellationToken.Register(() => LibSqlite.Interrupt(connection.handle));
+        }
+
+        public void Dispose()
+        {
+            // Waits for an interrupt that is under way, so that none reaches a closed connection.
+            registration.Dispose();
+            LibSqlite.SetProgressHandler(connection.handle, 0, null, 0);
+            state.Free();
+        }
+
+        [UnmanagedCallersOnly(CallConvs = [typeof(CallConvCdecl)])]
+        static int IsDue(nint state) => ((CancellationToken)GCHandle.FromIntPtr(state).Target!).IsCancellationRequested ? 1 : 0;
     }
 }
