@@ -21,6 +21,7 @@ static class Errno
     public const int NoSpace = 28;
     public const int ReadOnlyFileSystem = 30;
     public const int NameTooLong = 36;
+    public const int NoLocks = 37;
     public const int NotImplemented = 38;
     public const int TooManyLinks = 40;
     public const int NotSupported = 95;

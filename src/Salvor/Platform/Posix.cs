@@ -20,6 +20,9 @@ static partial class Posix
     public const uint OwnerOnlyFile = 0b110_000_000;
     public const uint OwnerOnlyDirectory = 0b111_000_000;
 
+    /// <summary>For <see cref="ChangeOwner"/>: the user stays.</summary>
+    public const uint SameUser = uint.MaxValue;
+
     // These flags alone differ between the two architectures.
     public static readonly int DirectoryOnly = IsArm ? 0x4000 : 0x10000;
     public static readonly int NoFollow = IsArm ? 0x8000 : 0x20000;
@@ -66,6 +69,19 @@ static partial class Posix
         }
 
         return 0;
+    }
+
+    /// <summary>Gives an open file another owner. Returns 0 or the error number; <see cref="SameUser"/> changes the group alone.</summary>
+    public static int ChangeOwner(SafeFileHandle file, uint userId, uint groupId) =>
+        ChangeOwnerCall(file, userId, groupId) < 0 ? Marshal.GetLastPInvokeError() : 0;
+
+    /// <summary>Sets the permission bits of an open file. The path is for the message.</summary>
+    public static void ChangeMode(SafeFileHandle file, uint permissions, string path)
+    {
+        if (ChangeModeCall(file, permissions) < 0)
+        {
+            throw new PosixException(Marshal.GetLastPInvokeError(), "set the permissions of", path);
+        }
     }
 
     /// <summary>Takes a lock of the open file, exclusive or shared, without waiting. False where another open file holds it.</summary>
@@ -154,6 +170,12 @@ static partial class Posix
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int FlushCall(SafeFileHandle file);
+
+    [LibraryImport("libc", EntryPoint = "fchown", SetLastError = true)]
+    private static partial int ChangeOwnerCall(SafeFileHandle file, uint userId, uint groupId);
+
+    [LibraryImport("libc", EntryPoint = "fchmod", SetLastError = true)]
+    private static partial int ChangeModeCall(SafeFileHandle file, uint mode);
 
     [LibraryImport("libc", EntryPoint = "flock", SetLastError = true)]
     private static partial int LockCall(SafeFileHandle file, int operation);
