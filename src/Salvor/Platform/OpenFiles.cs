@@ -7,7 +7,7 @@ namespace Salvor.Platform;
 /// <param name="HiddenCount">Processes of other users, whose open files may not be looked at.</param>
 sealed record OpenFiles(IReadOnlyList<int> Pids, int HiddenCount)
 {
-    /// <summary>Looks at every process. By device and inode, because a container or a hard link has another name for the same file.</summary>
+    /// <summary>Looks at every process. By device and inode, because the same file may have other names.</summary>
     public static OpenFiles Find(IReadOnlyCollection<FileIdentity> files)
     {
         var wanted = files.Select(file => (file.Device, file.Inode)).ToHashSet();

@@ -35,7 +35,6 @@ static partial class Posix
 
     const int CurrentDirectory = -100;
     const long RenameNoReplaceFlag = 1;
-    const uint StartWritingFlag = 2;
 
     static bool IsArm => RuntimeInformation.ProcessArchitecture == Architecture.Arm64;
 
@@ -71,12 +70,6 @@ static partial class Posix
 
         return 0;
     }
-
-    /// <summary>
-    /// Lets the system begin to write what a file holds in memory, so that a flush later waits for less. A hint: where it is refused, the
-    /// flush does it all.
-    /// </summary>
-    public static void StartWriting(SafeFileHandle file) => _ = SyncFileRangeCall(file, 0, 0, StartWritingFlag);
 
     /// <summary>Gives an open file another owner. Returns 0 or the error number; <see cref="SameUser"/> changes the group alone.</summary>
     public static int ChangeOwner(SafeFileHandle file, uint userId, uint groupId) =>
@@ -180,9 +173,6 @@ static partial class Posix
 
     [LibraryImport("libc", EntryPoint = "fsync", SetLastError = true)]
     private static partial int FlushCall(SafeFileHandle file);
-
-    [LibraryImport("libc", EntryPoint = "sync_file_range", SetLastError = true)]
-    private static partial int SyncFileRangeCall(SafeFileHandle file, long offset, long count, uint flags);
 
     [LibraryImport("libc", EntryPoint = "fchown", SetLastError = true)]
     private static partial int ChangeOwnerCall(SafeFileHandle file, uint userId, uint groupId);

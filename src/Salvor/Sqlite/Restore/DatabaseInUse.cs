@@ -58,7 +58,7 @@ public sealed record DatabaseInUse(IReadOnlyList<DatabaseUser> Users, int Hidden
         return new([.. pids.Select(User)], open.HiddenCount);
     }
 
-    /// <summary>Throws <see cref="FailureKind.Locked"/> naming who has the database open, unless that is nobody or the one process.</summary>
+    /// <summary>Throws <see cref="FailureKind.Locked"/> naming who has the database open; one process may.</summary>
     public static void Refuse(string path, int? exceptPid = null) => Refuse(path, path, exceptPid);
 
     /// <summary>As the other, for a database that had another name a moment ago: the one for messages.</summary>

@@ -63,34 +63,40 @@ public static class IntegrityCheck
 
         if (answers is not ["ok"])
         {
-            throw Unsound(name, depth, string.Join("; ", answers), inner: null);
+            throw Unsound(name, depth, Summary(answers), inner: null);
         }
     }
+
+    /// <summary>One answer may be a heading and several lines.</summary>
+    static string Summary(IEnumerable<string> answers) => string.Join("; ", answers
+        .SelectMany(answer => answer.Split('\n', StringSplitOptions.RemoveEmptyEntries))
+        .Where(line => !line.StartsWith("*** in database ", StringComparison.Ordinal))
+        .Take(ProblemsMax));
 
     static List<string> Ask(string path, IntegrityCheckDepth depth, CancellationToken cancellationToken)
     {
         using var connection = new SqliteConnection(UriOf(path), LibSqlite.OpenReadOnly | LibSqlite.OpenUri);
         using var stop = connection.StopWhen(cancellationToken);
-        if (depth == IntegrityCheckDepth.Quick)
-        {
-            return connection.QueryTexts($"PRAGMA quick_check({ProblemsMax})");
-        }
-
-        if (connection.QueryTexts("SELECT 1 FROM sqlite_master WHERE type = 'index' LIMIT 1").Count > 0)
+        if (depth == IntegrityCheckDepth.Full
+            && connection.QueryTexts("SELECT 1 FROM sqlite_master WHERE type = 'index' LIMIT 1").Count > 0)
         {
             connection.Execute($"PRAGMA cache_size=-{LookupCacheKibibytes}");
         }
 
-        return connection.QueryTexts($"PRAGMA integrity_check({ProblemsMax})");
+        // An interrupt from before any statement ran is forgotten, and the walk through the pages is one instruction.
+        cancellationToken.ThrowIfCancellationRequested();
+        return connection.QueryTexts($"PRAGMA {NameOf(depth)}({ProblemsMax})");
     }
+
+    static string NameOf(IntegrityCheckDepth depth) => depth == IntegrityCheckDepth.Full ? "integrity_check" : "quick_check";
 
     /// <summary>A path may contain what separates the parts of a URI.</summary>
     internal static string UriOf(string path) =>
         "file://" + string.Join('/', Path.GetFullPath(path).Split('/').Select(Uri.EscapeDataString)) + "?mode=ro&immutable=1";
 
     /// <summary>
-    /// What newer or extended libraries write: a function, collation or schema format that is not known here, or a definition that cannot be
-    /// parsed. The other two endings of that message are damage.
+    /// What newer or extended libraries write: a function, collation or schema format that is not known here, or a definition that cannot
+    /// be parsed. The other two endings of that message are damage.
     /// </summary>
     static bool IsUnknown(SqliteException e) =>
         e.PrimaryCode == LibSqlite.Error
@@ -114,12 +120,12 @@ public static class IntegrityCheck
 
     static SalvorException Unsound(string name, IntegrityCheckDepth depth, string problems, Exception? inner) => new(
         FailureKind.Integrity,
-        $"{name} fails {(depth == IntegrityCheckDepth.Full ? "integrity_check" : "quick_check")}: {problems}",
+        $"{name} fails {NameOf(depth)}: {problems}",
         "The source was like this at that moment: restore an earlier one, 'salvor list' shows them, or keep this one with '--no-check'.",
         inner);
 }
 
-/// <summary>The database uses what the SQLite library on this machine does not have. That is no damage, and no proof of health either.</summary>
+/// <summary>The database uses what the SQLite library on this machine does not have. That is no damage and no proof of health.</summary>
 public sealed class UncheckableDatabaseException : SalvorException
 {
     internal UncheckableDatabaseException(string name, SqliteException inner) : base(

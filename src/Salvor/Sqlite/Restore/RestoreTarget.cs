@@ -52,7 +52,12 @@ public sealed class RestoreTarget : IDisposable
     readonly IReadOnlyList<string> madeDirectories;
 
     RestoreTarget(
-        string path, RestoreMode mode, TimeProvider time, UnfinishedFile unfinished, FileStat? replaced, IReadOnlyList<string> madeDirectories)
+        string path,
+        RestoreMode mode,
+        TimeProvider time,
+        UnfinishedFile unfinished,
+        FileStat? replaced,
+        IReadOnlyList<string> madeDirectories)
     {
         (Path, this.mode, this.time, this.unfinished) = (path, mode, time, unfinished);
         (this.replaced, this.madeDirectories) = (replaced, madeDirectories);
@@ -65,10 +70,10 @@ public sealed class RestoreTarget : IDisposable
     public SafeFileHandle File => unfinished.Handle;
 
     /// <summary>Called after each change that a kill would leave on the disk, with what it was.</summary>
-    internal Action<string>? Stepped { get; init; }
+    internal Action<string>? Stepped { get; set; }
 
     /// <summary>See <see cref="MoveAside.Link"/>.</summary>
-    internal Func<string, string, int> Link { get; init; } = Posix.TryLink;
+    internal Func<string, string, int> Link { get; set; } = Posix.TryLink;
 
     /// <summary>Refuses early whatever would be refused at the end, and makes the file to write to.</summary>
     public static RestoreTarget Prepare(string output, RestoreMode mode, RestoreTargetOptions options, TimeProvider time)
@@ -107,14 +112,12 @@ public sealed class RestoreTarget : IDisposable
     }
 
     /// <summary>
-    /// Checks the written file unless told otherwise, makes it durable and gives it its name. On a failure whatever was there is there still.
+    /// Checks the written file unless told otherwise, makes it durable and gives it its name. After a failure all is as it was before.
     /// </summary>
     public RestoredFile Commit(IntegrityCheckDepth? check, CancellationToken cancellationToken)
     {
         if (check is { } depth)
         {
-            // The disk works while the processor checks.
-            Posix.StartWriting(File);
             IntegrityCheck.Run(unfinished.Path, Path, depth, cancellationToken);
         }
 
@@ -225,7 +228,12 @@ public sealed class RestoreTarget : IDisposable
                 "Choose a shorter one with '--output'.");
         }
 
-        return stat is null || mode != RestoreMode.NewFile ? (path, mode == RestoreMode.InPlace ? OwnerToTake(path) : stat) : throw Exists(path);
+        if (stat is not null && mode == RestoreMode.NewFile)
+        {
+            throw Exists(path);
+        }
+
+        return (path, mode == RestoreMode.InPlace ? OwnerToTake(path) : stat);
     }
 
     /// <summary>Whose the new file will be: as the old one, or where there is none, as its log or its directory is.</summary>
@@ -264,7 +272,7 @@ public sealed class RestoreTarget : IDisposable
                 FailureKind.Failure,
                 string.Create(
                     CultureInfo.InvariantCulture,
-                    $"the restored {Path} cannot be given to user {wanted.UserId} and group {wanted.GroupId}, who had it: {Errno.Describe(error)}"),
+                    $"the restored {Path} cannot belong to user {wanted.UserId} and group {wanted.GroupId}: {Errno.Describe(error)}"),
                 "Run the same command as that user or as root.");
         }
     }
