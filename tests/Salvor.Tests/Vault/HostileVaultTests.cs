@@ -14,10 +14,13 @@ namespace Salvor.Tests.Vault;
 public sealed class HostileVaultTests
 {
     /// <summary>One field in so many in an ordinary run; with SALVOR_ALL all.</summary>
-    static readonly int Stride = Environment.GetEnvironmentVariable("SALVOR_ALL") is null ? 5 : 1;
+    static readonly int Stride = Environment.GetEnvironmentVariable("SALVOR_ALL") is null ? 9 : 1;
 
     static readonly ulong[] HostileNumbers =
-        [0, 1, 2, 513, 65_536, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFE, 0xFFFF_FFFF, long.MaxValue, 1UL << 63, ulong.MaxValue - 1, ulong.MaxValue];
+    [
+        0, 1, 2, 513, 65_536, 0x7FFF_FFFF, 0x8000_0000, 0xFFFF_FFFE, 0xFFFF_FFFF, long.MaxValue, 1UL << 63, ulong.MaxValue - 1,
+        ulong.MaxValue,
+    ];
 
     /// <summary>Header, after the magic: every number in it. 8 bytes each, or 4.</summary>
     public static TheoryData<string> HeaderFields =>
@@ -65,7 +68,8 @@ public sealed class HostileVaultTests
         foreach (var key in vault.Keys.Where(key => Forge.KindOf(vault.Whole[key]) != ObjectKind.Claim))
         {
             var (_, details) = await Forge.OpenAsync(vault.Whole, key);
-            foreach (var length in Enumerable.Range(0, details.Length + 2).Where(length => length % Stride == 0 && length != details.Length))
+            int[] lengths = [.. Enumerable.Range(0, details.Length).Where(length => length % Stride == 0), details.Length + 1];
+            foreach (var length in lengths)
             {
                 var forged = await Forge.ResealAsync(
                     vault.Whole, key, changeDetails: bytes => length < bytes.Length ? bytes[..length] : [.. bytes, 1]);
@@ -94,7 +98,7 @@ public sealed class HostileVaultTests
     public async Task A_row_of_the_frame_index_is_not_believed()
     {
         var vault = await BrokenVault.CreateAsync();
-        uint[] numbers = [0, 1, 175, 176, 177, 1 << 20, (1 << 20) + 1, 16 << 20, (16 << 20) + 1, int.MaxValue, uint.MaxValue];
+        uint[] numbers = [0, 177, (1 << 20) + 1, 16 << 20, (16 << 20) + 1, uint.MaxValue];
         foreach (var key in vault.Keys.Where(key => Forge.KindOf(vault.Whole[key]) != ObjectKind.Claim))
         {
             var bytes = vault.Whole[key];

@@ -23,7 +23,8 @@ public sealed class LogWriterTests
         var (one, two) = (await ReadAsync(1), await ReadAsync(2));
         Assert.Equal(Start(vault).Lineage, one.Header.LineageBefore);
         Assert.Equal(one.Header.LineageAfter, two.Header.LineageBefore);
-        Assert.Equal((1UL, 2UL, 3UL, 3UL), (one.Header.PositionFirst, one.Header.PositionLast, two.Header.PositionFirst, two.Header.PositionLast));
+        Assert.Equal((1UL, 2UL), (one.Header.PositionFirst, one.Header.PositionLast));
+        Assert.Equal((3UL, 3UL), (two.Header.PositionFirst, two.Header.PositionLast));
         Assert.Equal((3u, 1u, 2UL), (two.Header.Epoch, two.Header.Branch, two.Header.Number));
         Assert.Equal((101L, 102L), (one.Header.TimeFirstMicros, one.Header.TimeLastMicros));
         Assert.Equal(new LogTip(1, 2, new Position(3), 101, two.Header.LineageAfter), writer.Tip);
@@ -57,7 +58,7 @@ public sealed class LogWriterTests
     [Fact]
     public async Task An_object_that_was_stored_although_the_answer_was_lost_is_recognised()
     {
-        var lossy = new FaultyStore(store, call => call.Operation == StoreOperation.Put && call.Key.Contains("log/") ? Fault.After : Fault.None);
+        var lossy = new FaultyStore(store, call => call.Operation == StoreOperation.Put ? Fault.After : Fault.None);
         var vault = await OpenAsync();
         var writer = new LogWriter((await VaultAccess.FindAsync(lossy, "app", default))!, Start(vault), epoch: 1);
         using var change = Change(commits: 1);
@@ -86,7 +87,8 @@ public sealed class LogWriterTests
 
         Assert.Equal(FailureKind.Locked, failure.Kind);
         Assert.Equal(
-            "another writer added log/000001/0000000000000001 to vault memory/app; the newest claim is of pid 42 on host db2", failure.Message);
+            "another writer added log/000001/0000000000000001 to vault memory/app; the newest claim is of pid 42 on host db2",
+            failure.Message);
         Assert.Equal(
             "Only one writer may serve a vault: stop the other one, or give this source its own name or destination.", failure.Hint);
         Assert.Equal(Start(vault), late.Tip);

@@ -33,7 +33,8 @@ public sealed class PositionTests
     [Fact]
     public void Times_are_kept_to_the_microsecond_before_1970_too()
     {
-        foreach (var time in (DateTimeOffset[])[DateTimeOffset.MinValue, DateTimeOffset.UnixEpoch, new(2026, 8, 1, 10, 30, 0, 1, 2, TimeSpan.Zero)])
+        var exact = new DateTimeOffset(2026, 8, 1, 10, 30, 0, 1, 2, TimeSpan.Zero);
+        foreach (var time in (DateTimeOffset[])[DateTimeOffset.MinValue, DateTimeOffset.UnixEpoch, exact])
         {
             Assert.Equal(time, Micros.ToTime(Micros.Of(time)));
         }

@@ -63,7 +63,8 @@ public sealed class VaultAccessTests
         Assert.Equal(FailureKind.Usage, failure.Kind);
         Assert.Equal(expected, failure.Message);
         Assert.Equal(
-            "Give this source another name with '--name NAME' or another destination, so that neither history hides the other.", failure.Hint);
+            "Give this source another name with '--name NAME' or another destination, so that neither history hides the other.",
+            failure.Hint);
     }
 
     [Theory]

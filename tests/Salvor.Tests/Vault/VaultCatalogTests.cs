@@ -29,7 +29,8 @@ public sealed class VaultCatalogTests
 
         Assert.Equal([1u, 2, 3], catalog.Branches.Select(branch => branch.Number));
         Assert.Equal([1u, 2, 3], catalog.PathTo(3).Select(branch => branch.Number));
-        Assert.Equal(vault.Model.Branches.Select(branch => branch.Fork.Value), catalog.Branches.Select(branch => branch.Record.ForkPosition));
+        Assert.Equal(
+            vault.Model.Branches.Select(branch => branch.Fork.Value), catalog.Branches.Select(branch => branch.Record.ForkPosition));
         Assert.Equal(
             vault.Keys.Count(key => key.StartsWith("app/log/", StringComparison.Ordinal)),
             catalog.Branches.Sum(branch => (int)catalog.Logs(branch.Number).Last));

@@ -89,7 +89,7 @@ public sealed class VaultFaultTests
     [Fact]
     public async Task A_snapshot_is_its_packs_and_its_root_after_the_opening()
     {
-        var content = new byte[20 << 20];
+        var content = new byte[14 << 20];
         new Random(1).NextBytes(content);
 
         // Two packs of content, one of lists, the root.

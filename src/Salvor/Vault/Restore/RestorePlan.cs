@@ -219,7 +219,8 @@ public sealed class RestorePlanner(VaultCatalog catalog)
                 return log.Header.PositionFirst <= position.Value
                     ? low
                     : throw new DamagedObjectException(
-                        VaultKeys.Log(branch, low), $"it begins at position {log.Header.PositionFirst}, and none before it holds {position}");
+                        VaultKeys.Log(branch, low),
+                        $"it begins at position {log.Header.PositionFirst}, and none before it holds {position}");
             }
         }
 

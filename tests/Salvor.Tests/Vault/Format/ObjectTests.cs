@@ -125,7 +125,8 @@ public sealed class ObjectTests
 
         Assert.True(good.MatchesItsHash());
         Assert.False(bad.MatchesItsHash());
-        Assert.Equal(Hash256.Of(bytes.AsSpan(0, bytes.Length - 40)).ToString(), Convert.ToHexStringLower(bytes.AsSpan(bytes.Length - 40, 32)));
+        Assert.Equal(
+            Hash256.Of(bytes.AsSpan(0, bytes.Length - 40)).ToString(), Convert.ToHexStringLower(bytes.AsSpan(bytes.Length - 40, 32)));
     }
 
     [Fact]

@@ -170,7 +170,14 @@ public sealed class SnapshotTests
             await writer.AddAsync(rented, run.Item.Length, Hashes(pageSize, run.Item, first), default);
         }
 
-        var header = new ObjectHeader { Kind = ObjectKind.Snapshot, VaultId = vault.Id, Branch = 1, PositionFirst = position, PositionLast = position };
+        var header = new ObjectHeader
+        {
+            Kind = ObjectKind.Snapshot,
+            VaultId = vault.Id,
+            Branch = 1,
+            PositionFirst = position,
+            PositionLast = position,
+        };
         return await writer.FinishAsync(header, (uint)(content.Length / pageSize), checksum: 42, isImage: false, default);
     }
 
