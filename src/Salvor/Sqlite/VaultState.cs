@@ -46,7 +46,7 @@ sealed record VaultState(
         VaultCatalog catalog, RestorePlan plan, LogTip tip, CancellationToken cancellationToken)
     {
         var (table, pageSize, _) = await LoadSnapshotAsync(catalog, plan.Snapshot, cancellationToken);
-        var target = new TableTarget(table);
+        var target = new TableTarget(pageSize, table);
         var last = await Replay.RunAsync(catalog, plan, target, cancellationToken);
         var details = last?.Details;
         if (details is not null && target.Checksum != table.Checksum)
@@ -112,8 +112,12 @@ sealed record VaultState(
         return (table, reader.Details.PageSize, reader.DetailsHash);
     }
 
-    sealed class TableTarget(PageTable table) : IReplayTarget
+    sealed class TableTarget(uint pageSize, PageTable table) : IReplayTarget
     {
+        public uint PageSize { get; } = pageSize;
+
+        public uint PageCount => table.PageCount;
+
         public ulong Checksum { get; private set; }
 
         public void AddPage(LogObject log, int index)

@@ -206,6 +206,17 @@ public sealed record LogDetails
             throw new DamagedObjectException(key, "its commits do not account for its pages");
         }
 
+        var time = long.MinValue;
+        foreach (var commit in Commits)
+        {
+            if (commit.TimeMicros < time || !Micros.IsTime(commit.TimeMicros) || !Micros.IsTime(commit.RawTimeMicros))
+            {
+                throw new DamagedObjectException(key, "the times of its commits are out of order");
+            }
+
+            time = commit.TimeMicros;
+        }
+
         foreach (var page in Pages)
         {
             if (page.Number == 0 || page.Number == DatabasePages.LockBytePage(PageSize))

@@ -35,6 +35,9 @@ public static class Micros
 {
     public static long Of(DateTimeOffset time) => (time.UtcTicks - DateTimeOffset.UnixEpoch.UtcTicks) / TimeSpan.TicksPerMicrosecond;
 
+    /// <summary>Whether this is a time at all. What comes from a vault may be none.</summary>
+    public static bool IsTime(long micros) => micros >= Of(DateTimeOffset.MinValue) && micros <= Of(DateTimeOffset.MaxValue);
+
     public static DateTimeOffset ToTime(long micros) =>
         new(DateTimeOffset.UnixEpoch.UtcTicks + (micros * TimeSpan.TicksPerMicrosecond), TimeSpan.Zero);
 }

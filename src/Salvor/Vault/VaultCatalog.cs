@@ -44,14 +44,8 @@ public sealed class VaultCatalog
         var catalog = new VaultCatalog(vault);
         await foreach (var row in vault.ListAsync(VaultKeys.Branches, after: null, cancellationToken))
         {
-            var record = await vault.ReadRecordAsync(row.Key, ObjectKind.Branch, VaultJson.Default.BranchRecord, cancellationToken);
-            var number = (uint)VaultKeys.NumberOf(row.Key);
-            if (record.Parent >= number)
-            {
-                throw new DamagedObjectException(row.Key, $"it claims branch {record.Parent}, which is not older, as its parent");
-            }
-
-            catalog.branches[number] = new Branch(number, record);
+            var branch = await ReadBranchAsync(vault, row.Key, cancellationToken);
+            catalog.branches[branch.Number] = branch;
         }
 
         await catalog.ListLogsAsync(cancellationToken);
@@ -109,6 +103,12 @@ public sealed class VaultCatalog
             throw new DamagedObjectException(stored.Key, "its positions do not match its commits");
         }
 
+        if (details.Final
+            && (header.TimeFirstMicros != details.Commits[0].TimeMicros || header.TimeLastMicros != details.Commits[^1].TimeMicros))
+        {
+            throw new DamagedObjectException(stored.Key, "its times do not match its commits");
+        }
+
         if (stored.Frames.Count - 1 != details.FrameHashes.Count)
         {
             throw new DamagedObjectException(stored.Key, "its frames do not match its details");
@@ -130,6 +130,21 @@ public sealed class VaultCatalog
         stored.Dispose();
         throw new DamagedObjectException(
             key, $"it is log object {stored.Header.Number} of branch {stored.Header.Branch}, put in this place");
+    }
+
+    static async Task<Branch> ReadBranchAsync(VaultAccess vault, string key, CancellationToken cancellationToken)
+    {
+        using var stored = await vault.OpenAsync(key, ObjectKind.Branch, whole: true, cancellationToken);
+        var number = (uint)VaultKeys.NumberOf(key);
+        if (stored.Header.Branch != number)
+        {
+            throw new DamagedObjectException(key, $"it is branch {stored.Header.Branch}, put in this place");
+        }
+
+        var record = VaultJson.Read(key, await stored.ReadDetailsAsync(cancellationToken), VaultJson.Default.BranchRecord);
+        return record.Parent < number
+            ? new Branch(number, record)
+            : throw new DamagedObjectException(key, $"it claims branch {record.Parent}, which is not older, as its parent");
     }
 
     async Task ListLogsAsync(CancellationToken cancellationToken)

@@ -33,11 +33,20 @@ static class VaultKeys
     public static string Head(string writerId, ulong number) =>
         string.Create(CultureInfo.InvariantCulture, $"{Heads}{writerId}/{number:D16}");
 
-    /// <summary>The number that ends a key.</summary>
-    public static ulong NumberOf(string key) =>
-        ulong.TryParse(key.AsSpan(key.LastIndexOf('/') + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var number)
+    /// <summary>
+    /// The number that ends a key. Another spelling of a number is refused: it would sort elsewhere, and what follows it would be hidden.
+    /// </summary>
+    public static ulong NumberOf(string key)
+    {
+        if (!ulong.TryParse(key.AsSpan(key.LastIndexOf('/') + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var number))
+        {
+            throw new DamagedObjectException(key, "its name does not end in a number; it is not an object of Salvor");
+        }
+
+        return key == Spelled(key, number)
             ? number
-            : throw new DamagedObjectException(key, "its name does not end in a number; it is not an object of Salvor");
+            : throw new DamagedObjectException(key, "its name is not how Salvor writes that number; it is not an object of Salvor");
+    }
 
     /// <summary>The branch in the key of a log object or a snapshot.</summary>
     public static uint BranchOf(string key)
@@ -47,4 +56,13 @@ static class VaultKeys
             ? branch
             : throw new DamagedObjectException(key, "its name does not hold a branch; it is not an object of Salvor");
     }
+
+    static string Spelled(string key, ulong number) => key[..(key.IndexOf('/') + 1)] switch
+    {
+        Branches => Branch((uint)number),
+        Claims => Claim((uint)number),
+        Logs => Log(BranchOf(key), number),
+        Snapshots => Snapshot(BranchOf(key), new Position(number)),
+        _ => key,
+    };
 }

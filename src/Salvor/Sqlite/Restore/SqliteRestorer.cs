@@ -42,15 +42,10 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
     public async Task<RestoredImage> WriteAsync(SafeFileHandle file, CancellationToken cancellationToken)
     {
         using var snapshot = await SnapshotReader.OpenAsync(catalog.Vault, plan.Snapshot, cancellationToken);
-        var newest = new NewestVersions(snapshot.Details.PageCount);
+        var newest = new NewestVersions(snapshot.Details.PageSize, snapshot.Details.PageCount);
         var last = await Replay.RunAsync(catalog, plan, newest, cancellationToken);
         ExpectBase(snapshot, newest);
         var pageSize = snapshot.Details.PageSize;
-        if (last is not null && last.Details.PageSize != pageSize)
-        {
-            throw new DamagedObjectException(VaultKeys.Log(last.Header.Branch, last.Header.Number), "its page size is another");
-        }
-
         var total = newest.PageCount * (long)pageSize;
         Sized?.Invoke(total);
         RandomAccess.SetLength(file, total);
@@ -60,10 +55,11 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
         var expected = last is null ? snapshot.Details.Checksum : newest.Checksum;
         if ((ulong)checksum != expected)
         {
-            throw new SalvorException(
-                FailureKind.Integrity,
-                $"the restored pages have checksum {(ulong)checksum:x16}, and the source had {expected:x16} at position {plan.Target}",
-                "Nothing was kept. Run 'salvor list' for other points, or restore from another destination with '--from'.");
+            throw new DamagedObjectException(
+                last is null
+                    ? VaultKeys.Snapshot(plan.Snapshot.Branch, plan.Snapshot.Position)
+                    : VaultKeys.Log(last.Header.Branch, last.Header.Number),
+                $"the source had checksum {expected:x16} at position {plan.Target}, and the restored pages have {(ulong)checksum:x16}");
         }
 
         return new RestoredImage(
@@ -140,7 +136,11 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
                     foreach (var (page, version) in frame)
                     {
                         var content = PageIn(key, rented.AsSpan(0, length), version.Index % perFrame, pageSize);
-                        XorHash(page, content, pageSize);
+                        if (XorHash(page, content, pageSize) != log.Details.Pages[version.Index].Hash)
+                        {
+                            throw new DamagedObjectException(key, $"page {page} does not match its hash");
+                        }
+
                         RandomAccess.Write(file, content, (page - 1L) * pageSize);
                     }
 
@@ -159,27 +159,32 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
             ? frame.Slice(index * (int)pageSize, (int)pageSize)
             : throw new DamagedObjectException(key, "a frame is shorter than its pages");
 
-    void XorHash(uint page, ReadOnlySpan<byte> content, uint pageSize)
+    ulong XorHash(uint page, ReadOnlySpan<byte> content, uint pageSize)
     {
-        if (page != DatabasePages.LockBytePage(pageSize))
+        if (page == DatabasePages.LockBytePage(pageSize))
         {
-            var hash = (long)catalog.Vault.Hasher.Hash(page, content);
-            long before;
-            do
-            {
-                before = Interlocked.Read(ref checksum);
-            }
-            while (Interlocked.CompareExchange(ref checksum, before ^ hash, before) != before);
+            return 0;
         }
+
+        var hash = catalog.Vault.Hasher.Hash(page, content);
+        long before;
+        do
+        {
+            before = Interlocked.Read(ref checksum);
+        }
+        while (Interlocked.CompareExchange(ref checksum, before ^ (long)hash, before) != before);
+        return hash;
     }
 
     void Advance(long bytes, long total) => Progressed?.Invoke(new RestoreProgress(Interlocked.Add(ref writtenBytes, bytes), total));
 
     /// <summary>Where the newest version of each page is: in the log, or still in the snapshot.</summary>
-    sealed class NewestVersions(uint snapshotPages) : IReplayTarget
+    sealed class NewestVersions(uint pageSize, uint snapshotPages) : IReplayTarget
     {
         uint snapshotEnd = snapshotPages;
         uint pageMax;
+
+        public uint PageSize { get; } = pageSize;
 
         public Dictionary<uint, (int Object, int Index)> Pages { get; } = [];
 

@@ -18,15 +18,24 @@ static class LogWalk
         VaultCatalog catalog, RestorePlan plan, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var parts = new List<LogObject>();
+        var position = plan.Snapshot.Position;
+        Hash256? link = null;
         foreach (var segment in plan.Log)
         {
-            Hash256? link = segment.First == 1 ? catalog.LineageStart(catalog.Branch(segment.Branch)) : null;
+            parts.Clear();
+            link = StartOf(catalog, plan, segment, position, link);
             await foreach (var log in ReadSegmentAsync(catalog, segment, cancellationToken))
             {
                 var key = VaultKeys.Log(segment.Branch, log.Header.Number);
-                if (link is { } expected && log.Header.LineageBefore != expected)
+                if (log.Header.LineageBefore != link)
                 {
                     throw new DamagedObjectException(key, "it does not continue the lineage of the object before it");
+                }
+
+                if (log.Header.PositionFirst != position.Next.Value)
+                {
+                    throw new DamagedObjectException(
+                        key, $"it begins at position {log.Header.PositionFirst}, and what comes before it ends at {position}");
                 }
 
                 link = log.Header.LineageAfter;
@@ -42,12 +51,22 @@ static class LogWalk
                 parts.Add(log);
                 if (log.Details.Final)
                 {
+                    position = new Position(log.Header.PositionLast);
                     yield return [.. parts];
                     parts.Clear();
                 }
             }
+
+            // What follows the fork belongs to the branch that was left.
+            position = position > segment.Until ? segment.Until : position;
         }
     }
+
+    /// <summary>The link that the first object of a segment continues.</summary>
+    static Hash256 StartOf(VaultCatalog catalog, RestorePlan plan, LogSegment segment, Position position, Hash256? parentLink) =>
+        segment.First != 1 ? plan.SnapshotLineage
+        : parentLink is { } link ? Lineage.StartOf(catalog.Vault.Id, segment.Branch, position, link)
+        : catalog.LineageStart(catalog.Branch(segment.Branch));
 
     static async IAsyncEnumerable<LogObject> ReadSegmentAsync(
         VaultCatalog catalog, LogSegment segment, [EnumeratorCancellation] CancellationToken cancellationToken)

@@ -15,6 +15,9 @@ public readonly record struct LogSegment(uint Branch, ulong First, ulong Last, P
 /// <param name="Log">What to apply, in order.</param>
 public sealed record RestorePlan(uint Branch, Position Target, SnapshotRef Snapshot, IReadOnlyList<LogSegment> Log)
 {
+    /// <summary>The link that the log has where the snapshot stands in it.</summary>
+    public Hash256 SnapshotLineage { get; init; }
+
     /// <summary>How many log objects are read.</summary>
     public ulong LogObjectCount => Log.Aggregate(0UL, (sum, segment) => sum + (segment.Last - segment.First + 1));
 }
@@ -74,6 +77,7 @@ public sealed class RestorePlanner(VaultCatalog catalog)
                 $"Restore the newest one with '--position {latest.Position}', or run 'salvor list' for all.");
         }
 
+        await ExpectForksAsync(branch, cancellationToken);
         var owner = OwnerOf(branch, position);
         var log = await ReadAsync(owner, await FindAsync(owner, position, cancellationToken), cancellationToken);
         var commit = log.Details.Commits[(int)(position.Value - log.Header.PositionFirst)];
@@ -83,6 +87,7 @@ public sealed class RestorePlanner(VaultCatalog catalog)
     /// <summary>The last restore point at or before a time, on the way to a branch; null where the history begins later.</summary>
     public async Task<RestorePoint?> AtAsync(uint branch, DateTimeOffset time, CancellationToken cancellationToken)
     {
+        await ExpectForksAsync(branch, cancellationToken);
         var wanted = Micros.Of(time);
         var path = catalog.PathTo(branch);
         for (var i = path.Count - 1; i >= 0; i--)
@@ -127,11 +132,12 @@ public sealed class RestorePlanner(VaultCatalog catalog)
     {
         var path = catalog.PathTo(OwnerOf(branch, target));
         var start = ChooseSnapshot(path, target);
+        var header = await ReadHeaderAsync(start, cancellationToken);
         var log = new List<LogSegment>();
         for (var i = path.TakeWhile(item => item.Number != start.Branch).Count(); i < path.Count; i++)
         {
             var number = path[i].Number;
-            var first = number == start.Branch ? await AfterAsync(start, cancellationToken) : 1;
+            var first = number == start.Branch ? header.Number + 1 : 1;
             var next = i + 1 < path.Count ? path[i + 1].Record : null;
             var last = next?.ForkNumber ?? await FindAsync(number, target, cancellationToken);
             if (last >= first)
@@ -140,7 +146,24 @@ public sealed class RestorePlanner(VaultCatalog catalog)
             }
         }
 
-        return new RestorePlan(branch, target, start, log);
+        return new RestorePlan(branch, target, start, log) { SnapshotLineage = header.LineageAfter };
+    }
+
+    /// <summary>
+    /// The record of a branch decides whose history a position belongs to. It is proved by the first object of the branch, whose link
+    /// covers where the branch left its parent.
+    /// </summary>
+    async Task ExpectForksAsync(uint branch, CancellationToken cancellationToken)
+    {
+        foreach (var item in catalog.PathTo(branch).Where(item => catalog.Logs(item.Number).Last > 0))
+        {
+            var first = await ReadAsync(item.Number, 1, cancellationToken);
+            if (first.Header.LineageBefore != catalog.LineageStart(item))
+            {
+                throw new DamagedObjectException(
+                    VaultKeys.Log(item.Number, 1), $"it does not begin where {VaultKeys.Branch(item.Number)} says that the branch begins");
+            }
+        }
     }
 
     SnapshotRef ChooseSnapshot(IReadOnlyList<Branch> path, Position target)
@@ -163,11 +186,11 @@ public sealed class RestorePlanner(VaultCatalog catalog)
             "Its first full copy is missing. Restore from another destination with '--from'.");
     }
 
-    async Task<ulong> AfterAsync(SnapshotRef snapshot, CancellationToken cancellationToken)
+    async Task<ObjectHeader> ReadHeaderAsync(SnapshotRef snapshot, CancellationToken cancellationToken)
     {
         using var stored = await catalog.Vault.OpenAsync(
             VaultKeys.Snapshot(snapshot.Branch, snapshot.Position), ObjectKind.Snapshot, whole: false, cancellationToken);
-        return stored.Header.Number + 1;
+        return stored.Header;
     }
 
     /// <summary>The branch in whose own log a position lies, on the way to a branch.</summary>
@@ -202,7 +225,11 @@ public sealed class RestorePlanner(VaultCatalog catalog)
             var log = await ReadAsync(branch, low, cancellationToken);
             if (log.Details.Final && log.Header.PositionLast >= position.Value)
             {
-                return low;
+                return log.Header.PositionFirst <= position.Value
+                    ? low
+                    : throw new DamagedObjectException(
+                        VaultKeys.Log(branch, low),
+                        $"it begins at position {log.Header.PositionFirst}, and none before it holds {position}");
             }
         }
 

@@ -46,6 +46,9 @@ public sealed record SnapshotDetails
 
     public uint ChunkCount => (uint)((SizeBytes + ChunkBytes - 1) / ChunkBytes);
 
+    /// <summary>The length of a chunk: only the last may be shorter.</summary>
+    public long LengthOf(uint chunk) => Math.Min(ChunkBytes, SizeBytes - ((long)chunk * ChunkBytes));
+
     internal ReadOnlyMemory<byte> ToBytes()
     {
         var writer = new FieldWriter();

@@ -79,6 +79,11 @@ public sealed class SnapshotReader : IDisposable
             wanted.Add(places.TryGetValue(name, out var place)
                 ? (place, chunk)
                 : throw new DamagedObjectException(packKey, $"chunk {name} of {key} is not in it"));
+            if (place.Length != Details.LengthOf(chunk))
+            {
+                throw new DamagedObjectException(
+                    packKey, $"chunk {name} of {key} has {place.Length} bytes in place of {Details.LengthOf(chunk)}");
+            }
         }
 
         Interlocked.Add(ref fetchedBytes, pack.Frames.Sum(frame => (long)frame.StoredBytes));

@@ -1,0 +1,145 @@
+using Salvor.Storage;
+using Salvor.Tests.Support;
+using Salvor.Tests.Vault.Snapshots;
+using Salvor.Vault;
+using Salvor.Vault.Format;
+using Salvor.Vault.Snapshots;
+
+namespace Salvor.Tests.Vault;
+
+/// <summary>
+/// Every call to the store fails, before and after its effect; then the same operation is run again. It must end where an undisturbed
+/// run ends, and the number of calls is part of the promise.
+/// </summary>
+public sealed class VaultFaultTests
+{
+    [Fact]
+    public async Task Making_a_vault_is_size_put_size_size_read() => Assert.Equal(5, await EveryFault.TryAsync(
+        createStore: () => new MemoryStore(),
+        operation: OpenAsync,
+        check: async store =>
+        {
+            Assert.Equal(["app/vault"], await KeysAsync(store));
+            var (first, second) = (await OpenAsync(store), await OpenAsync(store));
+            Assert.Equal(first.Id, second.Id);
+        }));
+
+    [Fact]
+    public async Task Opening_a_vault_is_size_size_read() => Assert.Equal(3, await EveryFault.TryAsync(
+        createStore: () => Prepared(OpenAsync),
+        operation: OpenAsync,
+        check: async store => Assert.Equal(["app/vault"], await KeysAsync(store))));
+
+    /// <summary>A claim whose answer was lost is a number that nobody uses: the next one is free, and no two writers share one.</summary>
+    [Fact]
+    public async Task A_claim_is_a_listing_and_a_put_after_the_opening()
+    {
+        uint epoch = 0;
+
+        Assert.Equal(3 + 2, await EveryFault.TryAsync(
+            createStore: () => Prepared(OpenAsync),
+            operation: async store => epoch = await new WriterClaims(await OpenAsync(store)).ClaimAsync(Claim, default),
+            check: async store =>
+            {
+                Assert.InRange(epoch, 1u, 2u);
+                Assert.Equal(
+                    Enumerable.Range(1, (int)epoch).Select(number => $"app/claims/{number:D10}"), (await KeysAsync(store)).SkipLast(1));
+            }));
+        Assert.Equal(1u, epoch);
+    }
+
+    /// <summary>The writer appends a change-set that failed again, and then the next, as whoever publishes does.</summary>
+    [Fact]
+    public async Task Appending_is_one_put_and_nothing_is_skipped_or_stored_twice() => Assert.Equal(3 + 4, await EveryFault.TryAsync(
+        createStore: () => Prepared(OpenAsync),
+        operation: async store =>
+        {
+            var vault = await OpenAsync(store);
+            var start = Lineage.StartOf(vault.Id, 1, Position.None, Hash256.Zero);
+            var writer = new LogWriter(vault, new LogTip(1, 0, Position.None, 0, start), epoch: 1);
+            foreach (var (page, final) in (IEnumerable<(uint, bool)>)[(1, true), (2, false), (3, true), (4, true)])
+            {
+                using var change = Change(page, final);
+                try
+                {
+                    await writer.AppendAsync(change, default);
+                }
+                catch (StorageException e) when (e.MayPass)
+                {
+                    await writer.AppendAsync(change, default);
+                }
+            }
+
+            Assert.Equal((4UL, 3UL), (writer.Tip.Number, writer.Tip.Position.Value));
+        },
+        check: async store =>
+        {
+            var catalog = await VaultReading.OpenAsync(store);
+            Assert.Equal(4UL, catalog.Logs(1).Last);
+            var link = Lineage.StartOf(catalog.Vault.Id, 1, Position.None, Hash256.Zero);
+            foreach (var (number, position) in (IEnumerable<(uint, ulong)>)[(1, 1), (2, 2), (3, 2), (4, 3)])
+            {
+                var log = await catalog.ReadLogAsync(1, number, default);
+                Assert.Equal(link, log.Header.LineageBefore);
+                Assert.Equal((position, number), (log.Header.PositionFirst, log.Details.Pages.Single().Number));
+                link = log.Header.LineageAfter;
+            }
+        }));
+
+    [Fact]
+    public async Task A_snapshot_is_its_packs_and_its_root_after_the_opening()
+    {
+        var content = new byte[14 << 20];
+        new Random(1).NextBytes(content);
+
+        // Two packs of content, one of lists, the root.
+        Assert.Equal(3 + 4, await EveryFault.TryAsync(
+            createStore: () => Prepared(OpenAsync),
+            operation: async store => await SnapshotTests.WriteAsync(await OpenAsync(store), 4096, content),
+            check: async store =>
+            {
+                Assert.Equal(3 + 2, (await KeysAsync(store)).Count);
+                var vault = (await VaultAccess.FindAsync(store, "app", default))!;
+                using var reader = await SnapshotReader.OpenAsync(vault, new SnapshotRef(1, new Position(5)), default);
+                var read = new byte[content.Length];
+                await reader.ReadAsync(1, (offset, piece) => piece.CopyTo(read.AsSpan((int)offset)), default);
+                Assert.True(content.AsSpan().SequenceEqual(read));
+            }));
+    }
+
+    static readonly ClaimRecord Claim = new()
+    {
+        Host = "host",
+        BootId = "boot",
+        Pid = 1,
+        StartTicks = 1,
+        WriterId = "id",
+        Since = DateTimeOffset.UnixEpoch,
+        Version = "1",
+    };
+
+    static Task<VaultAccess> OpenAsync(IObjectStore store) =>
+        VaultAccess.OpenOrCreateAsync(store, "app", "sqlite", "/data/app.db", TimeProvider.System, default);
+
+    static MemoryStore Prepared(Func<MemoryStore, Task> prepare)
+    {
+        var store = new MemoryStore();
+        prepare(store).GetAwaiter().GetResult();
+        return store;
+    }
+
+    static async Task<List<string>> KeysAsync(IObjectStore store) =>
+        await store.ListAsync("", null, default).Select(row => row.Key).ToListAsync();
+
+    static ChangeSetBuilder Change(uint page, bool final)
+    {
+        var change = new ChangeSetBuilder(LogKind.Commits, 512, checksumBefore: 0) { Final = final };
+        change.AddPage(page, hash: page, new byte[512]);
+        if (final)
+        {
+            change.AddCommit(page, page, page, checksum: page);
+        }
+
+        return change;
+    }
+}
