@@ -14,7 +14,7 @@ sealed record Listing(IReadOnlyList<ListedSpan> Spans)
         JsonSerializer.Deserialize<Listing>(json, Json) ?? throw new JsonException("the listing is null");
 
     /// <summary>One of the offered moments, by position or by time.</summary>
-    public RestoreTarget Pick(Random random)
+    public RestoreMoment Pick(Random random)
     {
         var span = Spans[random.Next(Spans.Count)];
         if (random.Next(2) == 0)
@@ -31,9 +31,9 @@ sealed record Listing(IReadOnlyList<ListedSpan> Spans)
 }
 
 /// <summary>What a restore aims at: a position, a time, or the newest state.</summary>
-sealed record RestoreTarget(int? Branch, long? Position, DateTimeOffset? Timestamp)
+sealed record RestoreMoment(int? Branch, long? Position, DateTimeOffset? Timestamp)
 {
-    public static readonly RestoreTarget Latest = new(null, null, null);
+    public static readonly RestoreMoment Latest = new(null, null, null);
 
     public override string ToString() =>
         Position is not null ? $"position {Position}" : Timestamp is not null ? $"time {Timestamp:O}" : "latest";

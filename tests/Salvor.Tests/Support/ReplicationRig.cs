@@ -100,7 +100,7 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
     public async Task<Verdict?> RestoreLatestAsync(long? exactly = null)
     {
         var floor = Floor;
-        return await RestoreAsync(RestoreTarget.Latest, true, new() { AtLeast = exactly ?? floor, AtMost = exactly });
+        return await RestoreAsync(RestoreMoment.Latest, true, new() { AtLeast = exactly ?? floor, AtMost = exactly });
     }
 
     /// <summary>Restores something that the list offers; then it has to be there.</summary>
@@ -164,13 +164,13 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
         _scratch.Dispose();
     }
 
-    async Task<Verdict?> RestoreAsync(RestoreTarget target, bool newestBranch, Bounds bounds)
+    async Task<Verdict?> RestoreAsync(RestoreMoment target, bool newestBranch, Bounds bounds)
     {
         var directory = NewOutputDirectory();
         var output = Path.Combine(directory, "app.db");
         var result = await SalvorProcess.RunAsync(
             ["restore", "--from", Vault, "--output", output, "--quiet", .. Options(target, newestBranch)]);
-        if (result.ExitCode == NothingToRestore && target == RestoreTarget.Latest && Floor == 0)
+        if (result.ExitCode == NothingToRestore && target == RestoreMoment.Latest && Floor == 0)
         {
             Assert.Empty(Directory.EnumerateFileSystemEntries(directory));
             return null;
@@ -196,7 +196,7 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
         return verdict;
     }
 
-    static IEnumerable<string> Options(RestoreTarget target, bool newestBranch)
+    static IEnumerable<string> Options(RestoreMoment target, bool newestBranch)
     {
         if (!newestBranch)
         {
@@ -218,7 +218,7 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
     }
 
     /// <summary>Later targets never land earlier, and the same target always lands on the same commit.</summary>
-    void NoteOrder(RestoreTarget target, bool newestBranch, long seq)
+    void NoteOrder(RestoreMoment target, bool newestBranch, long seq)
     {
         if (!newestBranch)
         {

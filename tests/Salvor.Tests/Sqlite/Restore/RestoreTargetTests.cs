@@ -1,4 +1,3 @@
-using RestoreTarget = Salvor.Sqlite.Restore.RestoreTarget;
 using System.Diagnostics;
 using Salvor.Platform;
 using Salvor.Sqlite.Restore;
