@@ -32,6 +32,8 @@ static class LocalState
 
     public static string StatusPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "status.json");
 
+    public static string PageTablePath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "pages");
+
     /// <summary>Takes the lock of a database, which a daemon and a restore in place both need.</summary>
     public static LockFile Lock(ReplicatorOptions options, TimeProvider time)
     {

@@ -46,6 +46,17 @@ sealed class RollbackServing(ServingContext context) : IServing
         }
     }
 
+    public Task SaveTableAsync()
+    {
+        // Every copy ends at a committed state, so the table is always at the last position.
+        if (context.Publisher.Captured.Value > 0 && context.Publisher.Captured == context.Publisher.Durable.Position)
+        {
+            context.SaveTable(context.Publisher.Captured, context.State.Table.ToArray());
+        }
+
+        return Task.CompletedTask;
+    }
+
     public void Dispose()
     {
         changed.Dispose();
@@ -101,6 +112,7 @@ sealed class RollbackServing(ServingContext context) : IServing
         {
             context.AddResync(kind, snapshot, reason, copier.PageCount, copier.PageCount, default, spool);
             owner.SetState(SourceState.Healthy);
+            context.EndTurn();
             return true;
         }
 
@@ -111,6 +123,7 @@ sealed class RollbackServing(ServingContext context) : IServing
                 "{Source}: writers change the database faster than it can be copied; a write-ahead log would help (PRAGMA journal_mode=WAL)",
                 owner.Options.Name);
             owner.SetState(SourceState.Behind);
+            context.EndTurn();
         }
 
         return false;

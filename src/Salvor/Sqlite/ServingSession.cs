@@ -47,7 +47,8 @@ sealed class ServingSession : IAsyncDisposable
             catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         }
 
-        var state = await VaultState.LoadAsync(catalog, cancellationToken);
+        var cache = PageTableCache.TryRead(LocalState.PageTablePath(options.StateDirectory, options.Path), vault.Id);
+        var state = await VaultState.LoadAsync(catalog, cache, cancellationToken);
         var database = SqliteDatabase.Open(options.Path);
         try
         {
@@ -84,6 +85,7 @@ sealed class ServingSession : IAsyncDisposable
         {
             await serving.EndAsync(endReason);
             await DrainAsync(published, drainMax);
+            await serving.SaveTableAsync();
             await publishing.CancelAsync();
             await published.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
@@ -187,7 +189,8 @@ sealed class ServingSession : IAsyncDisposable
         owner.Logger.LogWarning(
             "{Source}: {Reason}; branch {Branch} begins after position {Position}, and what came before stays restorable",
             owner.Options.Name, reason, branch, point.Position);
-        var forked = await VaultState.LoadAsync(await VaultCatalog.LoadAsync(catalog.Vault, cancellationToken), cancellationToken);
+        var reloaded = await VaultCatalog.LoadAsync(catalog.Vault, cancellationToken);
+        var forked = await VaultState.LoadAsync(reloaded, cache: null, cancellationToken);
         return needsImage ? forked with { Table = new PageTable(), NeedsImage = true } : forked;
     }
 

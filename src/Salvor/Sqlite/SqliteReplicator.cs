@@ -59,6 +59,7 @@ public sealed class SqliteReplicator : IDisposable
     SourceState state = SourceState.Starting;
     SalvorException? failure;
     StorageException? storeFailure;
+    Turns.Turn? turn;
     int resyncs;
     uint? epoch;
 
@@ -201,6 +202,9 @@ public sealed class SqliteReplicator : IDisposable
         RaiseStatusChanged();
     }
 
+    /// <summary>Attaching is over, or it waits for something that may take long: the next database may begin.</summary>
+    internal void EndTurn() => turn?.Dispose();
+
     internal void CountResync() => resyncs++;
 
     internal void RaiseStatusChanged() => StatusChanged?.Invoke();
@@ -224,6 +228,8 @@ public sealed class SqliteReplicator : IDisposable
         try
         {
             using var held = LocalState.Lock(options, time);
+            using var taken = await engine.Turns.TakeAsync(cancellationToken);
+            turn = taken;
             await using var session = await ServingSession.AttachAsync(this, cancellationToken);
             serving = session;
             if (resumed is not null)
@@ -252,6 +258,7 @@ public sealed class SqliteReplicator : IDisposable
         finally
         {
             serving = null;
+            turn = null;
             detached.TrySetResult();
         }
     }
@@ -326,6 +333,11 @@ public sealed class SqliteReplicator : IDisposable
         else if (e is null && storeFailure is not null)
         {
             logger.LogInformation("{Source}: destination {Destination} works again", options.Name, store.Location);
+        }
+
+        if (e is not null)
+        {
+            EndTurn();
         }
 
         storeFailure = e;

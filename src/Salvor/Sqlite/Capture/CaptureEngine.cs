@@ -39,9 +39,12 @@ sealed class CaptureEngine : IDisposable
     public CaptureEngine(TimeProvider time)
     {
         this.time = time;
+        Turns = new Turns(time);
         thread = new Thread(Run) { Name = "capture", IsBackground = true };
         thread.Start();
     }
+
+    public Turns Turns { get; }
 
     /// <summary>Room for reading frames, shared by all tasks because only one runs at a time.</summary>
     public byte[] Buffer { get; private set; } = new byte[256 << 10];
@@ -59,7 +62,7 @@ sealed class CaptureEngine : IDisposable
     public void Post(Action action)
     {
         posted.Enqueue(action);
-        if (Environment.CurrentManagedThreadId != thread.ManagedThreadId)
+        if (!stopping && Environment.CurrentManagedThreadId != thread.ManagedThreadId)
         {
             inotify.Wake();
         }
@@ -128,6 +131,7 @@ sealed class CaptureEngine : IDisposable
         inotify.Wake();
         thread.Join();
         inotify.Dispose();
+        Turns.Dispose();
     }
 
     void Run()
