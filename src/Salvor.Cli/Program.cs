@@ -1,7 +1,11 @@
 using System.CommandLine;
 using Salvor.Cli.Commands;
 using Salvor.Cli.Terminal;
+using Salvor.Platform;
+using Salvor.Sqlite.Native;
 
+NativeHeap.LimitArenas();
+SqliteConnection.ConfigureForManyObservers();
 var root = new RootCommand("Keeps databases recoverable to any moment, and proves it.")
 {
     DaemonCommand.Create(),

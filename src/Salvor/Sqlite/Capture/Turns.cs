@@ -1,3 +1,5 @@
+using Salvor.Platform;
+
 namespace Salvor.Sqlite.Capture;
 
 /// <summary>
@@ -38,6 +40,7 @@ sealed class Turns(TimeProvider time) : IDisposable
         if (Volatile.Read(ref taken) == takenBefore)
         {
             GC.Collect(GC.MaxGeneration, GCCollectionMode.Aggressive, blocking: true, compacting: true);
+            NativeHeap.Trim();
         }
     }
 
