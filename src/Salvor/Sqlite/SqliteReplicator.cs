@@ -100,7 +100,9 @@ public sealed class SqliteReplicator : IDisposable
                 Source = options.Name,
                 Path = options.Path,
                 Destination = store.Location,
-                State = storeFailure is not null && state is SourceState.Healthy or SourceState.Copying ? SourceState.BackingOff : state,
+                State = storeFailure is not null && state is SourceState.Starting or SourceState.Healthy or SourceState.Copying
+                    ? SourceState.BackingOff
+                    : state,
                 Detail = (storeFailure ?? failure)?.Message ?? "",
                 Hint = (storeFailure ?? failure)?.Hint ?? "",
                 Resyncs = resyncs,

@@ -57,9 +57,13 @@ sealed class WalServing(ServingContext context) : IServing
         _ = ready.Task.Exception;
         if (wal is { } session)
         {
-            await FlushBrieflyAsync(session);
+            if (session.IsStarted)
+            {
+                await FlushBrieflyAsync(session);
+            }
+
             session.End(reason);
-            await session.Ended;
+            await ((Task)session.Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 

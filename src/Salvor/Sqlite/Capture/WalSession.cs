@@ -98,7 +98,7 @@ sealed class WalSession : EngineTask
                 }
             });
             _ = Ended.ContinueWith(
-                task => completion.TrySetException(new CaptureEndedException(task.Result)),
+                task => completion.TrySetException(task.Exception?.InnerException ?? new CaptureEndedException(task.Result)),
                 CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
             engine.WakeSoon(this);
         });
@@ -137,6 +137,18 @@ sealed class WalSession : EngineTask
         }
 
         engine.WakeSoon(this);
+    }
+
+    /// <summary>Whether anything is captured yet.</summary>
+    public bool IsStarted => sink is not null;
+
+    public override void Fail(Exception e)
+    {
+        if (!ended.Task.IsCompleted)
+        {
+            capture.Release();
+            ended.TrySetException(e);
+        }
     }
 
     public override long Wake(long now)
