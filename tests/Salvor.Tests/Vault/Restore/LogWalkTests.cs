@@ -92,6 +92,20 @@ public sealed class LogWalkTests
             await RefusalAsync(forged, model));
     }
 
+    [Fact]
+    public async Task A_position_that_no_object_holds_is_a_gap_with_a_name()
+    {
+        var (model, whole) = await ModelAsync();
+        var key = "app/" + Key(model.Tip.Number);
+        var forged = whole.With(
+            key, await Forge.ResealAsync(whole, key, header => header with { PositionFirst = 100, PositionLast = 100 }));
+
+        var failure = await Assert.ThrowsAsync<DamagedObjectException>(() => VaultReading.RestoreAsync(forged, 1, new Position(50)));
+
+        Assert.Equal(
+            $"object {Key(model.Tip.Number)} is damaged: it begins at position 100, and none before it holds 50", failure.Message);
+    }
+
     /// <summary>Four transactions of an object each, and a snapshot before the last so many.</summary>
     static async Task<(VaultModel Model, FrozenStore Whole)> ModelAsync(int snapshotBeforeLast = 0)
     {
