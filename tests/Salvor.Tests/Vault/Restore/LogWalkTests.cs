@@ -106,6 +106,26 @@ public sealed class LogWalkTests
             $"object {Key(model.Tip.Number)} is damaged: it begins at position 100, and none before it holds 50", failure.Message);
     }
 
+    [Fact]
+    public async Task A_page_that_does_not_match_its_hash_is_named_with_its_object()
+    {
+        var (model, whole) = await ModelAsync();
+        var key = "app/" + Key(model.Tip.Number);
+        var page = 0u;
+        var forged = whole.With(key, await Forge.ResealAsync(whole, key, changeDetails: bytes =>
+        {
+            // The version that counts of a page that is in the database.
+            var details = LogDetails.Read(key, bytes);
+            var index = Enumerable.Range(0, details.Pages.Count).Last(i => details.Pages[i].Number <= details.Commits[^1].PageCount);
+            page = details.Pages[index].Number;
+            PageEntry[] pages = [.. details.Pages];
+            pages[index] = pages[index] with { Hash = 1 };
+            return (details with { Pages = pages }).ToBytes().ToArray();
+        }));
+
+        Assert.Equal($"object {Key(model.Tip.Number)} is damaged: page {page} does not match its hash", await RefusalAsync(forged, model));
+    }
+
     /// <summary>Four transactions of an object each, and a snapshot before the last so many.</summary>
     static async Task<(VaultModel Model, FrozenStore Whole)> ModelAsync(int snapshotBeforeLast = 0)
     {
