@@ -171,8 +171,8 @@ public sealed class ObjectTests
             var store = new MemoryStore();
             await store.PutAsync("v/" + Key, Forge.WithFrame(bytes, 1, change), default);
 
-            Assert.Matches(
-                $"^object {Key} is damaged: frame [12] has an impossible place or size$", (await RefusalAsync(store, ObjectKind.Log)).Message);
+            var failure = await RefusalAsync(store, ObjectKind.Log);
+            Assert.Matches($"^object {Key} is damaged: frame [12] has an impossible place or size$", failure.Message);
         }
     }
 

@@ -160,5 +160,6 @@ public sealed class LogWalkTests
 
     static string Key(ulong number) => VaultKeys.Log(1, number);
 
-    static string Snapshot(VaultModel model, ulong before) => "app/" + VaultKeys.Snapshot(1, new Position(model.Tip.Position.Value - before));
+    static string Snapshot(VaultModel model, ulong before) =>
+        "app/" + VaultKeys.Snapshot(1, new Position(model.Tip.Position.Value - before));
 }
