@@ -113,7 +113,7 @@ sealed record ServingContext(
         Publisher.Add(new PendingChange(null, resync, Positions: 1, resync.Commit.RawTimeMicros));
     }
 
-    public ChangeSetBuilder Begin(LogKind kind, ulong checksumBefore, string reason, Hash256 snapshot) => new(kind, Database.PageSize, checksumBefore)
+    public ChangeSetBuilder Begin(LogKind kind, ulong checksumBefore, string reason, Hash256 snapshot) => new(kind, PageSize, checksumBefore)
     {
         Inode = Database.Identity.Inode,
         InodeBirth = Database.Identity.BirthTimeNanoseconds,

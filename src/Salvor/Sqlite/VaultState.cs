@@ -74,7 +74,8 @@ sealed record VaultState(
         return table.Checksum != last.Details.ChecksumAfter
             ? null
             : new VaultState(
-                tip, cache.PageSize, table, last.Details.Cursor, last.Details.Inode, last.Details.InodeBirth, Image: null, NeedsImage: false);
+                tip, cache.PageSize, table, last.Details.Cursor, last.Details.Inode, last.Details.InodeBirth,
+                Image: null, NeedsImage: false);
     }
 
     /// <summary>The page hashes at a position.</summary>

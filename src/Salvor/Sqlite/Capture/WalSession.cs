@@ -30,7 +30,7 @@ sealed class WalSession : EngineTask
     static readonly TimeSpan CheckpointLook = TimeSpan.FromMilliseconds(50);
     static readonly TimeSpan CheckpointStep = TimeSpan.FromMicroseconds(100);
 
-    /// <summary>Below this time between two commits, only looking without pause finds the gap between a checkpoint and the next write.</summary>
+    /// <summary>Commits that follow each other faster leave no gap after a checkpoint that a look with pauses would find.</summary>
     static readonly TimeSpan SpinBelow = TimeSpan.FromMilliseconds(1);
 
     static readonly TimeSpan RecoverAfter = TimeSpan.FromMilliseconds(100);
