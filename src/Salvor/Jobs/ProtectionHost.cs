@@ -31,7 +31,7 @@ public sealed class ProtectionHost : IAsyncDisposable
         (this.time, this.random, this.logger) = (time, random, logger);
         engine = new CaptureEngine(time)
         {
-            Failed = (task, e) => logger.LogError(e, "an unexpected error in the capture of {Task}", task?.ToString() ?? "an event"),
+            Failed = e => logger.LogError(e, "an unexpected error in the handling of a change of a file"),
         };
         control = new ControlServer(ControlServer.ChoosePath(), AnswerAsync);
         heads = new HeadPublisher(time, logger);

@@ -16,6 +16,9 @@ abstract class EngineTask
 
     /// <summary>Does what is due and returns when to be called next.</summary>
     public abstract long Wake(long now);
+
+    /// <summary>Called instead of any further <see cref="Wake"/> when it threw.</summary>
+    public abstract void Fail(Exception e);
 }
 
 /// <summary>Takes the events of one directory.</summary>
@@ -46,8 +49,8 @@ sealed class CaptureEngine : IDisposable
     /// <summary>Room for reading frames, shared by all tasks because only one runs at a time.</summary>
     public byte[] Buffer { get; private set; } = new byte[256 << 10];
 
-    /// <summary>Called where a step threw; the step's task is removed first. A last resort: steps handle what they know.</summary>
-    public Action<EngineTask?, Exception>? Failed { get; set; }
+    /// <summary>Called where something other than a task threw. A last resort: steps handle what they know.</summary>
+    public Action<Exception>? Failed { get; set; }
 
     public long Now => time.GetTimestamp();
 
@@ -216,14 +219,14 @@ sealed class CaptureEngine : IDisposable
         {
             action();
         }
+        catch (Exception e) when (task is not null)
+        {
+            Remove(task);
+            task.Fail(e);
+        }
         catch (Exception e) when (Failed is { } failed)
         {
-            if (task is not null)
-            {
-                Remove(task);
-            }
-
-            failed(task, e);
+            failed(e);
         }
     }
 

@@ -1,4 +1,5 @@
 using Salvor.Platform;
+using Salvor.Sqlite.Native;
 using Salvor.Sqlite.Wal;
 using Salvor.Vault;
 
@@ -64,6 +65,9 @@ sealed class WalSession : EngineTask
 
     public WalCapture Capture => capture;
 
+    /// <summary>Whether anything is captured yet.</summary>
+    public bool HasStarted => sink is not null;
+
     /// <summary>Transactions captured but not handed on, and when the first was seen; for the lag.</summary>
     public long OldestWaitingMicros => live?.OldestMicros ?? 0;
 
@@ -98,9 +102,9 @@ sealed class WalSession : EngineTask
                 }
             });
             _ = Ended.ContinueWith(
-                task => completion.TrySetException(new CaptureEndedException(task.Result)),
+                task => completion.TrySetException(task.Exception?.InnerException ?? new CaptureEndedException(task.Result)),
                 CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-            engine.WakeSoon(this);
+            WakeSoon();
         });
         return completion.Task;
     }
@@ -119,12 +123,6 @@ sealed class WalSession : EngineTask
     /// <summary>An event of the database's files.</summary>
     public void Notice(string name, FileChange change)
     {
-        if (sink is null)
-        {
-            // Not started yet: a look without a sink would skip what it sees.
-            return;
-        }
-
         var now = engine.Now;
         if (name.EndsWith("-wal", StringComparison.Ordinal) || change.HasFlag(FileChange.Overflow))
         {
@@ -136,7 +134,20 @@ sealed class WalSession : EngineTask
             checkpointUntil = now + engine.Ticks(CheckpointLook);
         }
 
-        engine.WakeSoon(this);
+        WakeSoon();
+    }
+
+    public override void Fail(Exception e)
+    {
+        var known = e is IOException or SqliteException;
+        ended.TrySetException(known
+            ? e
+            : new SalvorException(
+                FailureKind.Failure,
+                $"the capture of {database.Path} met an error that nobody expected: {e.Message}",
+                "It begins again by comparing the database with its vault. Please report this with the log.",
+                e));
+        capture.Release();
     }
 
     public override long Wake(long now)
@@ -172,6 +183,17 @@ sealed class WalSession : EngineTask
 
         SealIfDue(now);
         return result == PumpResult.More ? now : NextLook(now);
+    }
+
+    /// <summary>
+    /// Events still come after the end, when the database may be closed already, and before the start, when what is seen would be lost.
+    /// </summary>
+    void WakeSoon()
+    {
+        if (HasStarted && !ended.Task.IsCompleted)
+        {
+            engine.WakeSoon(this);
+        }
     }
 
     void NoteCommits(long now)
