@@ -60,7 +60,7 @@ sealed class TrapRig : IAsyncDisposable
             WalMaxBytes = WalMaxBytes,
         };
         stopping = new CancellationTokenSource();
-        engine = new CaptureEngine(time) { Failed = (_, e) => log.Add($"unexpected: {e}") };
+        engine = new CaptureEngine(time) { Failed = e => log.Add($"unexpected: {e}") };
         replicator = new SqliteReplicator(options, Store, engine, time, new Random(1), log);
         running = replicator.RunAsync(DrainMax, stopping.Token);
     }
