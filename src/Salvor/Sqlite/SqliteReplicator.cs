@@ -89,6 +89,9 @@ public sealed class SqliteReplicator : IDisposable
 
     internal ILogger Logger => logger;
 
+    /// <summary>Why the next session must begin a branch, where the last one found that out.</summary>
+    internal string? ForkReason { get; set; }
+
     /// <summary>How it fares now.</summary>
     public SourceStatus Status
     {

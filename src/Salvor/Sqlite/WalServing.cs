@@ -57,7 +57,7 @@ sealed class WalServing(ServingContext context) : IServing
         _ = ready.Task.Exception;
         if (wal is { } session)
         {
-            if (session.IsStarted)
+            if (session.HasStarted)
             {
                 await FlushBrieflyAsync(session);
             }
@@ -86,7 +86,13 @@ sealed class WalServing(ServingContext context) : IServing
         }
 
         wal = session;
-        await StartWalAsync(session, cancellationToken);
+        if (await StartWalAsync(session, cancellationToken) is { } lost)
+        {
+            // The vault keeps what the source lost; the source goes on beside it, on a branch that the next session makes.
+            owner.ForkReason = lost;
+            return lost;
+        }
+
         ready.TrySetResult();
         context.EndTurn();
         owner.SetState(SourceState.Healthy);
@@ -95,17 +101,24 @@ sealed class WalServing(ServingContext context) : IServing
         return reason;
     }
 
-    async Task StartWalAsync(WalSession session, CancellationToken cancellationToken)
+    /// <summary>Begins to capture. Otherwise the reason why this branch cannot go on: the source lost commits that are in it.</summary>
+    async Task<string?> StartWalAsync(WalSession session, CancellationToken cancellationToken)
     {
         if (context.State.NeedsImage || context.State.Image is not null)
         {
             await CopyAsync(session, context.State.NeedsImage ? null : context.State.Image, cancellationToken);
-            return;
+            return null;
         }
 
+        var wentBack = false;
         var reason = context.BranchReason.Length > 0
             ? context.BranchReason
-            : session.Capture.TryResume(context.State.Cursor, new byte[WalCapture.BufferBytes(context.PageSize)]);
+            : session.Capture.TryResume(context.State.Cursor, new byte[WalCapture.BufferBytes(context.PageSize)], out wentBack);
+        if (wentBack)
+        {
+            return reason;
+        }
+
         if (reason is null)
         {
             await owner.Engine.RunAsync(() =>
@@ -113,10 +126,11 @@ sealed class WalServing(ServingContext context) : IServing
                 session.Start(NewLiveSink(session));
                 return true;
             });
-            return;
+            return null;
         }
 
         await ResyncAsync(session, LogKind.Resync, Hash256.Zero, reason, cancellationToken);
+        return null;
     }
 
     /// <summary>The first full copy of a branch: an image of the file while writers go on, completed by what the log says.</summary>
