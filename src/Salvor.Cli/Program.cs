@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Salvor.Cli.Commands;
+using Salvor.Cli.Demo;
 using Salvor.Cli.Terminal;
 
 var root = new RootCommand("Keeps databases recoverable to any moment, and proves it.")
@@ -10,6 +11,8 @@ var root = new RootCommand("Keeps databases recoverable to any moment, and prove
     RestoreCommand.Create(),
     ListCommand.Create(),
     StatusCommand.Create(),
+    DemoCommand.Create(),
+    DemoWriter.Create(),
     VersionCommand.Create(),
     Invocation.ConfigOption,
     Invocation.JsonOption,

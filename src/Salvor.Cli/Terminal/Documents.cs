@@ -37,7 +37,7 @@ sealed record ReplicateDocument(string Source, string Path, string Destination, 
 
 sealed record DemoDocument(
     int Commits, double WriterCommitsPerSecond, double LagP50Milliseconds, double LagP99Milliseconds, long DatabaseBytes, long VaultBytes,
-    IReadOnlyList<DemoRestore> Restores, bool Proved, string Folder);
+    IReadOnlyList<DemoRestore> Restores, bool Proved, string Folder, int LagCommits, string LagMeasured);
 
 sealed record DemoRestore(string Target, ulong Position, int CommitsFound, double Seconds, bool EqualToWhatWasWritten);
 
