@@ -11,7 +11,9 @@ static class DemoCommand
     const int SecondsDefault = 5;
     const int SecondsMax = 600;
 
-    static readonly Option<int> Seconds = CreateSeconds();
+    static readonly Option<int?> Seconds = TypedOptions.Number(
+        "--seconds", 1, SecondsMax, $"How long to write. [default: {SecondsDefault}]");
+
     static readonly Option<bool> Keep = new("--keep") { Description = "Leave the folder, to look at it." };
 
     public static Command Create() => new Command(
@@ -26,7 +28,7 @@ static class DemoCommand
         try
         {
             await using var run = new DemoRun(invocation, folder);
-            var document = await run.RunAsync(TimeSpan.FromSeconds(invocation.Get(Seconds)));
+            var document = await run.RunAsync(TimeSpan.FromSeconds(invocation.Get(Seconds) ?? SecondsDefault));
             Print(invocation, document);
             invocation.PrintJson(document, CliJson.Default.DemoDocument);
             return 0;
@@ -55,22 +57,5 @@ static class DemoCommand
             $"sizes: database {SizeText.Format(document.DatabaseBytes)}; vault {SizeText.Format(document.VaultBytes)}, "
                 + $"which offers {document.Restores[^1].Position} restore points: the first copy and each commit after it");
         invocation.Print($"{Symbols.Ok} proved: both restored databases are exactly what was written up to their moments");
-    }
-
-    static Option<int> CreateSeconds()
-    {
-        var option = new Option<int>("--seconds")
-        {
-            Description = "How long to write.", DefaultValueFactory = _ => SecondsDefault, HelpName = "N",
-        };
-        option.Validators.Add(result =>
-        {
-            if (result.Tokens is [var token] && int.TryParse(token.Value, CultureInfo.InvariantCulture, out var seconds)
-                && seconds is < 1 or > SecondsMax)
-            {
-                result.AddError($"'--seconds' is {seconds}, outside of 1 to {SecondsMax}");
-            }
-        });
-        return option;
     }
 }

@@ -38,7 +38,8 @@ sealed class DemoRun(Invocation invocation, string folder) : IAsyncDisposable
         invocation.Print($"salvor demo, in {folder}");
         var app = Start(DemoWriter.Verb, database, ledger, DurationText.Format(duration + MoreThanEnough));
         invocation.Print(
-            $"1. an app (pid {app.Pid}) writes to {Path.GetFileName(database)}, in WAL mode, {DemoWriter.CommitsPerSecond} commits a second");
+            $"1. an app (pid {app.Pid}) writes to {Path.GetFileName(database)}, in WAL mode, "
+                + $"{DemoWriter.CommitsPerSecond} commits a second");
         await WaitAsync(app, HeadStart);
         var replicate = Start("replicate", database, destination);
         invocation.Print($"2. 'salvor replicate' (pid {replicate.Pid}) begins while the app goes on");
@@ -120,7 +121,8 @@ sealed class DemoRun(Invocation invocation, string folder) : IAsyncDisposable
         var moment = Micros.ToTime(Micros.Of(invocation.Time.GetUtcNow()));
         invocation.Print(string.Create(
             CultureInfo.InvariantCulture,
-            $"3. 'salvor sync' returned after {elapsed.TotalSeconds:0.00} s, at {InstantText.Format(moment)}: all {committed} commits so far are safe"));
+            $"3. 'salvor sync' returned after {elapsed.TotalSeconds:0.00} s, at {InstantText.Format(moment)}: ")
+            + $"all {committed} commits so far are safe");
         return (moment, committed);
     }
 
