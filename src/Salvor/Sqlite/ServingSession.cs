@@ -36,6 +36,12 @@ sealed class ServingSession : IAsyncDisposable
     public static async Task<ServingSession> AttachAsync(SqliteReplicator owner, CancellationToken cancellationToken)
     {
         var options = owner.Options;
+        if (await VaultAccess.FindAsync(owner.Store, options.Name, cancellationToken) is null)
+        {
+            // What turns out to be no database must not leave a vault, which would be offered for a restore one day.
+            SqliteDatabase.Open(options.Path).Dispose();
+        }
+
         var vault = await VaultAccess.OpenOrCreateAsync(
             owner.Store, options.Name, "sqlite", options.Path, owner.Time, cancellationToken);
         owner.VaultId = vault.Id;
