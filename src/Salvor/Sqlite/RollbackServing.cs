@@ -127,7 +127,7 @@ sealed class RollbackServing(ServingContext context) : IServing
         if (result == SliceResult.Disturbed && owner.Status.State != SourceState.Behind)
         {
             owner.Logger.LogWarning(
-                "{Source}: writers change the database faster than it can be copied; a write-ahead log would help (PRAGMA journal_mode=WAL)",
+                "{Source}: writers change the database faster than it can be copied; PRAGMA journal_mode=WAL would help",
                 owner.Options.Name);
             owner.SetState(SourceState.Behind);
             context.EndTurn();

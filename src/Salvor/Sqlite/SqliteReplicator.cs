@@ -29,8 +29,8 @@ public sealed record ReplicatorOptions
     public required long WalMaxBytes { get; init; }
 
     /// <summary>
-    /// One database in the foreground: what does not pass by itself (no database, or another process that serves it) ends it, for the caller
-    /// to say. Otherwise it is said in the log and the status, and tried again, because other sources have to go on.
+    /// One database in the foreground: what does not pass by itself (no database, or another process that serves it) ends it, for the
+    /// caller to say. Otherwise it is said in the log and the status, and tried again, because other sources have to go on.
     /// </summary>
     public bool IsForeground { get; init; }
 

@@ -7,14 +7,16 @@ using Salvor.Vault.Format;
 
 namespace Salvor.Sqlite;
 
-/// <summary>Captures a database in WAL mode: proves that nothing is missing since the vault's end, or compares, and then follows the log.</summary>
+/// <summary>
+/// Captures a database in WAL mode: proves that nothing is missing since the vault's end, or compares, and then follows the log.
+/// </summary>
 sealed class WalServing(ServingContext context) : IServing
 {
     static readonly TimeSpan AttachRetry = TimeSpan.FromMilliseconds(5);
     static readonly TimeSpan AttachMax = TimeSpan.FromSeconds(10);
     static readonly TimeSpan FlushMax = TimeSpan.FromSeconds(5);
 
-    /// <summary>How often the cache of the page table is written while commits come; a start after a kill reads the log from there.</summary>
+    /// <summary>How often the cache of the page table is written; a start after a kill reads the log from there.</summary>
     static readonly TimeSpan TableStep = TimeSpan.FromSeconds(60);
 
     readonly SqliteReplicator owner = context.Owner;
@@ -204,7 +206,10 @@ sealed class WalServing(ServingContext context) : IServing
     }
 
     /// <summary>Takes what was committed before the end was asked for. A header that cannot be read now must not hold the end up.</summary>
-    async Task FlushBrieflyAsync(WalSession session) => await Task.WhenAny(
-        session.FlushAsync().ContinueWith(task => task.Exception, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default),
-        Task.Delay(FlushMax, owner.Time, CancellationToken.None));
+    async Task FlushBrieflyAsync(WalSession session)
+    {
+        var flushed = session.FlushAsync();
+        await Task.WhenAny(flushed, Task.Delay(FlushMax, owner.Time, CancellationToken.None));
+        _ = flushed.ContinueWith(task => task.Exception, TaskScheduler.Default);
+    }
 }
