@@ -17,16 +17,15 @@ sealed class WalServing(ServingContext context) : IServing
     readonly SqliteReplicator owner = context.Owner;
     readonly SqliteDatabase database = context.Database;
     readonly TaskCompletionSource ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    readonly List<PageSpool> staged = [];
     WalSession? wal;
 
     public long OldestWaitingMicros => wal?.OldestWaitingMicros ?? 0;
 
     public void Notice(string name, FileChange change) => wal?.Notice(name, change);
 
-    /// <summary>Nothing: the locks are the session's, which <see cref="EndAsync"/> ends.</summary>
-    public void Dispose()
-    {
-    }
+    /// <summary>Gives back the room of what was staged and not handed on: on a full disk the next attempt needs it.</summary>
+    public void Dispose() => staged.ForEach(spool => spool.Dispose());
 
     public async Task<Position> CaptureNowAsync(CancellationToken cancellationToken)
     {
@@ -139,7 +138,7 @@ sealed class WalServing(ServingContext context) : IServing
         owner.CountResync();
         owner.Logger.LogInformation("{Source}: comparing the database with its vault, because {Reason}", owner.Options.Name, reason);
         var overlay = await StartOverlayAsync(session);
-        var differing = new PageSpool(owner.Options.StateDirectory, context.PageSize);
+        var differing = NewSpool();
         var filePages = DatabaseScan.PageCount(database.File, context.PageSize);
         await Task.Run(
             () => DatabaseScan.Diff(database.File, context.PageSize, 1, filePages, context.State.Table, context.Vault.Hasher, differing),
@@ -149,7 +148,7 @@ sealed class WalServing(ServingContext context) : IServing
 
     async Task<PageSpool> StartOverlayAsync(WalSession session)
     {
-        var spool = new PageSpool(owner.Options.StateDirectory, context.PageSize);
+        var spool = NewSpool();
         return await owner.Engine.RunAsync(() =>
         {
             session.Start(new OverlaySink(context.Vault.Hasher, spool));
@@ -164,10 +163,18 @@ sealed class WalServing(ServingContext context) : IServing
         session.WhenCaughtUpAsync(() =>
         {
             var pageCount = session.Capture.PageCount != 0 ? session.Capture.PageCount : filePages;
+            staged.Clear();
             context.AddResync(kind, snapshot, reason, pageCount, filePages, session.Capture.Cursor, spools);
             session.GoLive(NewLiveSink(session));
             return true;
         }).WaitAsync(cancellationToken);
+
+    PageSpool NewSpool()
+    {
+        var spool = new PageSpool(owner.Options.StateDirectory, context.PageSize);
+        staged.Add(spool);
+        return spool;
+    }
 
     LiveSink NewLiveSink(WalSession session) => new(
         context.State.Table, context.Vault.Hasher, context.PageSize, context.Clock, session.Capture,
