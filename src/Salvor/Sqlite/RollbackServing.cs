@@ -114,7 +114,20 @@ sealed class RollbackServing(ServingContext context) : IServing
         RollbackCapture copier, LogKind kind, Hash256 snapshot, string reason, CancellationToken cancellationToken)
     {
         var spool = new PageSpool(owner.Options.StateDirectory, context.PageSize);
-        var result = await copier.CopyAsync(spool, cancellationToken);
+        var result = SliceResult.Disturbed;
+        try
+        {
+            result = await copier.CopyAsync(spool, cancellationToken);
+        }
+        finally
+        {
+            // On a full disk the next attempt needs the room.
+            if (result != SliceResult.Copied)
+            {
+                spool.Dispose();
+            }
+        }
+
         if (result == SliceResult.Copied)
         {
             context.AddResync(kind, snapshot, reason, copier.PageCount, copier.PageCount, default, spool);
@@ -123,7 +136,6 @@ sealed class RollbackServing(ServingContext context) : IServing
             return result;
         }
 
-        spool.Dispose();
         if (result == SliceResult.Disturbed && owner.Status.State != SourceState.Behind)
         {
             owner.Logger.LogWarning(

@@ -22,6 +22,7 @@ sealed class WalServing(ServingContext context) : IServing
     readonly SqliteReplicator owner = context.Owner;
     readonly SqliteDatabase database = context.Database;
     readonly TaskCompletionSource ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    readonly List<PageSpool> staged = [];
     WalSession? wal;
     LiveSink? live;
     long tableSavedAt = context.Owner.Time.GetTimestamp();
@@ -41,10 +42,8 @@ sealed class WalServing(ServingContext context) : IServing
         }
     }
 
-    /// <summary>Nothing: the locks are the session's, which <see cref="EndAsync"/> ends.</summary>
-    public void Dispose()
-    {
-    }
+    /// <summary>Gives back the room of what was staged and not handed on: on a full disk the next attempt needs it.</summary>
+    public void Dispose() => staged.ForEach(spool => spool.Dispose());
 
     public async Task<Position> CaptureNowAsync(CancellationToken cancellationToken)
     {
@@ -158,7 +157,7 @@ sealed class WalServing(ServingContext context) : IServing
         owner.CountResync();
         owner.Logger.LogInformation("{Source}: comparing the database with its vault, because {Reason}", owner.Options.Name, reason);
         var overlay = await StartOverlayAsync(session);
-        var differing = new PageSpool(owner.Options.StateDirectory, context.PageSize);
+        var differing = NewSpool();
         var filePages = DatabaseScan.PageCount(database.File, context.PageSize);
         await Task.Run(
             () => DatabaseScan.Diff(database.File, context.PageSize, 1, filePages, context.State.Table, context.Vault.Hasher, differing),
@@ -168,7 +167,7 @@ sealed class WalServing(ServingContext context) : IServing
 
     async Task<PageSpool> StartOverlayAsync(WalSession session)
     {
-        var spool = new PageSpool(owner.Options.StateDirectory, context.PageSize);
+        var spool = NewSpool();
         return await owner.Engine.RunAsync(() =>
         {
             session.Start(new OverlaySink(context.Vault.Hasher, spool));
@@ -176,7 +175,7 @@ sealed class WalServing(ServingContext context) : IServing
         });
     }
 
-    /// <summary>At a moment when all is captured, the scan and the overlay together are that moment's context.State.</summary>
+    /// <summary>At a moment when all is captured, the scan and the overlay together are that moment's state.</summary>
     Task<bool> FinishAsync(
         WalSession session, LogKind kind, Hash256 snapshot, string reason, uint filePages, PageSpool[] spools,
         CancellationToken cancellationToken) =>
@@ -184,9 +183,17 @@ sealed class WalServing(ServingContext context) : IServing
         {
             var pageCount = session.Capture.PageCount != 0 ? session.Capture.PageCount : filePages;
             context.AddResync(kind, snapshot, reason, pageCount, filePages, session.Capture.Cursor, spools);
+            staged.Clear();
             session.GoLive(NewLiveSink(session));
             return true;
         }).WaitAsync(cancellationToken);
+
+    PageSpool NewSpool()
+    {
+        var spool = new PageSpool(owner.Options.StateDirectory, context.PageSize);
+        staged.Add(spool);
+        return spool;
+    }
 
     LiveSink NewLiveSink(WalSession session) => live = new LiveSink(
         context.State.Table, context.Vault.Hasher, context.PageSize, context.Clock, session.Capture,

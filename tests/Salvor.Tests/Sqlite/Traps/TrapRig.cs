@@ -15,7 +15,6 @@ namespace Salvor.Tests.Sqlite.Traps;
 /// </summary>
 sealed class TrapRig : IAsyncDisposable
 {
-    static readonly TimeSpan DrainMax = TimeSpan.FromSeconds(10);
 
     readonly ScratchDirectory scratch = new();
     readonly TimeProvider time;
@@ -33,6 +32,8 @@ sealed class TrapRig : IAsyncDisposable
     public string Log => $"{Database}-wal";
 
     public string StateDirectory { get; init; } = "";
+
+    public TimeSpan DrainMax { get; init; } = TimeSpan.FromSeconds(10);
 
     public long WalMaxBytes { get; init; } = 1 << 30;
 
