@@ -33,7 +33,7 @@ static class Foreground
             await ended;
         }
 
-        return app is null ? 0 : await DrainAsync(host, app.ExitCode);
+        return await DrainAsync(host, app?.ExitCode ?? 0);
     }
 
     /// <summary>The app gets the signal that we got, and all the time it needs; its last commits are still captured.</summary>
@@ -46,32 +46,41 @@ static class Foreground
         }
     }
 
-    /// <summary>An app that ended at once may have committed before its database was looked at for the first time.</summary>
+    /// <summary>
+    /// What was committed up to the stop becomes durable first, also while a copy is still under way. If that does not succeed in time, the
+    /// exit code says so: the commits are safe in the database, but not yet in the vault.
+    /// </summary>
     static async Task<int> DrainAsync(ProtectionHost host, int exitCode)
     {
         using var limit = new CancellationTokenSource(DrainMax);
-        foreach (var name in host.Names)
+        var failures = await Task.WhenAll(host.Names.Select(name => TryDrainAsync(host, name, limit.Token)));
+        foreach (var failure in failures.OfType<SalvorException>())
         {
-            try
-            {
-                await host.SyncIfCapturedAsync(name, limit.Token);
-            }
-            catch (SalvorException e)
-            {
-                Verb.PrintError(e);
-                exitCode = exitCode == 0 ? (int)e.Kind : exitCode;
-            }
-            catch (OperationCanceledException)
-            {
-                Verb.PrintError(new SalvorException(
-                    FailureKind.TimedOut,
-                    $"the last commits to {name} were not durable {DrainMax.TotalSeconds:0} s after the app had ended",
-                    $"Run 'salvor status' to see why; the commits are in the database, and the next start will copy them."));
-                exitCode = exitCode == 0 ? (int)FailureKind.TimedOut : exitCode;
-            }
+            Verb.PrintError(failure);
+            exitCode = exitCode == 0 ? (int)failure.Kind : exitCode;
         }
 
         return exitCode;
+    }
+
+    static async Task<SalvorException?> TryDrainAsync(ProtectionHost host, string name, CancellationToken limit)
+    {
+        try
+        {
+            await host.DrainAsync(name, limit);
+            return null;
+        }
+        catch (SalvorException e)
+        {
+            return e;
+        }
+        catch (OperationCanceledException)
+        {
+            return new SalvorException(
+                FailureKind.TimedOut,
+                $"the last commits to {name} were not durable {DrainMax.TotalSeconds:0} s after the stop",
+                "The commits are in the database, and the next start will copy them; 'salvor status' shows what it waited for.");
+        }
     }
 
     static int NumberOf(PosixSignal signal) => signal switch

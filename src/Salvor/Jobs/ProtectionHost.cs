@@ -31,7 +31,7 @@ public sealed class ProtectionHost : IAsyncDisposable
         (this.time, this.random, this.logger) = (time, random, logger);
         engine = new CaptureEngine(time)
         {
-            Failed = (task, e) => logger.LogError(e, "an unexpected error in the capture of {Task}", task?.ToString() ?? "an event"),
+            Failed = e => logger.LogError(e, "an unexpected error while an event of a file was handled"),
         };
         control = new ControlServer(ControlServer.ChoosePath(), AnswerAsync);
         heads = new HeadPublisher(time, logger);
@@ -100,11 +100,16 @@ public sealed class ProtectionHost : IAsyncDisposable
         return await SyncAsync(protection, cancellationToken);
     }
 
-    /// <summary>As <see cref="SyncAsync(string, CancellationToken)"/>; nothing to do for a database that does not exist yet.</summary>
-    public async Task SyncIfCapturedAsync(string name, CancellationToken cancellationToken)
+    /// <summary>
+    /// As <see cref="SyncAsync(string, CancellationToken)"/>, before a stop: nothing to wait for where a database does not exist, cannot be
+    /// read or is paused, which its status says already.
+    /// </summary>
+    public async Task DrainAsync(string name, CancellationToken cancellationToken)
     {
         var protection = All().First(item => item.Replicator.Options.Name == name);
-        if (protection.Replicator.Status.State != SourceState.Waiting || File.Exists(protection.Replicator.Options.Path))
+        var state = protection.Replicator.Status.State;
+        var isAway = state == SourceState.Waiting && !File.Exists(protection.Replicator.Options.Path);
+        if (!isAway && state is not (SourceState.Failing or SourceState.Paused or SourceState.Stopped))
         {
             await SyncAsync(protection, cancellationToken);
         }

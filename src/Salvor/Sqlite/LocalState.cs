@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Salvor.Platform;
@@ -31,6 +32,8 @@ static class LocalState
     public static string LockPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "lock");
 
     public static string StatusPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "status.json");
+
+    public static string PageTablePath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "pages");
 
     /// <summary>Takes the lock of a database, which a daemon and a restore in place both need.</summary>
     public static LockFile Lock(ReplicatorOptions options, TimeProvider time)
@@ -75,7 +78,8 @@ static class LocalState
             var marker = File.Exists(path)
                 ? JsonSerializer.Deserialize(File.ReadAllBytes(path), LocalStateJson.Default.RestoredMarker)
                 : null;
-            return marker is not null && marker.Inode == identity.Inode && marker.InodeBirth == identity.BirthTimeNanoseconds ? marker : null;
+            var isThisFile = marker?.Inode == identity.Inode && marker.InodeBirth == identity.BirthTimeNanoseconds;
+            return isThisFile ? marker : null;
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
         {
@@ -113,7 +117,8 @@ static class WriterRegistration
         {
             throw new SalvorException(
                 FailureKind.Locked,
-                $"vault {vault.Location} is being written by pid {other.Pid} on host {other.Host} since {Text.InstantText.Format(other.Since)}",
+                $"vault {vault.Location} is being written by pid {other.Pid} on host {other.Host} "
+                    + $"since {Text.InstantText.Format(other.Since)}",
                 "Stop that process first, or give this source its own name or destination.");
         }
 
@@ -124,7 +129,7 @@ static class WriterRegistration
                 BootId = here.BootId,
                 Pid = here.Pid,
                 StartTicks = here.StartTicks,
-                WriterId = Guid.CreateVersion7(time.GetUtcNow()).ToString("N"),
+                WriterId = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)),
                 Since = time.GetUtcNow(),
                 Version = LocalState.Version,
             },

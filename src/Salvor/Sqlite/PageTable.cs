@@ -20,6 +20,22 @@ sealed class PageTable
     /// <summary>The hash of a page, from 1; 0 where it does not exist.</summary>
     public ulong this[uint page] => page <= (uint)hashes.Length ? hashes[page - 1] : 0;
 
+    /// <summary>The table with these hashes.</summary>
+    public static PageTable Of(ulong[] hashes)
+    {
+        var table = new PageTable();
+        for (var i = 0u; i < hashes.Length; i++)
+        {
+            table.Set(i + 1, hashes[i]);
+        }
+
+        table.Resize((uint)hashes.Length);
+        return table;
+    }
+
+    /// <summary>A copy of all hashes.</summary>
+    public ulong[] ToArray() => hashes.AsSpan(0, (int)PageCount).ToArray();
+
     public void Set(uint page, ulong hash)
     {
         if (page > (uint)hashes.Length)

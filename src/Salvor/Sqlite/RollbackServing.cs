@@ -46,6 +46,17 @@ sealed class RollbackServing(ServingContext context) : IServing
         }
     }
 
+    public Task SaveTableAsync()
+    {
+        // Every copy ends at a committed state, so the table is always at the last position.
+        if (context.Publisher.Captured.Value > 0 && context.Publisher.Captured == context.Publisher.Durable.Position)
+        {
+            context.SaveTable(context.Publisher.Captured, context.State.Table.ToArray());
+        }
+
+        return Task.CompletedTask;
+    }
+
     public void Dispose()
     {
         changed.Dispose();
@@ -73,7 +84,13 @@ sealed class RollbackServing(ServingContext context) : IServing
                 var started = owner.Time.GetTimestamp();
                 var copied = await TryCopyAsync(capture, kind, snapshot, reason, cancellationToken);
                 spent = owner.Time.GetElapsedTime(started);
-                if (!copied)
+                if (copied == SliceResult.Resized)
+                {
+                    Interlocked.CompareExchange(ref request, answer, null);
+                    return "the page size of the database changed";
+                }
+
+                if (copied == SliceResult.Disturbed)
                 {
                     Interlocked.CompareExchange(ref request, answer, null);
                     await Task.Delay(spent, owner.Time, cancellationToken);
@@ -93,27 +110,30 @@ sealed class RollbackServing(ServingContext context) : IServing
         }
     }
 
-    async Task<bool> TryCopyAsync(
+    async Task<SliceResult> TryCopyAsync(
         RollbackCapture copier, LogKind kind, Hash256 snapshot, string reason, CancellationToken cancellationToken)
     {
         var spool = new PageSpool(owner.Options.StateDirectory, context.PageSize);
-        if (await copier.CopyAsync(spool, cancellationToken) == SliceResult.Copied)
+        var result = await copier.CopyAsync(spool, cancellationToken);
+        if (result == SliceResult.Copied)
         {
             context.AddResync(kind, snapshot, reason, copier.PageCount, copier.PageCount, default, spool);
             owner.SetState(SourceState.Healthy);
-            return true;
+            context.EndTurn();
+            return result;
         }
 
         spool.Dispose();
-        if (owner.Status.State != SourceState.Behind)
+        if (result == SliceResult.Disturbed && owner.Status.State != SourceState.Behind)
         {
             owner.Logger.LogWarning(
                 "{Source}: writers change the database faster than it can be copied; a write-ahead log would help (PRAGMA journal_mode=WAL)",
                 owner.Options.Name);
             owner.SetState(SourceState.Behind);
+            context.EndTurn();
         }
 
-        return false;
+        return result;
     }
 
     /// <summary>
@@ -125,8 +145,11 @@ sealed class RollbackServing(ServingContext context) : IServing
         var wasAsked = await asked.WaitAsync(TimeSpan.Zero, cancellationToken);
         if (!wasAsked)
         {
-            await Task.WhenAny(changed.WaitAsync(SafetyLook, cancellationToken), asked.WaitAsync(SafetyLook, cancellationToken));
-            cancellationToken.ThrowIfCancellationRequested();
+            wasAsked = await ChangedOrAskedAsync(cancellationToken);
+        }
+
+        if (!wasAsked)
+        {
             await asked.WaitAsync(pause, cancellationToken);
         }
 
@@ -134,5 +157,21 @@ sealed class RollbackServing(ServingContext context) : IServing
         {
             // Everything that happened up to now is seen by the next look.
         }
+    }
+
+    /// <summary>Returns at a change, a request or the time for a safe look; whether it was a request.</summary>
+    async Task<bool> ChangedOrAskedAsync(CancellationToken cancellationToken)
+    {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var change = changed.WaitAsync(SafetyLook, either.Token);
+        var ask = asked.WaitAsync(SafetyLook, either.Token);
+        await Task.WhenAny(change, ask);
+
+        // Whoever still waited in the queue of a semaphore would take the next signal, and nobody would look.
+        await either.CancelAsync();
+        await ((Task)change).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await ((Task)ask).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        cancellationToken.ThrowIfCancellationRequested();
+        return ask is { IsCompletedSuccessfully: true, Result: true };
     }
 }

@@ -1,3 +1,4 @@
+using Microsoft.Extensions.Logging;
 using Salvor.Sqlite.Capture;
 using Salvor.Vault;
 using Salvor.Vault.Format;
@@ -16,6 +17,9 @@ interface IServing : IDisposable
 
     /// <summary>Captures everything committed before the call and returns the position of that.</summary>
     Task<Position> CaptureNowAsync(CancellationToken cancellationToken);
+
+    /// <summary>Writes the table of page hashes to its cache, if it is at a known position.</summary>
+    Task SaveTableAsync();
 
     /// <summary>An event of the database's files; on the engine's thread.</summary>
     void Notice(string name, Platform.FileChange change);
@@ -41,6 +45,23 @@ sealed record ServingContext(
     public long SnapshotBytes => Interlocked.Read(ref snapshotBytes);
 
     public uint PageSize => Database.PageSize;
+
+    /// <summary>Ends the turn that attaching takes; from here on everything is small steps.</summary>
+    public void EndTurn() => Owner.EndTurn();
+
+    /// <summary>Writes the cache of the page table. Failing to costs the next start some time, so it is only told.</summary>
+    public void SaveTable(Position position, ulong[] hashes)
+    {
+        var path = LocalState.PageTablePath(Owner.Options.StateDirectory, Database.Path);
+        try
+        {
+            new PageTableCache(Vault.Id, Publisher.Durable.Branch, position, PageSize, hashes).Write(path);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            Owner.Logger.LogInformation("{Source}: {Path} was not written: {Message}", Owner.Options.Name, path, e.Message);
+        }
+    }
 
     /// <summary>Stores the database file as it reads now as the image of the branch, and fills the table with its page hashes.</summary>
     public async Task<StoredSnapshot> StoreImageAsync(CancellationToken cancellationToken)
@@ -92,7 +113,7 @@ sealed record ServingContext(
         Publisher.Add(new PendingChange(null, resync, Positions: 1, resync.Commit.RawTimeMicros));
     }
 
-    public ChangeSetBuilder Begin(LogKind kind, ulong checksumBefore, string reason, Hash256 snapshot) => new(kind, Database.PageSize, checksumBefore)
+    public ChangeSetBuilder Begin(LogKind kind, ulong checksumBefore, string reason, Hash256 snapshot) => new(kind, PageSize, checksumBefore)
     {
         Inode = Database.Identity.Inode,
         InodeBirth = Database.Identity.BirthTimeNanoseconds,

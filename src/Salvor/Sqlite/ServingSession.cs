@@ -53,7 +53,8 @@ sealed class ServingSession : IAsyncDisposable
             catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         }
 
-        var state = await VaultState.LoadAsync(catalog, cancellationToken);
+        var cache = PageTableCache.TryRead(LocalState.PageTablePath(options.StateDirectory, options.Path), vault.Id);
+        var state = await VaultState.LoadAsync(catalog, cache, cancellationToken);
         var database = SqliteDatabase.Open(options.Path);
         try
         {
@@ -90,6 +91,7 @@ sealed class ServingSession : IAsyncDisposable
         {
             await serving.EndAsync(endReason);
             await DrainAsync(published, drainMax);
+            await serving.SaveTableAsync();
             await publishing.CancelAsync();
             await published.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
@@ -168,21 +170,25 @@ sealed class ServingSession : IAsyncDisposable
         var replaced = state.Inode != database.Identity.Inode
             || (state.InodeBirth != 0 && state.InodeBirth != database.Identity.BirthTimeNanoseconds);
         var resized = state.PageSize != database.PageSize;
-        if (!replaced && !resized)
+        if (!replaced && !resized && owner.ForkReason is null)
         {
             return (state, "");
         }
 
         var planner = new RestorePlanner(catalog);
         var point = await planner.LatestAsync(state.Tip.Branch, cancellationToken);
-        var reason = resized ? $"the page size changed from {state.PageSize} to {database.PageSize}" : "the database file was replaced";
+        var reason = resized ? $"the page size changed from {state.PageSize} to {database.PageSize}"
+            : replaced ? "the database file was replaced"
+            : owner.ForkReason!;
         if (LocalState.ReadRestored(owner.Options.StateDirectory, owner.Options.Path, database.Identity) is { } marker)
         {
             point = await planner.PointAsync(marker.Branch, new Position(marker.Position), cancellationToken);
             reason = $"position {marker.Position} of branch {marker.Branch} was restored in place";
         }
 
-        return (await ForkAsync(owner, catalog, point, reason, epoch, resized, cancellationToken), reason);
+        var forked = await ForkAsync(owner, catalog, point, reason, epoch, resized, cancellationToken);
+        owner.ForkReason = null;
+        return (forked, reason);
     }
 
     static async Task<VaultState> ForkAsync(
@@ -193,7 +199,8 @@ sealed class ServingSession : IAsyncDisposable
         owner.Logger.LogWarning(
             "{Source}: {Reason}; branch {Branch} begins after position {Position}, and what came before stays restorable",
             owner.Options.Name, reason, branch, point.Position);
-        var forked = await VaultState.LoadAsync(await VaultCatalog.LoadAsync(catalog.Vault, cancellationToken), cancellationToken);
+        var reloaded = await VaultCatalog.LoadAsync(catalog.Vault, cancellationToken);
+        var forked = await VaultState.LoadAsync(reloaded, cache: null, cancellationToken);
         return needsImage ? forked with { Table = new PageTable(), NeedsImage = true } : forked;
     }
 

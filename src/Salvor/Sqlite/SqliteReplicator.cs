@@ -62,6 +62,7 @@ public sealed class SqliteReplicator : IDisposable
     SourceState state = SourceState.Starting;
     SalvorException? failure;
     StorageException? storeFailure;
+    Turns.Turn? turn;
     SourceStatus? lastServed;
     int resyncs;
     uint? epoch;
@@ -91,6 +92,9 @@ public sealed class SqliteReplicator : IDisposable
     internal TimeProvider Time => time;
 
     internal ILogger Logger => logger;
+
+    /// <summary>Why the next session must begin a branch, where the last one found that out.</summary>
+    internal string? ForkReason { get; set; }
 
     /// <summary>How it fares now.</summary>
     public SourceStatus Status
@@ -222,6 +226,9 @@ public sealed class SqliteReplicator : IDisposable
         RaiseStatusChanged();
     }
 
+    /// <summary>Attaching is over, or it waits for something that may take long: the next database may begin.</summary>
+    internal void EndTurn() => turn?.Dispose();
+
     internal void CountResync() => resyncs++;
 
     internal void RaiseStatusChanged() => StatusChanged?.Invoke();
@@ -246,6 +253,8 @@ public sealed class SqliteReplicator : IDisposable
         try
         {
             using var held = LocalState.Lock(options, time);
+            using var taken = await engine.Turns.TakeAsync(cancellationToken);
+            turn = taken;
             await using var session = await ServingSession.AttachAsync(this, cancellationToken);
             serving = session;
             if (resumed is not null)
@@ -275,6 +284,7 @@ public sealed class SqliteReplicator : IDisposable
         {
             lastServed = serving is null ? lastServed : Status;
             serving = null;
+            turn = null;
             detached.TrySetResult();
         }
     }
@@ -349,6 +359,11 @@ public sealed class SqliteReplicator : IDisposable
         else if (e is null && storeFailure is not null)
         {
             logger.LogInformation("{Source}: destination {Destination} works again", options.Name, store.Location);
+        }
+
+        if (e is not null)
+        {
+            EndTurn();
         }
 
         storeFailure = e;

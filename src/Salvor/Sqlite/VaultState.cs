@@ -15,8 +15,11 @@ namespace Salvor.Sqlite;
 sealed record VaultState(
     LogTip Tip, uint PageSize, PageTable Table, WalCursor Cursor, ulong Inode, long InodeBirth, Hash256? Image, bool NeedsImage)
 {
-    /// <summary>Reads the state from a vault: listing, snapshot roots and the details of the log, but no page.</summary>
-    public static async Task<VaultState> LoadAsync(VaultCatalog catalog, CancellationToken cancellationToken)
+    /// <summary>
+    /// Reads the state from a vault: listing, snapshot roots and the details of the log, but no page. With a cache that the vault confirms,
+    /// only the log after it.
+    /// </summary>
+    public static async Task<VaultState> LoadAsync(VaultCatalog catalog, PageTableCache? cache, CancellationToken cancellationToken)
     {
         var branch = catalog.Branches.Last();
         var logs = catalog.Logs(branch.Number);
@@ -34,11 +37,45 @@ sealed record VaultState(
         {
             var latest = await planner.LatestAsync(branch.Number, cancellationToken);
             var tip = new LogTip(branch.Number, logs.Last, latest.Position, Micros.Of(latest.Time), link);
+            if (await TryContinueAsync(catalog, planner, cache, tip, cancellationToken) is { } continued)
+            {
+                return continued;
+            }
+
             var plan = await planner.PlanAsync(branch.Number, latest.Position, cancellationToken);
             return await ReplayAsync(catalog, plan, tip, cancellationToken);
         }
 
         return await LoadUnstartedAsync(catalog, planner, branch, link, cancellationToken);
+    }
+
+    /// <summary>The state at the tip from a cache and the log after it; null where the vault does not confirm the cache.</summary>
+    static async Task<VaultState?> TryContinueAsync(
+        VaultCatalog catalog, RestorePlanner planner, PageTableCache? cache, LogTip tip, CancellationToken cancellationToken)
+    {
+        if (cache is null || cache.Branch != tip.Branch || cache.Position > tip.Position || cache.Position.Value == 0)
+        {
+            return null;
+        }
+
+        var point = await planner.PointAsync(tip.Branch, cache.Position, cancellationToken);
+        var log = await planner.LogOfAsync(point, cancellationToken);
+        var table = PageTable.Of(cache.Hashes);
+        if (point.Branch != cache.Branch || log.Header.PositionLast != cache.Position.Value
+            || log.Details.ChecksumAfter != table.Checksum || log.Details.PageSize != cache.PageSize)
+        {
+            return null;
+        }
+
+        var rest = new LogSegment(tip.Branch, log.Header.Number + 1, tip.Number, tip.Position);
+        var plan = new RestorePlan(tip.Branch, tip.Position, default, rest.First <= rest.Last ? [rest] : []);
+        var target = new TableTarget(cache.PageSize, table);
+        var last = await Replay.RunAsync(catalog, plan, target, cancellationToken) ?? log;
+        return table.Checksum != last.Details.ChecksumAfter
+            ? null
+            : new VaultState(
+                tip, cache.PageSize, table, last.Details.Cursor, last.Details.Inode, last.Details.InodeBirth,
+                Image: null, NeedsImage: false);
     }
 
     /// <summary>The page hashes at a position.</summary>

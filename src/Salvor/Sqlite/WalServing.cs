@@ -14,14 +14,30 @@ sealed class WalServing(ServingContext context) : IServing
     static readonly TimeSpan AttachMax = TimeSpan.FromSeconds(10);
     static readonly TimeSpan FlushMax = TimeSpan.FromSeconds(5);
 
+    /// <summary>How often the cache of the page table is written while commits come; a start after a kill reads the log from there.</summary>
+    static readonly TimeSpan TableStep = TimeSpan.FromSeconds(60);
+
     readonly SqliteReplicator owner = context.Owner;
     readonly SqliteDatabase database = context.Database;
     readonly TaskCompletionSource ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
     WalSession? wal;
+    LiveSink? live;
+    long tableSavedAt = context.Owner.Time.GetTimestamp();
 
     public long OldestWaitingMicros => wal?.OldestWaitingMicros ?? 0;
 
     public void Notice(string name, FileChange change) => wal?.Notice(name, change);
+
+    public async Task SaveTableAsync()
+    {
+        // The engine changes the table; between two of its steps it is at a committed state, or in the middle of a large transaction.
+        var copy = await owner.Engine.RunAsync(() =>
+            live is { IsAtCommit: true } && context.Publisher.Captured.Value > 0 ? context.State.Table.ToArray() : null);
+        if (copy is not null && wal!.Ended.IsCompleted)
+        {
+            context.SaveTable(context.Publisher.Captured, copy);
+        }
+    }
 
     /// <summary>Nothing: the locks are the session's, which <see cref="EndAsync"/> ends.</summary>
     public void Dispose()
@@ -41,9 +57,13 @@ sealed class WalServing(ServingContext context) : IServing
         _ = ready.Task.Exception;
         if (wal is { } session)
         {
-            await FlushBrieflyAsync(session);
+            if (session.HasStarted)
+            {
+                await FlushBrieflyAsync(session);
+            }
+
             session.End(reason);
-            await session.Ended;
+            await ((Task)session.Ended).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
     }
 
@@ -66,25 +86,39 @@ sealed class WalServing(ServingContext context) : IServing
         }
 
         wal = session;
-        await StartWalAsync(session, cancellationToken);
+        if (await StartWalAsync(session, cancellationToken) is { } lost)
+        {
+            // The vault keeps what the source lost; the source goes on beside it, on a branch that the next session makes.
+            owner.ForkReason = lost;
+            return lost;
+        }
+
         ready.TrySetResult();
+        context.EndTurn();
         owner.SetState(SourceState.Healthy);
         var reason = await session.Ended.WaitAsync(cancellationToken);
         owner.Logger.LogWarning("{Source}: {Reason}; comparing the whole database", owner.Options.Name, reason);
         return reason;
     }
 
-    async Task StartWalAsync(WalSession session, CancellationToken cancellationToken)
+    /// <summary>Begins to capture. Otherwise the reason why this branch cannot go on: the source lost commits that are in it.</summary>
+    async Task<string?> StartWalAsync(WalSession session, CancellationToken cancellationToken)
     {
         if (context.State.NeedsImage || context.State.Image is not null)
         {
             await CopyAsync(session, context.State.NeedsImage ? null : context.State.Image, cancellationToken);
-            return;
+            return null;
         }
 
+        var wentBack = false;
         var reason = context.BranchReason.Length > 0
             ? context.BranchReason
-            : session.Capture.TryResume(context.State.Cursor, new byte[WalCapture.BufferBytes(context.PageSize)]);
+            : session.Capture.TryResume(context.State.Cursor, new byte[WalCapture.BufferBytes(context.PageSize)], out wentBack);
+        if (wentBack)
+        {
+            return reason;
+        }
+
         if (reason is null)
         {
             await owner.Engine.RunAsync(() =>
@@ -92,10 +126,11 @@ sealed class WalServing(ServingContext context) : IServing
                 session.Start(NewLiveSink(session));
                 return true;
             });
-            return;
+            return null;
         }
 
         await ResyncAsync(session, LogKind.Resync, Hash256.Zero, reason, cancellationToken);
+        return null;
     }
 
     /// <summary>The first full copy of a branch: an image of the file while writers go on, completed by what the log says.</summary>
@@ -151,11 +186,22 @@ sealed class WalServing(ServingContext context) : IServing
             return true;
         }).WaitAsync(cancellationToken);
 
-    LiveSink NewLiveSink(WalSession session) => new(
+    LiveSink NewLiveSink(WalSession session) => live = new LiveSink(
         context.State.Table, context.Vault.Hasher, context.PageSize, context.Clock, session.Capture,
         (kind, checksumBefore) => context.Begin(kind, checksumBefore, reason: "", Hash256.Zero),
-        changeSet => context.Publisher.Add(new PendingChange(
-            changeSet, null, (ulong)changeSet.Commits.Count, changeSet.Commits.Count > 0 ? changeSet.Commits[0].RawTimeMicros : 0)));
+        HandOn);
+
+    void HandOn(ChangeSetBuilder changeSet)
+    {
+        var commits = (ulong)changeSet.Commits.Count;
+        context.Publisher.Add(new PendingChange(changeSet, null, commits, commits > 0 ? changeSet.Commits[0].RawTimeMicros : 0));
+        if (live is { IsAtCommit: true } && owner.Time.GetElapsedTime(tableSavedAt) > TableStep)
+        {
+            tableSavedAt = owner.Time.GetTimestamp();
+            var (position, hashes) = (context.Publisher.Captured, context.State.Table.ToArray());
+            _ = Task.Run(() => context.SaveTable(position, hashes));
+        }
+    }
 
     /// <summary>Takes what was committed before the end was asked for. A header that cannot be read now must not hold the end up.</summary>
     async Task FlushBrieflyAsync(WalSession session) => await Task.WhenAny(

@@ -7,7 +7,8 @@ namespace Salvor.Vault;
 public static class Forks
 {
     /// <summary>Makes the first branch of an empty vault.</summary>
-    public static Task<uint> BeginAsync(VaultCatalog catalog, uint epoch, TimeProvider time, CancellationToken cancellationToken) => PutAsync(
+    public static Task<uint> BeginAsync(
+        VaultCatalog catalog, uint epoch, TimeProvider time, CancellationToken cancellationToken) => PutAsync(
         catalog.Vault, 1, epoch,
         new BranchRecord
         {

@@ -160,7 +160,7 @@ public sealed class KillCycleTests
             sync = rig.TrySyncAsync();
             if (random.Next(3) > 0)
             {
-                Assert.True(await sync, "sync failed although everybody was alive");
+                Assert.True(await sync, $"sync failed although everybody was alive: {rig.LastSync}");
             }
             else
             {
@@ -171,7 +171,7 @@ public sealed class KillCycleTests
 
         await KillAsync(rig, victim, random);
         var hasSynced = await sync;
-        Assert.True(hasSynced || victim != Victim.App, "sync failed although only the app died");
+        Assert.True(hasSynced || victim != Victim.App, $"sync failed although only the app died: {rig.LastSync}");
         if (random.Next(2) == 0)
         {
             await JudgeVaultAsync(rig, random);

@@ -103,10 +103,10 @@ public sealed class WorkloadTests
         for (var i = 0; i < 4; i++)
         {
             var committed = rig.App.LastAcked();
-            Assert.True(await rig.TrySyncAsync(), "sync failed");
+            Assert.True(await rig.TrySyncAsync(), $"sync failed: {rig.LastSync}");
             var moment = TimeProvider.System.GetUtcNow();
             // The moment is restorable once something later is known, or Salvor says that nothing came.
-            Assert.True(await rig.TrySyncAsync(), "sync failed");
+            Assert.True(await rig.TrySyncAsync(), $"sync failed: {rig.LastSync}");
 
             var verdict = await rig.RestoreAtAsync(moment);
             Assert.InRange(verdict!.Seq, committed, rig.App.LastAcked());
@@ -136,7 +136,7 @@ public sealed class WorkloadTests
     {
         await rig.SalvorReadyAsync();
         await Task.Delay(LoadDuration, TestContext.Current.CancellationToken);
-        Assert.True(await rig.TrySyncAsync(), "sync failed");
+        Assert.True(await rig.TrySyncAsync(), $"sync failed: {rig.LastSync}");
         await rig.RestoreLatestAsync();
         await rig.RestoreListedAsync(random);
         rig.AssertHealthy();

@@ -24,7 +24,8 @@ static class Forge
     }
 
     public static async Task<byte[]> ResealAsync(
-        IObjectStore store, string key, Func<ObjectHeader, ObjectHeader>? changeHeader = null, Func<byte[], byte[]>? changeDetails = null)
+        IObjectStore store, string key, Func<ObjectHeader, ObjectHeader>? changeHeader = null, Func<byte[], byte[]>? changeDetails = null,
+        bool relink = true)
     {
         using var stored = await OpenStoredAsync(store, key);
         using var writer = new ObjectWriter();
@@ -38,7 +39,7 @@ static class Forge
         var details = await stored.ReadDetailsAsync(default);
         details = changeDetails?.Invoke(details) ?? details;
         var header = changeHeader?.Invoke(stored.Header) ?? stored.Header;
-        if (header.Kind == ObjectKind.Log)
+        if (relink && header.Kind == ObjectKind.Log)
         {
             header = header with { LineageAfter = Lineage.Next(header.LineageBefore, header, details) };
         }

@@ -80,11 +80,15 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
         Assert.False(_salvor is { HasExited: true }, $"replicate ended by itself: {_salvor?.Stderr}");
     }
 
+    /// <summary>What the last sync answered, for messages.</summary>
+    public string LastSync { get; private set; } = "";
+
     /// <summary>Asks for everything to be made durable; an answer of success raises the floor.</summary>
     public async Task<bool> TrySyncAsync()
     {
         var committed = App.LastAcked();
         var result = await SalvorProcess.RunAsync("sync", Database, "--json", "--timeout", "30s");
+        LastSync = result.ToString();
         if (result.ExitCode != 0)
         {
             return false;

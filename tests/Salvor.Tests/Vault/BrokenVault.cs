@@ -106,7 +106,7 @@ sealed class BrokenVault
         {
             if (await VaultAccess.FindAsync(broken, "app", default) is { } vault)
             {
-                await VaultState.LoadAsync(await VaultCatalog.LoadAsync(vault, default), default);
+                await VaultState.LoadAsync(await VaultCatalog.LoadAsync(vault, default), cache: null, default);
             }
         }
         catch (SalvorException e)

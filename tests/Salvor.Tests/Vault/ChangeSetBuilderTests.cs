@@ -117,6 +117,7 @@ public sealed class ChangeSetBuilderTests
     {
         var content = Enumerable.Range(0, builder.FrameCount).SelectMany(frame => builder.FrameContent(frame).ToArray()).ToArray();
         Assert.Equal(content.Length, builder.ContentBytes);
+        Assert.Equal((content.Length + (1 << 20) - 1) >> 20, builder.FrameCount);
         foreach (var (index, page) in builder.Pages.Index())
         {
             Assert.Equal(page.Number * 3UL, page.Hash);

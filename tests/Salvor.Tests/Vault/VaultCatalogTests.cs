@@ -74,7 +74,7 @@ public sealed class VaultCatalogTests
         var broken = (await FrozenStore.CopyAsync(store)).Without("app/log/000001/0000000000000001");
 
         var failure = await Assert.ThrowsAsync<DamagedObjectException>(
-            async () => await VaultState.LoadAsync(await VaultReading.OpenAsync(broken), default));
+            async () => await VaultState.LoadAsync(await VaultReading.OpenAsync(broken), cache: null, default));
 
         Assert.Equal("object log/000001/0000000000000001 is damaged: it is missing from vault memory/app", failure.Message);
     }

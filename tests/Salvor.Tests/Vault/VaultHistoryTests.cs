@@ -58,7 +58,7 @@ public sealed class VaultHistoryTests
         var model = await VaultModel.BuildAsync(store, random, random.Next(StepsMax));
         var last = model.Current.History.Last();
 
-        var state = await VaultState.LoadAsync(await VaultReading.OpenAsync(store), default);
+        var state = await VaultState.LoadAsync(await VaultReading.OpenAsync(store), cache: null, default);
 
         Assert.Equal(model.Tip, state.Tip);
         Assert.Equal(model.PageSize, state.PageSize);

@@ -16,6 +16,9 @@ abstract class EngineTask
 
     /// <summary>Does what is due and returns when to be called next.</summary>
     public abstract long Wake(long now);
+
+    /// <summary>A step threw, and the task will not be woken again.</summary>
+    public abstract void Fail(Exception e);
 }
 
 /// <summary>Takes the events of one directory.</summary>
@@ -39,15 +42,18 @@ sealed class CaptureEngine : IDisposable
     public CaptureEngine(TimeProvider time)
     {
         this.time = time;
+        Turns = new Turns(time);
         thread = new Thread(Run) { Name = "capture", IsBackground = true };
         thread.Start();
     }
 
+    public Turns Turns { get; }
+
     /// <summary>Room for reading frames, shared by all tasks because only one runs at a time.</summary>
     public byte[] Buffer { get; private set; } = new byte[256 << 10];
 
-    /// <summary>Called where a step threw; the step's task is removed first. A last resort: steps handle what they know.</summary>
-    public Action<EngineTask?, Exception>? Failed { get; set; }
+    /// <summary>Called where the handling of an event or a posted action threw. A last resort: they handle what they know.</summary>
+    public required Action<Exception> Failed { get; init; }
 
     public long Now => time.GetTimestamp();
 
@@ -59,7 +65,7 @@ sealed class CaptureEngine : IDisposable
     public void Post(Action action)
     {
         posted.Enqueue(action);
-        if (Environment.CurrentManagedThreadId != thread.ManagedThreadId)
+        if (!stopping && Environment.CurrentManagedThreadId != thread.ManagedThreadId)
         {
             inotify.Wake();
         }
@@ -128,6 +134,7 @@ sealed class CaptureEngine : IDisposable
         inotify.Wake();
         thread.Join();
         inotify.Dispose();
+        Turns.Dispose();
     }
 
     void Run()
@@ -216,14 +223,17 @@ sealed class CaptureEngine : IDisposable
         {
             action();
         }
-        catch (Exception e) when (Failed is { } failed)
+        catch (Exception e)
         {
-            if (task is not null)
+            // One database must not end the capture of all others.
+            if (task is null)
             {
-                Remove(task);
+                Failed(e);
+                return;
             }
 
-            failed(task, e);
+            Remove(task);
+            task.Fail(e);
         }
     }
 

@@ -28,6 +28,9 @@ sealed class LiveSink(
     /// <summary>The transactions that wait to be sealed.</summary>
     public int WaitingCommits => builder?.Commits.Count ?? 0;
 
+    /// <summary>Whether the table is at the end of a transaction.</summary>
+    public bool IsAtCommit => !inTransaction;
+
     /// <summary>When the first of them was seen.</summary>
     public long OldestMicros => builder is { Commits.Count: > 0 } waiting ? waiting.Commits[0].RawTimeMicros : 0;
 

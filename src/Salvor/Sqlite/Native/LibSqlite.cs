@@ -21,6 +21,8 @@ static unsafe partial class LibSqlite
 
     public const int FileControlFilePointer = 7;
     public const int FileControlJournalPointer = 28;
+    public const int GlobalPageCache = 7;
+    public const int GlobalLookaside = 13;
     public const int ConfigLookaside = 1001;
     public const int ConfigNoCheckpointOnClose = 1006;
 
@@ -69,6 +71,12 @@ static unsafe partial class LibSqlite
 
     [LibraryImport(Library, EntryPoint = "sqlite3_db_config")]
     public static partial int ConfigureBuffer(nint connection, int operation, nint buffer, int size, int count);
+
+    [LibraryImport(Library, EntryPoint = "sqlite3_config")]
+    public static partial int ConfigureGlobally(int option, nint buffer, int size, int count);
+
+    [LibraryImport(Library, EntryPoint = "sqlite3_config")]
+    public static partial int ConfigureGlobally(int option, int size, int count);
 
     [LibraryImport(Library, EntryPoint = "sqlite3_libversion")]
     public static partial nint Version();

@@ -40,6 +40,17 @@ sealed unsafe class SqliteConnection : IDisposable
     public static string LibraryVersion => LibSqlite.Text(LibSqlite.Version());
 
     /// <summary>
+    /// Once, before the first connection of a process that has no other use for SQLite: no memory is set aside for each connection. With
+    /// thousands of connections that hardly read, it would be most of what they need.
+    /// </summary>
+    public static void ConfigureForManyObservers()
+    {
+        // Where something used the library before, both answer "misuse" and change nothing; it then takes more memory, and that is all.
+        _ = LibSqlite.ConfigureGlobally(LibSqlite.GlobalPageCache, 0, 0, 0);
+        _ = LibSqlite.ConfigureGlobally(LibSqlite.GlobalLookaside, 0, 0);
+    }
+
+    /// <summary>
     /// For a connection that only looks: closing it never checkpoints, and it keeps no memory for statements that it will never run.
     /// </summary>
     public void BecomeObserver()

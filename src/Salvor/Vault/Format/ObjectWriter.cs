@@ -8,7 +8,7 @@ namespace Salvor.Vault.Format;
 /// Puts an object together: header | frames | details frame | frame index | footer. The bytes are in a rented buffer that lives until
 /// <see cref="Dispose"/>.
 /// </summary>
-sealed class ObjectWriter : IDisposable
+sealed class ObjectWriter(int expectedBytes = 16 << 10) : IDisposable
 {
     /// <summary>frame count (4) | CRC-32C of the index (4) | SHA-256 of all that comes before it (32) | end mark (8).</summary>
     public const int FooterBytes = 48;
@@ -17,7 +17,7 @@ sealed class ObjectWriter : IDisposable
     public const int ObjectBytesMax = 16 << 20;
 
     readonly List<FrameInfo> frames = [];
-    byte[] buffer = ArrayPool<byte>.Shared.Rent(16 << 10);
+    byte[] buffer = ArrayPool<byte>.Shared.Rent(expectedBytes);
     int length = ObjectHeader.SizeBytes;
 
     public static ReadOnlySpan<byte> EndMark => "SLVEND\r\n"u8;

@@ -89,7 +89,7 @@ sealed class PackWriter(VaultAccess vault) : IAsyncDisposable
         var (bytes, hash) = full.Finish(header, ChunkPlace.Write(places).Span);
         packs.Add(hash);
         places.Clear();
-        writer = new ObjectWriter();
+        writer = new ObjectWriter(ObjectWriter.ObjectBytesMax);
         StoredBytes += bytes.Length;
         storing = StoreAsync(full, VaultKeys.Pack(hash), bytes, cancellationToken);
     }

@@ -156,6 +156,27 @@ public sealed class ObjectTests
     }
 
     [Fact]
+    public async Task Frames_follow_each_other_without_gaps_and_stay_within_their_limits()
+    {
+        var bytes = Write([[1, 2, 3], [4, 5, 6]], [7]);
+        Func<FrameInfo, FrameInfo>[] changes =
+        [
+            frame => frame with { Offset = frame.Offset + 1 },
+            frame => frame with { StoredBytes = frame.StoredBytes + 1 },
+            frame => frame with { StoredBytes = (uint)bytes.Length },
+            frame => frame with { ContentBytes = (1 << 20) + 1 },
+        ];
+        foreach (var change in changes)
+        {
+            var store = new MemoryStore();
+            await store.PutAsync("v/" + Key, Forge.WithFrame(bytes, 1, change), default);
+
+            var failure = await RefusalAsync(store, ObjectKind.Log);
+            Assert.Matches($"^object {Key} is damaged: frame [12] has an impossible place or size$", failure.Message);
+        }
+    }
+
+    [Fact]
     public async Task A_missing_object_is_named_with_its_place() =>
         Assert.Equal(
             $"object {Key} is damaged: it is missing from memory", (await RefusalAsync(new MemoryStore(), ObjectKind.Log)).Message);

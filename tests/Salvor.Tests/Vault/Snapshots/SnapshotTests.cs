@@ -130,6 +130,26 @@ public sealed class SnapshotTests
     }
 
     [Fact]
+    public async Task A_chunk_of_another_length_than_its_place_is_named_before_it_is_written_anywhere()
+    {
+        var vault = await OpenAsync();
+        await using var writer = new SnapshotWriter(vault, epoch: 1, pageSize: 4096);
+        foreach (var pages in (int[])[5, 3])
+        {
+            // The second chunk ends with this run, in the middle of the file.
+            await writer.AddAsync(ArrayPool<byte>.Shared.Rent(pages * 4096), pages * 4096, new ulong[pages], default);
+        }
+
+        var header = new ObjectHeader { Kind = ObjectKind.Snapshot, VaultId = vault.Id, Branch = 1, PositionLast = 5 };
+        await writer.FinishAsync(header, pageCount: 8, checksum: 0, isImage: false, default);
+
+        using var reader = await SnapshotReader.OpenAsync(vault, new SnapshotRef(1, new Position(5)), default);
+        var failure = await Assert.ThrowsAsync<DamagedObjectException>(() => ReadAsync(reader));
+
+        Assert.EndsWith("of snapshots/000001/0000000000000005 has 4096 bytes in place of 16384", failure.Message);
+    }
+
+    [Fact]
     public async Task A_snapshot_in_the_place_of_another_is_named()
     {
         await WriteAsync(await OpenAsync(), 4096, new byte[4096]);
