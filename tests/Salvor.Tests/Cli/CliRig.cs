@@ -2,7 +2,9 @@ using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Cli;
 
-/// <summary>A folder in which an operator works: databases in <c>app</c>, vaults in <c>vaults</c>, a configuration, running daemons.</summary>
+/// <summary>
+/// A folder in which an operator works: databases in <c>app</c>, vaults in <c>vaults</c>, a configuration, running daemons.
+/// </summary>
 sealed class CliRig : IAsyncDisposable
 {
     readonly ScratchDirectory _scratch = new();

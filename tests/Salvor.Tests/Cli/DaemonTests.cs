@@ -44,11 +44,11 @@ public sealed class DaemonTests : IAsyncDisposable
 
         await _rig.DaemonAsync("app", "healthy");
 
-        Assert.Contains($"{_rig["app/bad.db"]} is not a SQLite database", await _rig.StateAsync("bad", "failing"), StringComparison.Ordinal);
-        Assert.Contains($"{_rig["app/dir.db"]} is a directory", await _rig.StateAsync("dir", "failing"), StringComparison.Ordinal);
-        Assert.Contains($"{_rig["app/empty.db"]} is empty", await _rig.StateAsync("empty", "waiting"), StringComparison.Ordinal);
-        Assert.Contains($"{_rig["app/missing.db"]} does not exist", await _rig.StateAsync("missing", "waiting"), StringComparison.Ordinal);
-        Assert.Contains($"{_rig["nowhere/x.db"]} does not exist", (await _rig.ConfiguredAsync("status", "nowhere")).Stdout, StringComparison.Ordinal);
+        await AssertStateAsync("bad", "failing", $"{_rig["app/bad.db"]} is not a SQLite database");
+        await AssertStateAsync("dir", "failing", $"{_rig["app/dir.db"]} is a directory");
+        await AssertStateAsync("empty", "waiting", $"{_rig["app/empty.db"]} is empty");
+        await AssertStateAsync("missing", "waiting", $"{_rig["app/missing.db"]} does not exist");
+        await AssertStateAsync("nowhere", "stopped", $"{_rig["nowhere/x.db"]} does not exist");
     }
 
     [Fact]
@@ -67,13 +67,14 @@ public sealed class DaemonTests : IAsyncDisposable
         }
 
         File.SetUnixFileMode(_rig["app/secret.db"], UnixFileMode.UserRead);
+        string[] nobody = ["--reuid=65534", "--regid=65534", "--clear-groups", "env", $"TMPDIR={_rig.Folder}"];
         string[] command = ["dotnet", Path.Combine(AppContext.BaseDirectory, "Salvor.Cli.dll"), "daemon", "--config", _rig["salvor.yaml"]];
-        await using var daemon = ChildProcess.Start(
-            "setpriv", ["--reuid=65534", "--regid=65534", "--clear-groups", "env", $"TMPDIR={_rig.Folder}", .. command]);
+        await using var daemon = ChildProcess.Start("setpriv", [.. nobody, .. command]);
 
         await Eventually.HoldsAsync(
-            () => daemon.Stderr.Contains($"database {_rig["app/secret.db"]} cannot be opened", StringComparison.Ordinal), () => daemon.Stderr);
-        Assert.Contains("Let Salvor run as the user that owns the database", await _rig.StateAsync("secret", "failing"), StringComparison.Ordinal);
+            () => daemon.Stderr.Contains($"database {_rig["app/secret.db"]} cannot be opened", StringComparison.Ordinal),
+            () => daemon.Stderr);
+        await AssertStateAsync("secret", "failing", "Let Salvor run as the user that owns the database");
         await _rig.StateAsync("app", "healthy");
     }
 
@@ -109,7 +110,8 @@ public sealed class DaemonTests : IAsyncDisposable
         daemon.Send(Signal.Hangup);
 
         await Eventually.HoldsAsync(
-            () => daemon.Stderr.Contains("going on with the configuration as it was. hint: Did you mean \"sqlite\"?", StringComparison.Ordinal),
+            () => daemon.Stderr.Contains(
+                "going on with the configuration as it was. hint: Did you mean \"sqlite\"?", StringComparison.Ordinal),
             () => daemon.Stderr);
         await File.WriteAllTextAsync(_rig["salvor.yaml"], good);
         await _rig.CommitAsync(2);
@@ -163,7 +165,10 @@ public sealed class DaemonTests : IAsyncDisposable
         CliRig.AssertError(
             await _rig.ConfiguredAsync("list"), 2, $"{_rig["salvor.yaml"]} has several sources: app and tenants", "Name one of them.");
         CliRig.AssertError(
-            await _rig.ConfiguredAsync("list", "tenants"), 2, "source tenants is 1 database(s), each with a name of its own", "Name one: tenants/a.db.");
+            await _rig.ConfiguredAsync("list", "tenants"),
+            2,
+            "source tenants is 1 database(s), each with a name of its own",
+            "Name one: tenants/a.db.");
         CliRig.AssertError(
             await _rig.ConfiguredAsync("list", "ap"),
             2,
@@ -180,4 +185,7 @@ public sealed class DaemonTests : IAsyncDisposable
             "nothing is backed up yet at any destination of this source",
             "Start 'salvor daemon', then try again.");
     }
+
+    async Task AssertStateAsync(string source, string state, string why) =>
+        Assert.Contains(why, await _rig.StateAsync(source, state), StringComparison.Ordinal);
 }

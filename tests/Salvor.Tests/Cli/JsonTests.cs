@@ -61,7 +61,12 @@ public sealed class JsonTests : IAsyncDisposable
     public void The_check_against_a_schema_finds_what_is_wrong()
     {
         var schema = JsonElement.Parse(
-            """{"type":"object","required":["a","b"],"properties":{"a":{"type":"integer"},"b":{"type":["string","null"],"format":"date-time"}}}""");
+            """
+            {
+              "type": "object", "required": ["a", "b"],
+              "properties": { "a": { "type": "integer" }, "b": { "type": ["string", "null"], "format": "date-time" } }
+            }
+            """);
 
         Assert.Empty(JsonSchema.Violations(schema, JsonElement.Parse("""{"a":1,"b":null}"""), ""));
         Assert.Equal(["/b: missing"], JsonSchema.Violations(schema, JsonElement.Parse("""{"a":1}"""), ""));

@@ -74,7 +74,8 @@ public sealed class ReplicateTests : IAsyncDisposable
     public async Task A_database_that_comes_later_is_waited_for()
     {
         var process = _rig.Start("replicate", _rig.Database, "vaults");
-        await Eventually.HoldsAsync(() => process.Stderr.Contains("(waiting for it to be created)", StringComparison.Ordinal), () => process.Stderr);
+        await Eventually.HoldsAsync(
+            () => process.Stderr.Contains("(waiting for it to be created)", StringComparison.Ordinal), () => process.Stderr);
         var status = await _rig.ExpectAsync(0, "status", _rig.Database);
         Assert.StartsWith("app  waiting  pid ", status.Stdout, StringComparison.Ordinal);
 
@@ -98,7 +99,9 @@ public sealed class ReplicateTests : IAsyncDisposable
 
         var second = await _rig.ExpectAsync(7, "replicate", _rig.Database, "elsewhere");
 
-        Assert.Matches(@"^salvor: \S+/app/\.salvor/app\.db\.lock is held by pid \d+ on host \S+ since \S+Z\nhint: Run 'salvor status'", second.Stderr);
+        Assert.Matches(
+            @"^salvor: \S+/app/\.salvor/app\.db\.lock is held by pid \d+ on host \S+ since \S+Z\nhint: Run 'salvor status'",
+            second.Stderr);
     }
 
     [Theory]

@@ -63,7 +63,8 @@ public sealed class RestoreTests : IAsyncDisposable
         var result = await _rig.ExpectAsync(0, "restore", "--from", "vaults", "--timestamp", moment, "--output", "x.db");
 
         var landed = Salvor.Text.InstantText.Format(span.From);
-        Assert.Contains($"\ntarget: {moment} -> {landed} (the last commit before, position 1, branch 1)\n", result.Stdout, StringComparison.Ordinal);
+        Assert.Contains(
+            $"\ntarget: {moment} -> {landed} (the last commit before, position 1, branch 1)\n", result.Stdout, StringComparison.Ordinal);
         Assert.Equal("1", await CliRig.RowsAsync(_rig["x.db"]));
     }
 
@@ -112,7 +113,8 @@ public sealed class RestoreTests : IAsyncDisposable
         var result = await _rig.ExpectAsync(0, "restore", "--from", "vaults", "--output", "x.db", "--dry-run");
 
         Assert.Matches(
-            $@"^would restore ""app"" -> {_rig["x.db"]}\ntarget: latest -> \S+Z \(position 2, branch 1\)\nplan: snapshot at position 0 \+ 2 change-set\(s\)\n$",
+            $@"^would restore ""app"" -> {_rig["x.db"]}\ntarget: latest -> \S+Z \(position 2, branch 1\)\n"
+                + @"plan: snapshot at position 0 \+ 2 change-set\(s\)\n$",
             result.Stdout);
         Assert.False(File.Exists(_rig["x.db"]));
     }
@@ -137,12 +139,13 @@ public sealed class RestoreTests : IAsyncDisposable
     public async Task A_damaged_vault_is_not_taken_for_none()
     {
         await BackUpAsync();
-        var log = Directory.GetFiles(_rig["vaults/app/log/000001"])[0];
+        var log = _rig["vaults/app/log/000001/0000000000000001"];
         var bytes = await File.ReadAllBytesAsync(log);
-        bytes[^30] ^= 1;
+        bytes[bytes.Length / 2] ^= 1;
         await File.WriteAllBytesAsync(log, bytes);
 
-        var result = await _rig.ExpectAsync(5, "restore", "--from", "vaults", "--output", "x.db", "--if-db-not-exists", "--if-replica-exists");
+        var result = await _rig.ExpectAsync(
+            5, "restore", "--from", "vaults", "--output", "x.db", "--if-db-not-exists", "--if-replica-exists");
 
         Assert.Contains("log/000001/0000000000000001", result.Stderr, StringComparison.Ordinal);
         Assert.False(File.Exists(_rig["x.db"]));
@@ -188,7 +191,8 @@ public sealed class RestoreTests : IAsyncDisposable
         var result = await _rig.ExpectAsync(0, "restore", "--from", "vaults", "--in-place", "--position", "1");
 
         Assert.Equal("1", await CliRig.RowsAsync(_rig.Database));
-        var aside = result.Stdout.Split('\n').First(line => line.StartsWith("moved aside: ", StringComparison.Ordinal))["moved aside: ".Length..];
+        const string Moved = "moved aside: ";
+        var aside = result.Stdout.Split('\n').First(line => line.StartsWith(Moved, StringComparison.Ordinal))[Moved.Length..];
         Assert.Equal("1 2", await CliRig.RowsAsync(aside));
     }
 
@@ -216,7 +220,13 @@ public sealed class RestoreTests : IAsyncDisposable
     public async Task In_place_is_refused_while_an_app_has_it_open()
     {
         await BackUpAsync();
-        const string Hold = "import sqlite3, sys, time; db = sqlite3.connect(sys.argv[1]); db.execute('SELECT * FROM t').fetchall(); print('ready', flush=True); time.sleep(300)";
+        const string Hold = """
+            import sqlite3, sys, time
+            db = sqlite3.connect(sys.argv[1])
+            db.execute("SELECT * FROM t").fetchall()
+            print("ready", flush=True)
+            time.sleep(300)
+            """;
         await using var app = ChildProcess.Start("python3", ["-c", Hold, _rig.Database]);
         await Eventually.HoldsAsync(() => app.Stdout.Contains("ready", StringComparison.Ordinal), () => app.Stderr);
 

@@ -7,7 +7,10 @@ public sealed class UsageTests
     static readonly string[] Verbs = ["daemon", "replicate", "sync", "restore", "list", "status", "demo", "version"];
 
     [Theory]
-    [InlineData("", "no command is given", "Run 'salvor --help' to see them: daemon, replicate, sync, restore, list, status, demo and version.")]
+    [InlineData(
+        "",
+        "no command is given",
+        "Run 'salvor --help' to see them: daemon, replicate, sync, restore, list, status, demo and version.")]
     [InlineData("replicat", "unknown command 'replicat'", "Did you mean \"replicate\"? Run 'salvor --help' to see all.")]
     [InlineData("--jsn", "unknown option '--jsn'", "Did you mean \"--json\"? Run 'salvor --help' to see all.")]
     [InlineData(
@@ -21,7 +24,9 @@ public sealed class UsageTests
         "'--branch' is \"x\", and takes a whole number from 1 to 999999",
         "Run 'salvor restore --help' to see what it takes.")]
     [InlineData(
-        "demo --seconds 0", "'--seconds' is \"0\", and takes a whole number from 1 to 600", "Run 'salvor demo --help' to see what it takes.")]
+        "demo --seconds 0",
+        "'--seconds' is \"0\", and takes a whole number from 1 to 600",
+        "Run 'salvor demo --help' to see what it takes.")]
     [InlineData(
         "list --progress maybe",
         "'--progress' is \"maybe\", and takes auto, always and never",
@@ -58,8 +63,10 @@ public sealed class UsageTests
         var result = await SalvorProcess.RunAsync("list", "app");
 
         Assert.Equal(2, result.ExitCode);
-        Assert.StartsWith("salvor: no configuration: neither --config nor $SALVOR_CONFIG names a file", result.Stderr, StringComparison.Ordinal);
-        Assert.Contains("\nhint: Create /etc/salvor/salvor.yaml, or name another file with --config:", result.Stderr, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "salvor: no configuration: neither --config nor $SALVOR_CONFIG names a file", result.Stderr, StringComparison.Ordinal);
+        Assert.Contains(
+            "\nhint: Create /etc/salvor/salvor.yaml, or name another file with --config:", result.Stderr, StringComparison.Ordinal);
     }
 
     [Fact]
