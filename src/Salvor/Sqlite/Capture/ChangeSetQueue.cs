@@ -23,15 +23,15 @@ sealed record PendingChange(ChangeSetBuilder? ChangeSet, Resync? Resync, ulong P
 /// </summary>
 sealed class ChangeSetQueue
 {
-    /// <summary>A change-set is cut into objects of about this much content.</summary>
-    public const int PartBytes = 8 << 20;
-
-    /// <summary>When this much waits, no more is captured.</summary>
-    const long WaitingBytesMax = 32 << 20;
-
     readonly Channel<PendingChange> channel = Channel.CreateUnbounded<PendingChange>(new() { SingleReader = true, SingleWriter = false });
     long waitingBytes;
     int waiting;
+
+    /// <summary>A change-set is cut into objects of about this much content.</summary>
+    public int PartBytes { get; init; } = 8 << 20;
+
+    /// <summary>When this much waits, no more is captured.</summary>
+    public long WaitingBytesMax { get; init; } = 32 << 20;
 
     /// <summary>Whether the capture may go on.</summary>
     public bool HasRoom => Interlocked.Read(ref waitingBytes) < WaitingBytesMax;
