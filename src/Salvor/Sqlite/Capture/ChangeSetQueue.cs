@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using Salvor.Vault;
 
@@ -46,7 +47,17 @@ sealed class ChangeSetQueue
         Invariant.Check(channel.Writer.TryWrite(change));
     }
 
-    public IAsyncEnumerable<PendingChange> TakeAsync(CancellationToken cancellationToken) => channel.Reader.ReadAllAsync(cancellationToken);
+    /// <summary>What is added, in order. The channel's own enumeration would leave the context of its caller.</summary>
+    public async IAsyncEnumerable<PendingChange> TakeAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        while (await channel.Reader.WaitToReadAsync(cancellationToken))
+        {
+            while (channel.Reader.TryRead(out var change))
+            {
+                yield return change;
+            }
+        }
+    }
 
     /// <summary>The change is durable, and its memory is free again.</summary>
     public void Done(long contentBytes)
