@@ -68,7 +68,13 @@ sealed record VaultState(
         }
 
         var rest = new LogSegment(tip.Branch, log.Header.Number + 1, tip.Number, tip.Position);
-        var plan = new RestorePlan(tip.Branch, tip.Position, default, rest.First <= rest.Last ? [rest] : []);
+
+        // The cache stands where a snapshot would, at the end of its log object.
+        var start = new SnapshotRef(tip.Branch, cache.Position);
+        var plan = new RestorePlan(tip.Branch, tip.Position, start, rest.First <= rest.Last ? [rest] : [])
+        {
+            SnapshotLineage = log.Header.LineageAfter,
+        };
         var target = new TableTarget(cache.PageSize, table);
         var last = await Replay.RunAsync(catalog, plan, target, cancellationToken) ?? log;
         return table.Checksum != last.Details.ChecksumAfter
