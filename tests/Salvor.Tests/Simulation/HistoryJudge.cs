@@ -148,7 +148,7 @@ sealed class HistoryJudge(SimulatedWorld world, int seed)
         foreach (var (epoch, position) in world.Witness.Promises)
         {
             Expect(position <= (ulong)points.Count, $"position {position} was durable and is missing");
-            Expect(points[(int)position - 1].Meaning.Epoch <= epoch, $"position {position} was durable and is another writer's");
+            Expect(points[(int)position - 1].Meaning.Epoch == epoch, $"position {position} was durable and is another writer's");
             Expect(
                 world.Witness.Meaning(epoch, position).State.HasContentOf(points[(int)position - 1].Meaning.State.Pages),
                 $"position {position} was durable and is another state");
