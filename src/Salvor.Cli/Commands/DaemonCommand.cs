@@ -6,30 +6,33 @@ namespace Salvor.Cli.Commands;
 
 static class DaemonCommand
 {
-    static readonly Option<string?> Exec = new("--exec")
-    {
-        Description = "Run the app as a child: signals are passed on, its end ends this too, after everything is durable.", HelpName = "CMD",
-    };
+    static readonly Option<string?> Exec = CreateExec();
 
-    public static Command Create() => new Command("daemon", "Protect everything in the configuration, until stopped. SIGHUP reloads it.")
+    public static Command Create() => new Command(
+        "daemon", "Protect everything in the configuration, until stopped. SIGHUP reloads it.")
     {
         Exec,
     }.WithAction(RunAsync);
+
+    public static Option<string?> CreateExec() => new("--exec")
+    {
+        Description = "Run the app as a child: signals are passed on, its end ends this too, after everything is durable.",
+        HelpName = "CMD",
+    };
 
     static async Task<int> RunAsync(Invocation invocation)
     {
         var path = invocation.ConfigPath();
         var config = invocation.LoadConfig();
-        using var logging = invocation.CreateLogging(config.Log.Level);
-        await using var host = new ProtectionHost(invocation.Time, new Random(), logging.CreateLogger("salvor"));
-        using var daemon = new ConfiguredHost(host, path, logging.CreateLogger("salvor"));
+        var log = invocation.CreateLog(config.Log.Level);
+        invocation.StopsAtHangup = false;
+        await using var host = new ProtectionHost(invocation.Time, invocation.Random, log);
+        using var daemon = new ConfiguredHost(host, path, log);
         await daemon.ApplyAsync(config);
-        if (!invocation.Quiet)
-        {
-            Console.Error.WriteLine($"salvor daemon: {host.Names.Count} database(s) of {config.Sources.Count} source(s), from {path}");
-        }
-
+        invocation.Tell($"salvor daemon: {host.Names.Count} database(s) of {config.Sources.Count} source(s), from {path}");
         var reloading = daemon.ReloadOnSignalAsync(invocation.Cancellation);
-        return await Foreground.RunAsync(invocation, host, reloading, invocation.Get(Exec));
+        var code = await Foreground.RunAsync(invocation, host, reloading, invocation.Get(Exec));
+        invocation.PrintJson(new DaemonDocument(path, host.Names.Count, "stopped"), CliJson.Default.DaemonDocument);
+        return code;
     }
 }

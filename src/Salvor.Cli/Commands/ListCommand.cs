@@ -25,7 +25,9 @@ static class ListCommand
         if (vault is null)
         {
             throw new SalvorException(
-                FailureKind.NotRestorable, "nothing is backed up yet at any destination of this source", "Start 'salvor daemon', then try again.");
+                FailureKind.NotRestorable,
+                "nothing is backed up yet at any destination of this source",
+                "Start 'salvor daemon', then try again.");
         }
 
         var catalog = await VaultCatalog.LoadAsync(vault, invocation.Cancellation);
@@ -66,7 +68,8 @@ static class ListCommand
         foreach (var span in document.Spans)
         {
             invocation.Print(
-                $"  {InstantText.Format(span.From)} {Symbols.Arrow} {InstantText.Format(span.To)}  positions {span.FromPosition}{Symbols.Dash}{span.ToPosition}"
+                $"  {InstantText.Format(span.From)} {Symbols.Arrow} {InstantText.Format(span.To)}"
+                    + $"  positions {span.FromPosition}{Symbols.Dash}{span.ToPosition}"
                     + $"  every commit  branch {span.Branch}{(span.BeginsWith.Length == 0 ? "" : $"  after: {span.BeginsWith}")}");
         }
 

@@ -11,11 +11,12 @@ static class ReplicateCommand
 {
     static readonly Argument<string> Database = new("DB") { Description = "The database file. It need not exist yet." };
     static readonly Argument<string> Destination = new("DEST") { Description = "A folder or URL; the vault becomes DEST/NAME." };
-    static readonly Option<string?> Name = new("--name") { Description = "The name of the source (default: the file's name without ending)." };
-    static readonly Option<string?> Exec = new("--exec")
+    static readonly Option<string?> Name = new("--name")
     {
-        Description = "Run the app as a child: signals are passed on, its end ends this too, after everything is durable.", HelpName = "CMD",
+        Description = "The name of the source (default: the file's name without ending).", HelpName = "NAME",
     };
+
+    static readonly Option<string?> Exec = DaemonCommand.CreateExec();
 
     static readonly Option<string> Batch = new("--batch")
     {
@@ -36,7 +37,7 @@ static class ReplicateCommand
     static async Task<int> RunAsync(Invocation invocation)
     {
         var path = Path.GetFullPath(invocation.Get(Database));
-        if (SqliteDatabase.Obstacle(path) is { } obstacle && File.Exists(path) is false && Directory.Exists(path))
+        if (Directory.Exists(path) && SqliteDatabase.Obstacle(path) is { } obstacle)
         {
             throw obstacle;
         }
@@ -51,25 +52,27 @@ static class ReplicateCommand
             Batch = Text.DurationText.Parse(invocation.Get(Batch)),
             BlockMax = SqliteSourceConfig.BlockMaxDefault,
             WalMaxBytes = SqliteSourceConfig.WalMaxBytesDefault,
-            StopAtNotADatabase = true,
+            IsForeground = true,
         };
         var store = Destinations.OpenForWriting(invocation.Get(Destination));
-        using var logging = invocation.CreateLogging(LogLevel.Warning);
-        await using var host = new ProtectionHost(invocation.Time, new Random(), logging.CreateLogger("salvor"));
-        var announced = false;
+        var log = invocation.CreateLog(LogLevel.Warning);
+        await using var host = new ProtectionHost(invocation.Time, invocation.Random, log);
+        var announced = 0;
         host.StatusChanged += status =>
         {
-            if (!announced && status.State is SourceState.Waiting or SourceState.Copying or SourceState.Healthy)
+            if (status.State is SourceState.Waiting or SourceState.Copying or SourceState.Healthy
+                && Interlocked.Exchange(ref announced, 1) == 0)
             {
-                announced = true;
                 var waiting = status.State == SourceState.Waiting ? " (waiting for it to be created)" : "";
-                if (!invocation.Quiet)
-                {
-                    Console.Error.WriteLine($"replicating {path} to {store.Location}/{name}{waiting}");
-                }
+                invocation.Tell($"replicating {path} to {store.Location}/{name}{waiting}");
             }
         };
         host.Add(options, store);
-        return await Foreground.RunAsync(invocation, host, host.EndOfAsync(name), invocation.Get(Exec));
+        var code = await Foreground.RunAsync(invocation, host, host.EndOfAsync(name), invocation.Get(Exec));
+        await host.DisposeAsync();
+        var position = host.Statuses[0].Position;
+        invocation.PrintJson(
+            new ReplicateDocument(name, path, store.Location, "stopped", position), CliJson.Default.ReplicateDocument);
+        return code;
     }
 }

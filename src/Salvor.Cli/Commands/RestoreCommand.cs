@@ -22,7 +22,7 @@ static class RestoreCommand
     };
 
     static readonly Option<string?> PositionOption = new("--position") { Description = "Restore exactly this position.", HelpName = "N" };
-    static readonly Option<uint?> BranchOption = new("--branch") { Description = "The branch (default: the newest).", HelpName = "N" };
+    static readonly Option<int?> BranchOption = TypedOptions.Number("--branch", 1, 999_999, "The branch (default: the newest).");
     static readonly Option<bool> DryRun = new("--dry-run") { Description = "Print the plan and write nothing." };
     static readonly Option<bool> IfDbNotExists = new("--if-db-not-exists")
     {
@@ -40,7 +40,11 @@ static class RestoreCommand
     };
 
     static readonly Option<bool> Force = new("--force") { Description = "Replace an existing file at --output." };
-    static readonly Option<bool> NoCheck = new("--no-check") { Description = "Skip PRAGMA integrity_check; checksums are always verified." };
+    static readonly Option<bool> NoCheck = new("--no-check")
+    {
+        Description = "Skip PRAGMA integrity_check; checksums are always verified.",
+    };
+
 
     static readonly Option<string?> StateDirectory = new("--state-dir")
     {
@@ -51,7 +55,8 @@ static class RestoreCommand
     {
         var command = new Command("restore", "Bring a database back, as of now or any moment, proved before the file appears.")
         {
-            Output, Timestamp, PositionOption, BranchOption, DryRun, IfDbNotExists, IfReplicaExists, InPlace, Force, NoCheck, StateDirectory,
+            Output, Timestamp, PositionOption, BranchOption, DryRun, IfDbNotExists, IfReplicaExists, InPlace, Force, NoCheck,
+            StateDirectory,
         };
         Vault.AddTo(command);
         return command.WithAction(RunAsync);
@@ -89,7 +94,8 @@ static class RestoreCommand
             throw new SalvorException(FailureKind.Usage, "'--timestamp' and '--position' exclude each other", "Give one of them.");
         }
 
-        var places = new[] { invocation.Get(Output) is not null, invocation.Get(InPlace), invocation.Get(IfDbNotExists) }.Count(given => given);
+        bool[] given = [invocation.Get(Output) is not null, invocation.Get(InPlace), invocation.Get(IfDbNotExists)];
+        var places = given.Count(isGiven => isGiven);
         if (places > 1 && !(invocation.Get(Output) is not null && invocation.Get(IfDbNotExists)))
         {
             throw new SalvorException(
@@ -132,7 +138,7 @@ static class RestoreCommand
     {
         invocation.Print($"nothing to do: {why}");
         invocation.PrintJson(
-            new RestoreDocument(name, path, false, 0, 0, default, null, 0, 0, 0, 0, 0, "", "", 0, why), CliJson.Default.RestoreDocument);
+            new RestoreDocument(name, path, false, 0, 0, null, null, 0, 0, 0, 0, 0, "", "", 0, why), CliJson.Default.RestoreDocument);
         return 0;
     }
 
@@ -140,7 +146,7 @@ static class RestoreCommand
     {
         var planner = new RestorePlanner(catalog);
         var requested = invocation.Get(Timestamp) is { } text ? InstantText.Parse(text) : (DateTimeOffset?)null;
-        var request = new RestoreRequest(invocation.Get(BranchOption), requested, ParsePosition(invocation));
+        var request = new RestoreRequest((uint?)invocation.Get(BranchOption), requested, ParsePosition(invocation));
         var point = await RestoreTargets.ResolveAsync(catalog, planner, request, invocation.Cancellation);
         var plan = await planner.PlanAsync(request.Branch ?? planner.NewestBranch, point.Position, invocation.Cancellation);
         var (output, mode, makesDirectory) = PlaceOf(invocation, name, home, point);
@@ -148,7 +154,8 @@ static class RestoreCommand
         {
             PrintPlan(invocation, name, output, requested, point, plan);
             var document = new RestoreDocument(
-                name, output, true, point.Branch, point.Position.Value, point.Time, requested, plan.LogObjectCount, 0, 0, 0, 0, "", "", 0, "");
+                name, output, true, point.Branch, point.Position.Value, point.Time, requested, plan.LogObjectCount,
+                0, 0, 0, 0, "", "", 0, "");
             invocation.PrintJson(document, CliJson.Default.RestoreDocument);
             return 0;
         }
@@ -293,12 +300,12 @@ static class RestoreCommand
 
     static void PrintTarget(Invocation invocation, DateTimeOffset? requested, RestorePoint point)
     {
-        var landed = $"{InstantText.Format(point.Time)} (position {point.Position}, branch {point.Branch})";
-        invocation.Print($"target: {(requested is { } time ? InstantText.Format(time) : "latest")} -> {landed}");
-        if (requested is not null && requested != point.Time)
-        {
-            invocation.Print("  the last commit before that moment");
-        }
+        var wanted = requested is { } time ? InstantText.Format(time)
+            : invocation.Get(PositionOption) is not null ? $"position {point.Position}"
+            : "latest";
+        var before = requested is not null && requested != point.Time ? "the last commit before, " : "";
+        invocation.Print(
+            $"target: {wanted} -> {InstantText.Format(point.Time)} ({before}position {point.Position}, branch {point.Branch})");
     }
 
     static void PrintResult(
@@ -310,10 +317,18 @@ static class RestoreCommand
         PrintTarget(invocation, requested, point);
         invocation.Print($"applied: full backup + {image.ChangeSets} incremental change-set(s)");
         invocation.Print($"{mark} lineage verified: {image.ChangeSets}/{image.ChangeSets} change-set(s), hashes match");
-        invocation.Print($"{mark} whole-database checksum: {image.Checksum:x16}, as at the source");
         invocation.Print($"size: {image.PageCount} pages x {image.PageSize} bytes ({SizeText.Format(image.SizeBytes)})");
         invocation.Print($"downloaded: {SizeText.Format(image.FetchedBytes)}");
-        invocation.Print(isChecked ? $"{mark} integrity_check: ok" : "warning: integrity_check was skipped");
+        if (isChecked)
+        {
+            invocation.Print($"{mark} integrity_check: ok");
+        }
+        else
+        {
+            invocation.Tell("warning: integrity_check was skipped, as asked by '--no-check'");
+        }
+
+        invocation.Print($"{mark} whole-database checksum: {image.Checksum:x16}, as at the source");
         foreach (var moved in file.MovedAside)
         {
             invocation.Print($"moved aside: {moved}");

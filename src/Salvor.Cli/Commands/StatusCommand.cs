@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Salvor.Cli.Terminal;
 using Salvor.Jobs;
+using Salvor.Jobs.Config;
 using Salvor.Platform;
 using Salvor.Sqlite;
 using Salvor.Text;
@@ -21,56 +22,85 @@ static class StatusCommand
         Description = "The folder of local state, if 'replicate' was given one.", HelpName = "DIR",
     };
 
+    static readonly Option<bool> Check = new("--check")
+    {
+        Description = "Exit with 8 where a source is not served by a living process.",
+    };
+
     public static Command Create() => new Command("status", "Print how each source fares, from local files only.")
     {
-        Source, Db, StateDirectory,
+        Source, Db, StateDirectory, Check,
     }.WithAction(invocation => Task.FromResult(Run(invocation)));
 
     static int Run(Invocation invocation)
     {
-        var name = invocation.Get(Db) ?? invocation.Get(Source);
-        var bodies = new List<SourceStatusBody>();
-        if (name is not null && File.Exists(name))
-        {
-            var path = Path.GetFullPath(name);
-            var state = invocation.Get(StateDirectory) is { } given ? Path.GetFullPath(given) : LocalState.DefaultDirectory(path);
-            bodies.Add(Read(Path.GetFileNameWithoutExtension(path), path, state));
-        }
-        else
-        {
-            var config = invocation.LoadConfig();
-            var sources = name is null
-                ? config.Sources.Values.SelectMany(source => ConfiguredSources.Members(source).Select(member => (source, member)))
-                : [ConfiguredSources.Find(config, name)];
-            bodies.AddRange(sources.Select(item =>
-                Read(item.member.Name, item.member.Path, ConfiguredSources.OptionsOf(item.source, item.member).StateDirectory)));
-        }
-
+        var bodies = Find(invocation).ToList();
+        string[] dead = invocation.Get(Check) ? [.. bodies.Where(body => !body.Running).Select(body => body.Source)] : [];
         foreach (var body in bodies)
         {
             Print(invocation, body);
         }
 
-        invocation.PrintJson(new StatusDocument(bodies), CliJson.Default.StatusDocument);
-        return 0;
+        if (dead.Length == 0)
+        {
+            invocation.PrintJson(new StatusDocument(bodies, Ok: true), CliJson.Default.StatusDocument);
+            return 0;
+        }
+
+        // A document with all that is known, instead of the error alone.
+        Verb.PrintError(new SalvorException(
+            FailureKind.Unhealthy,
+            $"nothing serves {Suggestion.Enumerate(dead)}",
+            "Start 'salvor daemon' or 'salvor replicate DB DEST', and look at its log for why it ended."));
+        invocation.PrintJson(new StatusDocument(bodies, Ok: false), CliJson.Default.StatusDocument);
+        return (int)FailureKind.Unhealthy;
     }
+
+    static IEnumerable<SourceStatusBody> Find(Invocation invocation)
+    {
+        var name = invocation.Get(Db) ?? invocation.Get(Source);
+        if (name is not null)
+        {
+            var path = Path.GetFullPath(name);
+            var state = invocation.Get(StateDirectory) is { } given ? Path.GetFullPath(given) : LocalState.DefaultDirectory(path);
+            if (File.Exists(path) || File.Exists(LocalState.StatusPath(state, path)))
+            {
+                return [Read(Path.GetFileNameWithoutExtension(path), path, state)];
+            }
+        }
+
+        var config = invocation.LoadConfig();
+        return name is null ? config.Sources.Values.SelectMany(source => ReadAll(invocation, source))
+            : config.Sources.TryGetValue(name, out var whole) ? ReadAll(invocation, whole)
+            : [Read(ConfiguredSources.Find(config, name))];
+    }
+
+    static IEnumerable<SourceStatusBody> ReadAll(Invocation invocation, SqliteSourceConfig source) => ConfiguredSources
+        .Members(source, failure => invocation.Tell($"salvor: {failure.Message}\nhint: {failure.Hint}"))
+        .Select(member => Read((source, member)));
+
+    static SourceStatusBody Read((SqliteSourceConfig Source, SourceMember Member) item) =>
+        Read(item.Member.Name, item.Member.Path, ConfiguredSources.OptionsOf(item.Source, item.Member).StateDirectory);
 
     static SourceStatusBody Read(string name, string path, string stateDirectory)
     {
-        // The kernel drops the lock with the process, so a dead daemon cannot look alive.
+        // The kernel drops the lock with the process, so a dead daemon cannot look alive. Who waits for a database has no lock on it.
         var holder = LockFile.HolderOf(LocalState.LockPath(stateDirectory, path));
         var last = StatusFile.Read(LocalState.StatusPath(stateDirectory, path));
-        return new SourceStatusBody(last?.Source ?? name, path, holder is not null, holder?.Pid, last);
+        var waiter = last is { State: not "stopped" } && !last.IsFromTheDead() ? last.Pid : (int?)null;
+        return new SourceStatusBody(
+            last?.Source ?? name, path, holder is not null || waiter is not null, holder?.Pid ?? waiter, last);
     }
 
     static void Print(Invocation invocation, SourceStatusBody body)
     {
         var last = body.Last;
-        var state = body.Running || last?.State is "waiting" or "failing" or "paused" ? last?.State ?? "starting" : "stopped";
+        var state = !body.Running ? "stopped" : last?.State is null or "stopped" ? "starting" : last.State;
         invocation.Print($"{body.Source}  {state}{(body.Pid is { } pid ? $"  pid {pid}" : "")}");
         if (last is null)
         {
-            invocation.Print("  never replicated from here");
+            var obstacle = SqliteDatabase.Obstacle(body.Path)?.Message;
+            invocation.Print($"  {body.Path}: never replicated from here{(obstacle is null ? "" : $"; {obstacle}")}");
             return;
         }
 
@@ -78,7 +108,8 @@ static class StatusCommand
         if (last.PositionTime is { } time)
         {
             invocation.Print(
-                $"  position {last.Position} of {InstantText.Format(time)}, branch {last.Branch}, lag {last.LagSeconds:0.###} s");
+                $"  position {last.Position} of {InstantText.Format(time)}, branch {last.Branch}"
+                    + (body.Running ? $", lag {last.LagSeconds:0.###} s" : ""));
         }
 
         if (last.CopyTotalBytes > 0)

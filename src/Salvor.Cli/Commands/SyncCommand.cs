@@ -13,7 +13,8 @@ static class SyncCommand
 {
     static readonly Argument<string?> Source = new("SOURCE")
     {
-        Description = "The name of a configured source, or the path of a database that is being replicated.", Arity = ArgumentArity.ZeroOrOne,
+        Description = "The name of a configured source, or the path of a database that is being replicated.",
+        Arity = ArgumentArity.ZeroOrOne,
     };
 
     static readonly Option<string?> Db = new("--db", "--source-name") { Description = "The same as SOURCE.", HelpName = "NAME" };
@@ -23,7 +24,10 @@ static class SyncCommand
         Description = "The folder of local state, if 'replicate' was given one.", HelpName = "DIR",
     };
 
-    static readonly Option<string?> TimeLimit = new("--timeout") { Description = "Give up after this long, with exit code 124.", HelpName = "TIME" };
+    static readonly Option<string?> TimeLimit = new("--timeout")
+    {
+        Description = "Give up after this long, with exit code 124.", HelpName = "TIME",
+    };
 
     public static Command Create() => new Command(
         "sync", "Return when everything committed before the call is durable; a non-zero exit code means that it may not be.")
@@ -58,13 +62,15 @@ static class SyncCommand
     static async Task<SyncDocument> SyncAsync(Invocation invocation, CancellationToken cancellationToken)
     {
         var name = invocation.Get(Db) ?? invocation.Get(Source);
-        if (name is not null && (name.Contains('/', StringComparison.Ordinal) || File.Exists(name)) && File.Exists(name))
+        if (name is not null && File.Exists(name))
         {
             var path = Path.GetFullPath(name);
             var state = invocation.Get(StateDirectory) is { } given ? Path.GetFullPath(given) : LocalState.DefaultDirectory(path);
             return await AskAsync(path, state, cancellationToken)
                 ?? throw new SalvorException(
-                    FailureKind.Failure, $"nothing replicates {path} now", "Start 'salvor replicate DB DEST' or 'salvor daemon', then try again.");
+                    FailureKind.Failure,
+                    $"nothing replicates {path} now",
+                    $"Start 'salvor replicate {path} DEST' or 'salvor daemon', then try again.");
         }
 
         var config = invocation.LoadConfig();
@@ -88,11 +94,12 @@ static class SyncCommand
 
     /// <summary>No daemon runs: attaches, publishes what is committed, and lets go again.</summary>
     static async Task<SyncDocument> OnceAsync(
-        Invocation invocation, SalvorConfig config, SqliteSourceConfig source, ReplicatorOptions options, CancellationToken cancellationToken)
+        Invocation invocation, SalvorConfig config, SqliteSourceConfig source, ReplicatorOptions options,
+        CancellationToken cancellationToken)
     {
-        using var logging = invocation.CreateLogging(LogLevel.Warning);
-        await using var host = new ProtectionHost(invocation.Time, new Random(), logging.CreateLogger("salvor"));
-        host.Add(options with { StopAtNotADatabase = true }, Destinations.OpenForWriting(config.Destinations[source.To[0]]));
+        var log = invocation.CreateLog(LogLevel.Warning);
+        await using var host = new ProtectionHost(invocation.Time, invocation.Random, log);
+        host.Add(options with { IsForeground = true }, Destinations.OpenForWriting(config.Destinations[source.To[0]]));
         var synced = host.SyncAsync(options.Name, cancellationToken);
         var ended = host.EndOfAsync(options.Name);
         if (await Task.WhenAny(synced, ended) == ended)

@@ -9,10 +9,13 @@ namespace Salvor.Cli.Commands;
 
 static class VersionCommand
 {
-    public static Command Create() => new Command("version", "Print the version, the vault format and the libraries.").WithAction(invocation =>
+    public static Command Create() => new Command(
+        "version", "Print the version, the vault format and the libraries.").WithAction(Run);
+
+    static Task<int> Run(Invocation invocation)
     {
         var document = new VersionDocument(
-            LocalState.Version, $"v{ObjectHeader.MajorVersion} (read & write)", SqliteConnection.LibraryVersion,
+            LocalState.Version, $"v{ObjectHeader.MajorVersion} (read and write)", SqliteConnection.LibraryVersion,
             RuntimeInformation.FrameworkDescription, RuntimeInformation.RuntimeIdentifier);
         invocation.Print($"salvor {document.Version}");
         invocation.Print($"vault format: {document.Format}");
@@ -20,5 +23,5 @@ static class VersionCommand
         invocation.Print($"runtime: {document.Runtime}, {document.Platform}");
         invocation.PrintJson(document, CliJson.Default.VersionDocument);
         return Task.FromResult(0);
-    });
+    }
 }

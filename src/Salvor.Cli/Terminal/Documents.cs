@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using Salvor.Jobs;
+using Salvor.Text;
 
 namespace Salvor.Cli.Terminal;
 
@@ -25,23 +26,26 @@ sealed record BranchBody(
     IReadOnlyList<ulong> MissingLogObjects);
 
 sealed record RestoreDocument(
-    string Source, string Output, bool DryRun, uint Branch, ulong Position, DateTimeOffset Time, DateTimeOffset? RequestedTime,
+    string Source, string Output, bool DryRun, uint Branch, ulong Position, DateTimeOffset? Time, DateTimeOffset? RequestedTime,
     ulong ChangeSets, uint PageSize, uint PageCount, long SizeBytes, long DownloadedBytes, string Checksum, string IntegrityCheck,
     double Seconds, string Skipped);
 
-sealed record StatusDocument(IReadOnlyList<SourceStatusBody> Sources);
+sealed record StatusDocument(IReadOnlyList<SourceStatusBody> Sources, bool Ok);
 
 sealed record SourceStatusBody(string Source, string Path, bool Running, int? Pid, StatusRecord? Last);
 
-sealed record ReplicateDocument(string Source, string Path, string Destination, string Event);
+sealed record ReplicateDocument(string Source, string Path, string Destination, string Event, ulong Position);
+
+sealed record DaemonDocument(string Config, int Databases, string Event);
 
 sealed record DemoDocument(
     int Commits, double WriterCommitsPerSecond, double LagP50Milliseconds, double LagP99Milliseconds, long DatabaseBytes, long VaultBytes,
-    IReadOnlyList<DemoRestore> Restores, bool Proved, string Folder);
+    IReadOnlyList<DemoRestore> Restores, bool Proved, string Folder, int LagCommits, string LagMeasured);
 
 sealed record DemoRestore(string Target, ulong Position, int CommitsFound, double Seconds, bool EqualToWhatWasWritten);
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, Converters = [typeof(InstantJsonConverter)])]
 [JsonSerializable(typeof(ErrorDocument))]
 [JsonSerializable(typeof(VersionDocument))]
 [JsonSerializable(typeof(SyncDocument))]
@@ -49,5 +53,6 @@ sealed record DemoRestore(string Target, ulong Position, int CommitsFound, doubl
 [JsonSerializable(typeof(RestoreDocument))]
 [JsonSerializable(typeof(StatusDocument))]
 [JsonSerializable(typeof(ReplicateDocument))]
+[JsonSerializable(typeof(DaemonDocument))]
 [JsonSerializable(typeof(DemoDocument))]
 sealed partial class CliJson : JsonSerializerContext;

@@ -1,5 +1,7 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
+using System.Text;
+using System.Text.Encodings.Web;
 using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Microsoft.Extensions.Logging;
@@ -12,7 +14,9 @@ sealed class Invocation
 {
     public static readonly Option<string?> ConfigOption = new("--config")
     {
-        Description = "The configuration file (default: $SALVOR_CONFIG, then /etc/salvor/salvor.yaml).", Recursive = true, HelpName = "FILE",
+        Description = "The configuration file (default: $SALVOR_CONFIG, then /etc/salvor/salvor.yaml).",
+        Recursive = true,
+        HelpName = "FILE",
     };
 
     public static readonly Option<bool> JsonOption = new("--json")
@@ -35,7 +39,17 @@ sealed class Invocation
 
     public bool Quiet => parsed.GetValue(QuietOption);
 
-    public TimeProvider Time { get; } = TimeProvider.System;
+    public TimeProvider Time => Surroundings.Time;
+
+    public Random Random => Surroundings.Random;
+
+    /// <summary>The signal that stopped us, to pass on.</summary>
+    public PosixSignal StopSignal { get; set; } = PosixSignal.SIGTERM;
+
+    /// <summary>Whether a hangup stops the verb; false where it means something else.</summary>
+    public bool StopsAtHangup { get; set; } = true;
+
+    Surroundings Surroundings => (Surroundings)parsed.InvocationConfiguration;
 
     /// <summary>Whether a progress line is drawn on standard error.</summary>
     public bool ShowsProgress => parsed.GetValue(ProgressOption) switch
@@ -66,25 +80,38 @@ sealed class Invocation
         }
     }
 
+    /// <summary>Letters and quotes as themselves: nothing here is ever put into a web page.</summary>
+    public static void PrintDocument<T>(T document, JsonTypeInfo<T> type)
+    {
+        using var bytes = new MemoryStream();
+        using (var writer = new Utf8JsonWriter(bytes, new() { Indented = true, Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping }))
+        {
+            JsonSerializer.Serialize(writer, document, type);
+        }
+
+        Console.Out.WriteLine(Encoding.UTF8.GetString(bytes.GetBuffer(), 0, (int)bytes.Length));
+    }
+
+    /// <summary>A line about what goes on, on standard error; nothing under --quiet.</summary>
+    public void Tell(string line)
+    {
+        if (!Quiet)
+        {
+            Console.Error.WriteLine(line);
+        }
+    }
+
     /// <summary>The answer as a document, under --json only.</summary>
     public void PrintJson<T>(T document, JsonTypeInfo<T> type)
     {
         if (Json)
         {
-            Console.Out.WriteLine(JsonSerializer.Serialize(document, type));
+            PrintDocument(document, type);
         }
     }
 
-    /// <summary>Logs go to standard error, without colours where that is no terminal.</summary>
-    public ILoggerFactory CreateLogging(LogLevel level) => LoggerFactory.Create(builder => builder
-        .SetMinimumLevel(Quiet ? LogLevel.Error : level)
-        .AddSimpleConsole(options =>
-        {
-            options.SingleLine = true;
-            options.IncludeScopes = false;
-            options.ColorBehavior = Microsoft.Extensions.Logging.Console.LoggerColorBehavior.Disabled;
-        })
-        .AddConsole(options => options.LogToStandardErrorThreshold = LogLevel.Trace));
+    /// <summary>The log goes to standard error.</summary>
+    public ILogger CreateLog(LogLevel level) => new ErrorStreamLog(Time, Quiet ? LogLevel.Error : level);
 
     static Option<string> CreateProgressOption()
     {
@@ -93,54 +120,6 @@ sealed class Invocation
             Description = "Draw a progress line: auto (on a terminal), always or never.", Recursive = true,
             DefaultValueFactory = _ => "auto", HelpName = "WHEN",
         };
-        option.AcceptOnlyFromAmong("auto", "always", "never");
-        return option;
-    }
-}
-
-/// <summary>Makes verbs of functions: gives them an <see cref="Invocation"/>, and turns failures into a message and an exit code.</summary>
-static class Verb
-{
-    public static Command WithAction(this Command command, Func<Invocation, Task<int>> action)
-    {
-        command.SetAction((parsed, cancellationToken) => RunAsync(parsed, action, cancellationToken));
-        return command;
-    }
-
-    public static void PrintError(SalvorException e) => Console.Error.WriteLine($"salvor: {e.Message}\nhint: {e.Hint}");
-
-    static async Task<int> RunAsync(ParseResult parsed, Func<Invocation, Task<int>> action, CancellationToken outer)
-    {
-        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(outer);
-        void Stop(PosixSignalContext context)
-        {
-            context.Cancel = true;
-            stopping.Cancel();
-        }
-
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-        var invocation = new Invocation(parsed, stopping.Token);
-        try
-        {
-            return await action(invocation);
-        }
-        catch (SalvorException e)
-        {
-            return Report(invocation, e);
-        }
-        catch (OperationCanceledException) when (stopping.IsCancellationRequested)
-        {
-            return Report(
-                invocation, new SalvorException(FailureKind.Interrupted, "interrupted", "Nothing was left behind; run it again when ready."));
-        }
-    }
-
-    static int Report(Invocation invocation, SalvorException e)
-    {
-        PrintError(e);
-        var name = JsonNamingPolicy.SnakeCaseLower.ConvertName(e.Kind.ToString());
-        invocation.PrintJson(new ErrorDocument(new ErrorBody(name, (int)e.Kind, e.Message, e.Hint)), CliJson.Default.ErrorDocument);
-        return (int)e.Kind;
+        return option.WithChoices("auto", "always", "never");
     }
 }

@@ -20,6 +20,7 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
     readonly Dictionary<string, IObjectStore> stores = [];
     readonly Dictionary<string, (ReplicatorOptions Options, IObjectStore Store)> current = [];
     readonly List<FileSystemWatching> watched = [];
+    readonly HashSet<string> unreadable = [];
     volatile bool reloadAsked;
     SalvorConfig? config;
 
@@ -29,8 +30,9 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
         await applying.WaitAsync();
         try
         {
-            config = next;
+            // First all that can fail: a configuration that does not work leaves everything as it was.
             var wanted = Wanted(next);
+            config = next;
             foreach (var name in current.Keys.Where(name => !wanted.TryGetValue(name, out var item) || item != current[name]).ToList())
             {
                 await host.RemoveAsync(name);
@@ -107,7 +109,7 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
         foreach (var source in next.Sources.Values)
         {
             var store = StoreOf(next.Destinations[source.To[0]]);
-            foreach (var member in ConfiguredSources.Members(source))
+            foreach (var member in ConfiguredSources.Members(source, NoteUnreadable))
             {
                 wanted[member.Name] = (ConfiguredSources.OptionsOf(source, member), store);
             }
@@ -126,6 +128,15 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
         return wanted;
     }
 
+    /// <summary>Said once, not at each look.</summary>
+    void NoteUnreadable(SalvorException e)
+    {
+        if (unreadable.Add(e.Message))
+        {
+            logger.LogWarning("{Message}. hint: {Hint}", e.Message, e.Hint);
+        }
+    }
+
     IObjectStore StoreOf(DestinationConfig destination)
     {
         var key = destination.ToString();
@@ -134,7 +145,7 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
 
     void WatchPatterns(SalvorConfig next)
     {
-        var folders = next.Sources.Values.Where(source => source.Paths is not null).Select(source => source.Paths!.BaseDirectory).ToHashSet();
+        var folders = next.Sources.Values.Select(source => source.Paths?.BaseDirectory).OfType<string>().ToHashSet();
         foreach (var gone in watched.Where(item => !folders.Contains(item.Directory)).ToList())
         {
             gone.Dispose();

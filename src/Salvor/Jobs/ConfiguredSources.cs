@@ -12,10 +12,14 @@ public sealed record SourceMember(string Name, string Path);
 /// <summary>Finds databases by what a command line calls them.</summary>
 public static class ConfiguredSources
 {
-    /// <summary>The databases of a source now: one for <c>path</c>, those that exist for <c>paths</c>.</summary>
-    public static IEnumerable<SourceMember> Members(SqliteSourceConfig source) => source.Path is { } path
-        ? [new SourceMember(source.Name, path)]
-        : source.Paths!.Enumerate().Select(file => new SourceMember(source.Paths.MemberName(source.Name, file), file));
+    /// <summary>
+    /// The databases of a source now: one for <c>path</c>, those that exist for <c>paths</c>. A folder that cannot be read is told, and the
+    /// others go on.
+    /// </summary>
+    public static IEnumerable<SourceMember> Members(SqliteSourceConfig source, Action<SalvorException> onUnreadable) =>
+        source.Path is { } path
+            ? [new SourceMember(source.Name, path)]
+            : source.Paths!.Enumerate(onUnreadable).Select(file => new SourceMember(source.Paths.MemberName(source.Name, file), file));
 
     /// <summary>How a member is protected.</summary>
     public static ReplicatorOptions OptionsOf(SqliteSourceConfig source, SourceMember member) => new()
@@ -34,8 +38,8 @@ public static class ConfiguredSources
         if (name is null)
         {
             var single = config.Sources.Count == 1 ? config.Sources.Values.First() : null;
-            return single?.Path is { } path
-                ? (single, new SourceMember(single.Name, path))
+            return single?.Path is { } path ? (single, new SourceMember(single.Name, path))
+                : single is not null ? throw Many(single)
                 : throw new SalvorException(
                     FailureKind.Usage,
                     $"{config.FileName} has several sources: {Suggestion.Enumerate([.. config.Sources.Keys])}",
@@ -51,15 +55,45 @@ public static class ConfiguredSources
 
             if (source.Paths is not null && name.StartsWith(source.Name + "/", StringComparison.Ordinal))
             {
-                // A database that was deleted is still restorable by its name.
-                var relative = name[(source.Name.Length + 1)..];
-                return (source, new SourceMember(name, Path.Combine(source.Paths.BaseDirectory, relative)));
+                return (source, MemberOf(source.Name, source.Paths, name[(source.Name.Length + 1)..]));
             }
+        }
+
+        if (config.Sources.TryGetValue(name, out var many))
+        {
+            throw Many(many);
         }
 
         throw new SalvorException(
             FailureKind.Usage,
             $"{config.FileName} has no source '{name}'",
             Suggestion.Sentence(name, config.Sources.Keys) + $"Its sources are {Suggestion.Enumerate([.. config.Sources.Keys])}.");
+    }
+
+    /// <summary>A database that was deleted is still restorable by its name, which may be spelled as the file or as the vault.</summary>
+    static SourceMember MemberOf(string source, PathGlob paths, string member)
+    {
+        var path = Path.Combine(paths.BaseDirectory, member);
+        var unescaped = Path.Combine(paths.BaseDirectory, SourceNames.Unescape(member));
+        path = File.Exists(path) || !paths.IsMatch(unescaped) ? path : unescaped;
+        return paths.IsMatch(path)
+            ? new SourceMember(paths.MemberName(source, path), path)
+            : throw new SalvorException(
+                FailureKind.Usage,
+                $"source {source} cannot have a database {member}: {path} matches none of its patterns",
+                $"Its patterns are {Suggestion.Enumerate(paths.Patterns)}; 'salvor status {source}' shows its databases.");
+    }
+
+    static SalvorException Many(SqliteSourceConfig source)
+    {
+        const int NamedMax = 5;
+        string[] names = [.. Members(source, failure => throw failure).Select(member => member.Name)];
+        var more = names.Length > NamedMax ? $", and {names.Length - NamedMax} more" : "";
+        return new SalvorException(
+            FailureKind.Usage,
+            $"source {source.Name} is {names.Length} database(s), each with a name of its own",
+            names.Length == 0
+                ? $"None matches {source.Paths!.Patterns[0]} now; name one that was there once, like {source.Name}/FILE."
+                : $"Name one: {string.Join(", ", names.Take(NamedMax))}{more}.");
     }
 }

@@ -38,6 +38,7 @@ sealed class ControlServer : IAsyncDisposable
 {
     const int RequestBytesMax = 16 << 10;
     const int BacklogMax = 64;
+    static readonly TimeSpan AcceptRetry = TimeSpan.FromMilliseconds(100);
 
     readonly Socket listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     readonly CancellationTokenSource stopping = new();
@@ -88,8 +89,15 @@ sealed class ControlServer : IAsyncDisposable
     {
         while (true)
         {
-            var client = await listener.AcceptAsync(stopping.Token);
-            _ = ServeAsync(client);
+            try
+            {
+                _ = ServeAsync(await listener.AcceptAsync(stopping.Token));
+            }
+            catch (SocketException) when (!stopping.IsCancellationRequested)
+            {
+                // Too many open files, or a client that gave up: whoever asks next must still be answered.
+                await Task.Delay(AcceptRetry, stopping.Token);
+            }
         }
     }
 
@@ -107,7 +115,8 @@ sealed class ControlServer : IAsyncDisposable
                 await stream.WriteAsync("\n"u8.ToArray(), stopping.Token);
             }
         }
-        catch (Exception e) when (e is IOException or JsonException or OperationCanceledException or SocketException or ObjectDisposedException)
+        catch (Exception e) when (
+            e is IOException or JsonException or OperationCanceledException or SocketException or ObjectDisposedException)
         {
             // Whoever asked went away, or asked nonsense; there is nobody to tell.
             client.Dispose();
@@ -154,7 +163,9 @@ sealed class ControlServer : IAsyncDisposable
 /// <summary>Asks a running daemon.</summary>
 static class ControlClient
 {
-    /// <summary>The answer of the process behind the socket. Throws what it answered, or <see cref="FailureKind.Failure"/> where it is gone.</summary>
+    /// <summary>
+    /// The answer of the process behind the socket. Throws what it answered, or <see cref="FailureKind.Failure"/> where it is gone.
+    /// </summary>
     public static async Task<ControlResponse> AskAsync(string socketPath, ControlRequest request, CancellationToken cancellationToken)
     {
         try

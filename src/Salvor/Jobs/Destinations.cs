@@ -12,6 +12,14 @@ public static class Destinations
     {
         var path = PathOf(pathOrUrl);
         var store = new FileStore(path);
+        if (File.Exists(path))
+        {
+            throw new SalvorException(
+                FailureKind.DestinationUnreachable,
+                $"destination {path} is a file, not a directory",
+                "Name a directory, which is made if it does not exist.");
+        }
+
         if (!Directory.Exists(path))
         {
             store.CreateRoot();
@@ -58,7 +66,9 @@ public static class Destinations
         if (!Directory.Exists(path))
         {
             throw new SalvorException(
-                FailureKind.DestinationUnreachable, $"{path} does not exist", "Check the path after '--from', or mount the disk that holds it.");
+                FailureKind.DestinationUnreachable,
+                $"{path} does not exist",
+                "Check the path after '--from', or mount the disk that holds it.");
         }
 
         if (await VaultAccess.FindAsync(new FileStore(path), "", cancellationToken) is { } direct)

@@ -111,8 +111,16 @@ sealed class HeadPublisher(TimeProvider time, ILogger logger) : IAsyncDisposable
         foreach (var source in destination.Sources().Where(source => source.Status.State == SourceState.Healthy))
         {
             var now = time.GetUtcNow();
-            await source.SyncAsync(stopping.Token);
-            destination.Note(source, now);
+            try
+            {
+                await source.SyncAsync(stopping.Token);
+                destination.Note(source, now);
+            }
+            catch (SalvorException e)
+            {
+                // It fell ill since it was asked; what the last head says of it stays true, and the others have theirs.
+                logger.LogDebug("{Source} has no part in this head: {Message}", source.Options.Name, e.Message);
+            }
         }
 
         await PutAsync(store, destination, stopping.Token);

@@ -90,13 +90,29 @@ public sealed class ProtectionHost : IAsyncDisposable
     public IReadOnlyCollection<string> Names => [.. All().Select(item => item.Replicator.Options.Name)];
 
     /// <summary>The options of a source, or null.</summary>
-    public ReplicatorOptions? OptionsOf(string name) => All().FirstOrDefault(item => item.Replicator.Options.Name == name)?.Replicator.Options;
+    public ReplicatorOptions? OptionsOf(string name) =>
+        All().FirstOrDefault(item => item.Replicator.Options.Name == name)?.Replicator.Options;
 
     /// <summary>Returns when everything committed to a database before the call is durable.</summary>
     public async Task<Position> SyncAsync(string name, CancellationToken cancellationToken)
     {
         var protection = All().First(item => item.Replicator.Options.Name == name);
         return await SyncAsync(protection, cancellationToken);
+    }
+
+    /// <summary>
+    /// As <see cref="SyncAsync(string, CancellationToken)"/>, before a stop: nothing to wait for where a database does not exist, cannot be
+    /// read or is paused, which its status says already.
+    /// </summary>
+    public async Task DrainAsync(string name, CancellationToken cancellationToken)
+    {
+        var protection = All().First(item => item.Replicator.Options.Name == name);
+        var state = protection.Replicator.Status.State;
+        var isAway = state == SourceState.Waiting && !File.Exists(protection.Replicator.Options.Path);
+        if (!isAway && state is not (SourceState.Failing or SourceState.Paused or SourceState.Stopped))
+        {
+            await SyncAsync(protection, cancellationToken);
+        }
     }
 
     /// <summary>Completes when a source ended by itself, with its error.</summary>
@@ -194,6 +210,17 @@ public sealed class ProtectionHost : IAsyncDisposable
         protection.Write(time.GetUtcNow(), logger);
     }
 
+    /// <summary>Where the database's own folder is not there yet, nothing can be written beside it.</summary>
+    static bool MakeDirectory(ReplicatorOptions options)
+    {
+        if (!Directory.Exists(options.StateDirectory) && Directory.Exists(Path.GetDirectoryName(options.StateDirectory)))
+        {
+            LocalState.EnsureDirectory(options.StateDirectory);
+        }
+
+        return Directory.Exists(options.StateDirectory);
+    }
+
     sealed class Protection(SqliteReplicator replicator, IObjectStore store, CancellationTokenSource stopping)
     {
         public int StatusDue;
@@ -216,14 +243,14 @@ public sealed class ProtectionHost : IAsyncDisposable
             {
                 try
                 {
-                    if (Directory.Exists(options.StateDirectory))
+                    if (Replicator.MayWriteState && MakeDirectory(options))
                     {
                         var path = LocalState.StatusPath(options.StateDirectory, options.Path);
                         StatusFile.Write(path, StatusRecord.From(Replicator.Status, now));
                         failedBefore = false;
                     }
                 }
-                catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+                catch (Exception e) when (e is IOException or UnauthorizedAccessException or SalvorException)
                 {
                     if (!failedBefore)
                     {

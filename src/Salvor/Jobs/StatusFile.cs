@@ -1,6 +1,8 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Salvor.Platform;
 using Salvor.Sqlite;
+using Salvor.Text;
 
 namespace Salvor.Jobs;
 
@@ -40,6 +42,13 @@ public sealed record StatusRecord
 
     public required int Pid { get; init; }
 
+    /// <summary>With the next two, which process that is, for good: ids are given again.</summary>
+    public string Host { get; init; } = "";
+
+    public string BootId { get; init; } = "";
+
+    public long StartTicks { get; init; }
+
     public required DateTimeOffset UpdatedAt { get; init; }
 
     public static StatusRecord From(SourceStatus status, DateTimeOffset now) => new()
@@ -60,13 +69,20 @@ public sealed record StatusRecord
         Resyncs = status.Resyncs,
         ClockJumpSeconds = Math.Round(status.ClockJump.TotalSeconds, 3),
         Pid = Environment.ProcessId,
+        Host = ProcessIdentity.Current().Host,
+        BootId = ProcessIdentity.Current().BootId,
+        StartTicks = ProcessIdentity.Current().StartTicks,
         UpdatedAt = now,
     };
+
+    /// <summary>Whether the process that wrote it certainly runs no more.</summary>
+    public bool IsFromTheDead() => new ProcessIdentity(Host, BootId, Pid, StartTicks).IsProvablyDead();
 
     public static string StateName(SourceState state) => JsonNamingPolicy.SnakeCaseLower.ConvertName(state.ToString());
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true)]
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, Converters = [typeof(InstantJsonConverter)])]
 [JsonSerializable(typeof(StatusRecord))]
 sealed partial class StatusJson : JsonSerializerContext;
 

@@ -84,7 +84,13 @@ sealed class RollbackServing(ServingContext context) : IServing
                 var started = owner.Time.GetTimestamp();
                 var copied = await TryCopyAsync(capture, kind, snapshot, reason, cancellationToken);
                 spent = owner.Time.GetElapsedTime(started);
-                if (!copied)
+                if (copied == SliceResult.Resized)
+                {
+                    Interlocked.CompareExchange(ref request, answer, null);
+                    return "the page size of the database changed";
+                }
+
+                if (copied == SliceResult.Disturbed)
                 {
                     Interlocked.CompareExchange(ref request, answer, null);
                     await Task.Delay(spent, owner.Time, cancellationToken);
@@ -104,29 +110,42 @@ sealed class RollbackServing(ServingContext context) : IServing
         }
     }
 
-    async Task<bool> TryCopyAsync(
+    async Task<SliceResult> TryCopyAsync(
         RollbackCapture copier, LogKind kind, Hash256 snapshot, string reason, CancellationToken cancellationToken)
     {
         var spool = new PageSpool(owner.Options.StateDirectory, context.PageSize);
-        if (await copier.CopyAsync(spool, cancellationToken) == SliceResult.Copied)
+        var result = SliceResult.Disturbed;
+        try
+        {
+            result = await copier.CopyAsync(spool, cancellationToken);
+        }
+        finally
+        {
+            // On a full disk the next attempt needs the room.
+            if (result != SliceResult.Copied)
+            {
+                spool.Dispose();
+            }
+        }
+
+        if (result == SliceResult.Copied)
         {
             context.AddResync(kind, snapshot, reason, copier.PageCount, copier.PageCount, default, spool);
             owner.SetState(SourceState.Healthy);
             context.EndTurn();
-            return true;
+            return result;
         }
 
-        spool.Dispose();
-        if (owner.Status.State != SourceState.Behind)
+        if (result == SliceResult.Disturbed && owner.Status.State != SourceState.Behind)
         {
             owner.Logger.LogWarning(
-                "{Source}: writers change the database faster than it can be copied; a write-ahead log would help (PRAGMA journal_mode=WAL)",
+                "{Source}: writers change the database faster than it can be copied; PRAGMA journal_mode=WAL would help",
                 owner.Options.Name);
             owner.SetState(SourceState.Behind);
             context.EndTurn();
         }
 
-        return false;
+        return result;
     }
 
     /// <summary>
@@ -138,8 +157,11 @@ sealed class RollbackServing(ServingContext context) : IServing
         var wasAsked = await asked.WaitAsync(TimeSpan.Zero, cancellationToken);
         if (!wasAsked)
         {
-            await Task.WhenAny(changed.WaitAsync(SafetyLook, cancellationToken), asked.WaitAsync(SafetyLook, cancellationToken));
-            cancellationToken.ThrowIfCancellationRequested();
+            wasAsked = await ChangedOrAskedAsync(cancellationToken);
+        }
+
+        if (!wasAsked)
+        {
             await asked.WaitAsync(pause, cancellationToken);
         }
 
@@ -147,5 +169,21 @@ sealed class RollbackServing(ServingContext context) : IServing
         {
             // Everything that happened up to now is seen by the next look.
         }
+    }
+
+    /// <summary>Returns at a change, a request or the time for a safe look; whether it was a request.</summary>
+    async Task<bool> ChangedOrAskedAsync(CancellationToken cancellationToken)
+    {
+        using var either = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var change = changed.WaitAsync(SafetyLook, either.Token);
+        var ask = asked.WaitAsync(SafetyLook, either.Token);
+        await Task.WhenAny(change, ask);
+
+        // Whoever still waited in the queue of a semaphore would take the next signal, and nobody would look.
+        await either.CancelAsync();
+        await ((Task)change).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await ((Task)ask).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        cancellationToken.ThrowIfCancellationRequested();
+        return ask is { IsCompletedSuccessfully: true, Result: true };
     }
 }

@@ -113,11 +113,13 @@ sealed record ServingContext(
         Publisher.Add(new PendingChange(null, resync, Positions: 1, resync.Commit.RawTimeMicros));
     }
 
-    public ChangeSetBuilder Begin(LogKind kind, ulong checksumBefore, string reason, Hash256 snapshot) => new(kind, PageSize, checksumBefore)
-    {
-        Inode = Database.Identity.Inode,
-        InodeBirth = Database.Identity.BirthTimeNanoseconds,
-        Reason = reason,
-        Snapshot = snapshot,
-    };
+    /// <summary>Begins a change-set of this database.</summary>
+    public ChangeSetBuilder Begin(LogKind kind, ulong checksumBefore, string reason, Hash256 snapshot) =>
+        new(kind, PageSize, checksumBefore)
+        {
+            Inode = Database.Identity.Inode,
+            InodeBirth = Database.Identity.BirthTimeNanoseconds,
+            Reason = reason,
+            Snapshot = snapshot,
+        };
 }

@@ -36,6 +36,12 @@ sealed class ServingSession : IAsyncDisposable
     public static async Task<ServingSession> AttachAsync(SqliteReplicator owner, CancellationToken cancellationToken)
     {
         var options = owner.Options;
+        if (await VaultAccess.FindAsync(owner.Store, options.Name, cancellationToken) is null)
+        {
+            // What turns out to be no database must not leave a vault, which would be offered for a restore one day.
+            SqliteDatabase.Open(options.Path).Dispose();
+        }
+
         var vault = await VaultAccess.OpenOrCreateAsync(
             owner.Store, options.Name, "sqlite", options.Path, owner.Time, cancellationToken);
         owner.VaultId = vault.Id;
@@ -164,21 +170,25 @@ sealed class ServingSession : IAsyncDisposable
         var replaced = state.Inode != database.Identity.Inode
             || (state.InodeBirth != 0 && state.InodeBirth != database.Identity.BirthTimeNanoseconds);
         var resized = state.PageSize != database.PageSize;
-        if (!replaced && !resized)
+        if (!replaced && !resized && owner.ForkReason is null)
         {
             return (state, "");
         }
 
         var planner = new RestorePlanner(catalog);
         var point = await planner.LatestAsync(state.Tip.Branch, cancellationToken);
-        var reason = resized ? $"the page size changed from {state.PageSize} to {database.PageSize}" : "the database file was replaced";
+        var reason = resized ? $"the page size changed from {state.PageSize} to {database.PageSize}"
+            : replaced ? "the database file was replaced"
+            : owner.ForkReason!;
         if (LocalState.ReadRestored(owner.Options.StateDirectory, owner.Options.Path, database.Identity) is { } marker)
         {
             point = await planner.PointAsync(marker.Branch, new Position(marker.Position), cancellationToken);
             reason = $"position {marker.Position} of branch {marker.Branch} was restored in place";
         }
 
-        return (await ForkAsync(owner, catalog, point, reason, epoch, resized, cancellationToken), reason);
+        var forked = await ForkAsync(owner, catalog, point, reason, epoch, resized, cancellationToken);
+        owner.ForkReason = null;
+        return (forked, reason);
     }
 
     static async Task<VaultState> ForkAsync(

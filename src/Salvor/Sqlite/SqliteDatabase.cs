@@ -185,12 +185,18 @@ sealed class SqliteDatabase : IDisposable
 
     public void Dispose() => connection.Dispose();
 
-    void ReadHeader()
+    /// <summary>The page size that the file's header names now; a VACUUM may change it in a rollback-journal database.</summary>
+    public uint ReadPageSize()
     {
         Span<byte> size = stackalloc byte[2];
         File.Read(16, size);
         uint pageSize = BinaryPrimitives.ReadUInt16BigEndian(size);
-        PageSize = pageSize == 1 ? 65536 : pageSize;
+        return pageSize == 1 ? 65536 : pageSize;
+    }
+
+    void ReadHeader()
+    {
+        PageSize = ReadPageSize();
         if (!DatabasePages.IsPageSize(PageSize))
         {
             throw new NotADatabaseException(Path, inner: null);

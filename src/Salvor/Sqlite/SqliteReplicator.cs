@@ -28,8 +28,11 @@ public sealed record ReplicatorOptions
     /// <summary>How long a log that cannot be captured may grow before it is let go.</summary>
     public required long WalMaxBytes { get; init; }
 
-    /// <summary>End where the path turns out to be no database, instead of trying again.</summary>
-    public bool StopAtNotADatabase { get; init; }
+    /// <summary>
+    /// One database in the foreground: what does not pass by itself (no database, or another process that serves it) ends it, for the
+    /// caller to say. Otherwise it is said in the log and the status, and tried again, because other sources have to go on.
+    /// </summary>
+    public bool IsForeground { get; init; }
 
     /// <summary>How others reach this process; written into the lock.</summary>
     public string? Socket { get; init; }
@@ -60,6 +63,7 @@ public sealed class SqliteReplicator : IDisposable
     SalvorException? failure;
     StorageException? storeFailure;
     Turns.Turn? turn;
+    SourceStatus? lastServed;
     int resyncs;
     uint? epoch;
 
@@ -89,6 +93,9 @@ public sealed class SqliteReplicator : IDisposable
 
     internal ILogger Logger => logger;
 
+    /// <summary>Why the next session must begin a branch, where the last one found that out.</summary>
+    internal string? ForkReason { get; set; }
+
     /// <summary>How it fares now.</summary>
     public SourceStatus Status
     {
@@ -107,9 +114,20 @@ public sealed class SqliteReplicator : IDisposable
                 Hint = (storeFailure ?? failure)?.Hint ?? "",
                 Resyncs = resyncs,
             };
-            return current is null ? status : current.AddTo(status);
+            return current is not null ? current.AddTo(status)
+                : lastServed is { } last ? status with
+                {
+                    Branch = last.Branch,
+                    Position = last.Position,
+                    PositionTime = last.PositionTime,
+                    StoredBytes = last.StoredBytes,
+                }
+                : status;
         }
     }
+
+    /// <summary>False while another process serves this database: its state is not ours to write.</summary>
+    public bool MayWriteState => failure is not { Kind: FailureKind.Locked };
 
     /// <summary>Protects the database until cancelled; then everything committed is published before this returns.</summary>
     /// <param name="drainMax">How long to go on publishing after the cancellation.</param>
@@ -140,10 +158,14 @@ public sealed class SqliteReplicator : IDisposable
         {
             // Asked to stop while waiting for something; nothing is open.
         }
-        finally
+        catch (SalvorException e) when (!options.IsForeground)
         {
-            SetState(SourceState.Stopped);
+            // The others go on, so nobody waits for this task: what is over here must be said here.
+            NoteFailure(e);
+            throw;
         }
+
+        SetState(SourceState.Stopped);
     }
 
     /// <summary>Returns when everything committed before the call is durable, and says up to where.</summary>
@@ -222,7 +244,8 @@ public sealed class SqliteReplicator : IDisposable
         return completion;
     }
 
-    bool IsFinal(SalvorException e) => e.Kind == FailureKind.Locked || (e is NotADatabaseException && options.StopAtNotADatabase);
+    bool IsFinal(SalvorException e) =>
+        e is TakenOverException || (options.IsForeground && (e is NotADatabaseException || e.Kind == FailureKind.Locked));
 
     async Task ServeAsync(TimeSpan drainMax, CancellationToken cancellationToken)
     {
@@ -259,6 +282,7 @@ public sealed class SqliteReplicator : IDisposable
         }
         finally
         {
+            lastServed = serving is null ? lastServed : Status;
             serving = null;
             turn = null;
             detached.TrySetResult();
@@ -281,7 +305,7 @@ public sealed class SqliteReplicator : IDisposable
             if (state != SourceState.Waiting)
             {
                 failure = SqliteDatabase.Obstacle(options.Path);
-                logger.LogInformation("{Source}: {Path} does not exist yet or is empty; waiting for it", options.Name, options.Path);
+                logger.LogInformation("{Source}: {Obstacle}; waiting for it", options.Name, failure?.Message);
                 SetState(SourceState.Waiting);
             }
 

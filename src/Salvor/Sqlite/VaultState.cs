@@ -43,7 +43,11 @@ sealed record VaultState(
             }
 
             var plan = await planner.PlanAsync(branch.Number, latest.Position, cancellationToken);
-            return await ReplayAsync(catalog, plan, tip, cancellationToken);
+            var state = await ReplayAsync(catalog, plan, tip, cancellationToken);
+
+            // Where a snapshot stands at the tip, no log was replayed; the place in the write-ahead log is known nevertheless.
+            var last = await planner.LogOfAsync(latest, cancellationToken);
+            return state with { Cursor = last.Details.Cursor, Inode = last.Details.Inode, InodeBirth = last.Details.InodeBirth };
         }
 
         return await LoadUnstartedAsync(catalog, planner, branch, link, cancellationToken);
@@ -68,8 +72,6 @@ sealed record VaultState(
         }
 
         var rest = new LogSegment(tip.Branch, log.Header.Number + 1, tip.Number, tip.Position);
-
-        // The cache stands where a snapshot would, at the end of its log object.
         var start = new SnapshotRef(tip.Branch, cache.Position);
         var plan = new RestorePlan(tip.Branch, tip.Position, start, rest.First <= rest.Last ? [rest] : [])
         {

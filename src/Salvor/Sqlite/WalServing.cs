@@ -7,19 +7,22 @@ using Salvor.Vault.Format;
 
 namespace Salvor.Sqlite;
 
-/// <summary>Captures a database in WAL mode: proves that nothing is missing since the vault's end, or compares, and then follows the log.</summary>
+/// <summary>
+/// Captures a database in WAL mode: proves that nothing is missing since the vault's end, or compares, and then follows the log.
+/// </summary>
 sealed class WalServing(ServingContext context) : IServing
 {
     static readonly TimeSpan AttachRetry = TimeSpan.FromMilliseconds(5);
     static readonly TimeSpan AttachMax = TimeSpan.FromSeconds(10);
     static readonly TimeSpan FlushMax = TimeSpan.FromSeconds(5);
 
-    /// <summary>How often the cache of the page table is written while commits come; a start after a kill reads the log from there.</summary>
+    /// <summary>How often the cache of the page table is written; a start after a kill reads the log from there.</summary>
     static readonly TimeSpan TableStep = TimeSpan.FromSeconds(60);
 
     readonly SqliteReplicator owner = context.Owner;
     readonly SqliteDatabase database = context.Database;
     readonly TaskCompletionSource ready = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    readonly List<PageSpool> staged = [];
     WalSession? wal;
     LiveSink? live;
     long tableSavedAt = context.Owner.Time.GetTimestamp();
@@ -39,10 +42,8 @@ sealed class WalServing(ServingContext context) : IServing
         }
     }
 
-    /// <summary>Nothing: the locks are the session's, which <see cref="EndAsync"/> ends.</summary>
-    public void Dispose()
-    {
-    }
+    /// <summary>Gives back the room of what was staged and not handed on: on a full disk the next attempt needs it.</summary>
+    public void Dispose() => staged.ForEach(spool => spool.Dispose());
 
     public async Task<Position> CaptureNowAsync(CancellationToken cancellationToken)
     {
@@ -57,7 +58,7 @@ sealed class WalServing(ServingContext context) : IServing
         _ = ready.Task.Exception;
         if (wal is { } session)
         {
-            if (session.IsStarted)
+            if (session.HasStarted)
             {
                 await FlushBrieflyAsync(session);
             }
@@ -86,7 +87,13 @@ sealed class WalServing(ServingContext context) : IServing
         }
 
         wal = session;
-        await StartWalAsync(session, cancellationToken);
+        if (await StartWalAsync(session, cancellationToken) is { } lost)
+        {
+            // The vault keeps what the source lost; the source goes on beside it, on a branch that the next session makes.
+            owner.ForkReason = lost;
+            return lost;
+        }
+
         ready.TrySetResult();
         context.EndTurn();
         owner.SetState(SourceState.Healthy);
@@ -95,17 +102,24 @@ sealed class WalServing(ServingContext context) : IServing
         return reason;
     }
 
-    async Task StartWalAsync(WalSession session, CancellationToken cancellationToken)
+    /// <summary>Begins to capture. Otherwise the reason why this branch cannot go on: the source lost commits that are in it.</summary>
+    async Task<string?> StartWalAsync(WalSession session, CancellationToken cancellationToken)
     {
         if (context.State.NeedsImage || context.State.Image is not null)
         {
             await CopyAsync(session, context.State.NeedsImage ? null : context.State.Image, cancellationToken);
-            return;
+            return null;
         }
 
+        var wentBack = false;
         var reason = context.BranchReason.Length > 0
             ? context.BranchReason
-            : session.Capture.TryResume(context.State.Cursor, new byte[WalCapture.BufferBytes(context.PageSize)]);
+            : session.Capture.TryResume(context.State.Cursor, new byte[WalCapture.BufferBytes(context.PageSize)], out wentBack);
+        if (wentBack)
+        {
+            return reason;
+        }
+
         if (reason is null)
         {
             await owner.Engine.RunAsync(() =>
@@ -113,10 +127,11 @@ sealed class WalServing(ServingContext context) : IServing
                 session.Start(NewLiveSink(session));
                 return true;
             });
-            return;
+            return null;
         }
 
         await ResyncAsync(session, LogKind.Resync, Hash256.Zero, reason, cancellationToken);
+        return null;
     }
 
     /// <summary>The first full copy of a branch: an image of the file while writers go on, completed by what the log says.</summary>
@@ -142,7 +157,7 @@ sealed class WalServing(ServingContext context) : IServing
         owner.CountResync();
         owner.Logger.LogInformation("{Source}: comparing the database with its vault, because {Reason}", owner.Options.Name, reason);
         var overlay = await StartOverlayAsync(session);
-        var differing = new PageSpool(owner.Options.StateDirectory, context.PageSize);
+        var differing = NewSpool();
         var filePages = DatabaseScan.PageCount(database.File, context.PageSize);
         await Task.Run(
             () => DatabaseScan.Diff(database.File, context.PageSize, 1, filePages, context.State.Table, context.Vault.Hasher, differing),
@@ -152,7 +167,7 @@ sealed class WalServing(ServingContext context) : IServing
 
     async Task<PageSpool> StartOverlayAsync(WalSession session)
     {
-        var spool = new PageSpool(owner.Options.StateDirectory, context.PageSize);
+        var spool = NewSpool();
         return await owner.Engine.RunAsync(() =>
         {
             session.Start(new OverlaySink(context.Vault.Hasher, spool));
@@ -160,7 +175,7 @@ sealed class WalServing(ServingContext context) : IServing
         });
     }
 
-    /// <summary>At a moment when all is captured, the scan and the overlay together are that moment's context.State.</summary>
+    /// <summary>At a moment when all is captured, the scan and the overlay together are that moment's state.</summary>
     Task<bool> FinishAsync(
         WalSession session, LogKind kind, Hash256 snapshot, string reason, uint filePages, PageSpool[] spools,
         CancellationToken cancellationToken) =>
@@ -168,9 +183,17 @@ sealed class WalServing(ServingContext context) : IServing
         {
             var pageCount = session.Capture.PageCount != 0 ? session.Capture.PageCount : filePages;
             context.AddResync(kind, snapshot, reason, pageCount, filePages, session.Capture.Cursor, spools);
+            staged.Clear();
             session.GoLive(NewLiveSink(session));
             return true;
         }).WaitAsync(cancellationToken);
+
+    PageSpool NewSpool()
+    {
+        var spool = new PageSpool(owner.Options.StateDirectory, context.PageSize);
+        staged.Add(spool);
+        return spool;
+    }
 
     LiveSink NewLiveSink(WalSession session) => live = new LiveSink(
         context.State.Table, context.Vault.Hasher, context.PageSize, context.Queue.PartBytes, context.Clock, session.Capture,
@@ -190,7 +213,10 @@ sealed class WalServing(ServingContext context) : IServing
     }
 
     /// <summary>Takes what was committed before the end was asked for. A header that cannot be read now must not hold the end up.</summary>
-    async Task FlushBrieflyAsync(WalSession session) => await Task.WhenAny(
-        session.FlushAsync().ContinueWith(task => task.Exception, CancellationToken.None, TaskContinuationOptions.None, TaskScheduler.Default),
-        Task.Delay(FlushMax, owner.Time, CancellationToken.None));
+    async Task FlushBrieflyAsync(WalSession session)
+    {
+        var flushed = session.FlushAsync();
+        await Task.WhenAny(flushed, Task.Delay(FlushMax, owner.Time, CancellationToken.None));
+        _ = flushed.ContinueWith(task => task.Exception, TaskScheduler.Default);
+    }
 }

@@ -50,5 +50,5 @@ static class ObjectKey
     static StorageException Refusal(string message) => new(
         StorageFailure.Denied,
         message,
-        "Use names of letters, digits, dot, underscore and hyphen that do not start with a dot: 'salvor config check' finds them.");
+        "Use names of letters, digits, dot, underscore and hyphen that do not start with a dot.");
 }

@@ -6,7 +6,7 @@ static class StorageErrors
     public static StorageException NotFound(string key, string location) => new(
         StorageFailure.NotFound,
         $"object {key} does not exist at {location}",
-        "Run 'salvor verify' to see what else is missing, and 'salvor repair' to fetch it from another destination.");
+        "Restore from another destination with '--from', or an older moment with '--timestamp'.");
 
     /// <summary>A folder cannot have the name of an object, nor an object that of a folder.</summary>
     public static StorageException InTheWay(string key, string location) => new(

@@ -114,11 +114,9 @@ public sealed class VaultAccess
         }
 
         var holder = await new WriterClaims(this).NewestAsync(cancellationToken);
-        throw new SalvorException(
-            FailureKind.Locked,
+        throw new TakenOverException(
             $"another writer added {key} to vault {Location}"
-                + (holder is null ? "" : $"; the newest claim is of pid {holder.Pid} on host {holder.Host}"),
-            "Only one writer may serve a vault: stop the other one, or give this source its own name or destination.");
+                + (holder is null ? "" : $"; the newest claim is of pid {holder.Pid} on host {holder.Host}"));
     }
 
     /// <summary>Reads the details of an object whose details are JSON.</summary>
@@ -147,3 +145,9 @@ public sealed class VaultAccess
             ? value
             : throw new DamagedObjectException(VaultKeys.Identity, $"'{seed}' is not a page seed");
 }
+
+/// <summary>Another process writes to the vault. Trying again would be a contest that nobody wins, so this writer ends for good.</summary>
+sealed class TakenOverException(string message) : SalvorException(
+    FailureKind.Locked,
+    message,
+    "Only one writer may serve a vault: stop the other one, or give this source its own name or destination.");

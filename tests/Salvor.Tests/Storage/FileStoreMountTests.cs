@@ -23,7 +23,7 @@ public sealed class FileStoreMountTests : IDisposable
         Assert.True(failure.MayPass);
         Assert.Equal($"cannot write vault/b at {directory.Path}: no space left on device", failure.Message);
         Assert.Equal(
-            $"Free space there ('df -h {directory.Path}'), or let retention do it: 'salvor prune'.", failure.Hint);
+            $"Free space there: 'df -h {directory.Path}' shows how much is left.", failure.Hint);
     }
 
     [Fact]

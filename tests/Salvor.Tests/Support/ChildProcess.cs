@@ -13,6 +13,7 @@ sealed record ProcessResult(int ExitCode, string Stdout, string Stderr)
 /// <summary>Linux numbers of the signals that tests send.</summary>
 public enum Signal
 {
+    Hangup = 1,
     Interrupt = 2,
     Kill = 9,
     Terminate = 15,

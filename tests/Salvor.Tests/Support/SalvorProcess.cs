@@ -13,11 +13,13 @@ static class SalvorProcess
         return await process.ExitAsync();
     }
 
-    public static ChildProcess Start(params IEnumerable<string> arguments)
+    public static ChildProcess Start(params IEnumerable<string> arguments) => StartIn("", arguments);
+
+    public static ChildProcess StartIn(string workingDirectory, params IEnumerable<string> arguments)
     {
         var (file, first) = Environment.GetEnvironmentVariable("SALVOR_CLI") is { Length: > 0 } executable
             ? (executable, Array.Empty<string>())
             : ("dotnet", [Path.Combine(AppContext.BaseDirectory, "Salvor.Cli.dll")]);
-        return ChildProcess.Start(file, [.. first, .. arguments]);
+        return ChildProcess.Start(file, [.. first, .. arguments], workingDirectory);
     }
 }

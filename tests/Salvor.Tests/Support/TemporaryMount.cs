@@ -18,6 +18,9 @@ sealed partial class TemporaryMount : IDisposable
         return new(path);
     }
 
+    /// <summary>As an operator does who finds the file system full.</summary>
+    public void Enlarge() => Run("mount", "-o", "remount,size=256m", path);
+
     public void MakeReadOnly() => Run("mount", "-o", "remount,ro", path);
 
     public void Unmount()

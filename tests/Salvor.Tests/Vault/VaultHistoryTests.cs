@@ -68,6 +68,26 @@ public sealed class VaultHistoryTests
     });
 
     [Fact]
+    public Task A_kept_table_of_page_hashes_leads_to_the_same_state() => Seeds.ForEachAsync(SeedsQuick, async seed =>
+    {
+        var (random, store) = (new Random(seed), new MemoryStore());
+        var model = await VaultModel.BuildAsync(store, random, random.Next(StepsMax));
+        var catalog = await VaultReading.OpenAsync(store);
+        var whole = await VaultState.LoadAsync(catalog, cache: null, default);
+        foreach (var point in model.Current.Points)
+        {
+            var cache = new PageTableCache(model.Vault.Id, point.Branch, point.Position, model.PageSize, point.PageHashes);
+
+            var state = await VaultState.LoadAsync(catalog, cache, default);
+
+            Assert.Equal(whole with { Table = state.Table }, state);
+            Assert.Equal(whole.Table.Checksum, state.Table.Checksum);
+            Assert.Equal(
+                model.Current.Points[^1].PageHashes, Enumerable.Range(1, (int)state.Table.PageCount).Select(page => state.Table[(uint)page]));
+        }
+    });
+
+    [Fact]
     public Task The_newest_point_of_every_branch_is_found_after_whatever_was_left_over() => Seeds.ForEachAsync(SeedsQuick, async seed =>
     {
         var (random, store) = (new Random(seed), new MemoryStore());

@@ -59,11 +59,14 @@ public sealed class PathGlob
         return false;
     }
 
-    /// <summary>The name of the source that a member is: <c>tenants/acme.db</c> for source tenants.</summary>
+    /// <summary>
+    /// The name of the source that a member is: <c>tenants/acme.db</c> for source tenants. See <see cref="SourceNames.Escape"/> for other
+    /// characters.
+    /// </summary>
     public string MemberName(string sourceName, string path)
     {
         Invariant.Check(TryGetRelativePath(path, out var relativePath));
-        return $"{sourceName}/{relativePath}";
+        return $"{sourceName}/{SourceNames.Escape(relativePath)}";
     }
 
     /// <summary>

@@ -118,6 +118,10 @@ sealed class LiveSink(
                 var hash = hasher.Hash(page, content);
                 Builder().AddPage(page, hash, content);
                 table.Set(page, hash);
+                if (Builder().ContentBytes >= ChangeSetQueue.PartBytes)
+                {
+                    CutOpenTransaction();
+                }
             });
         }
     }

@@ -21,6 +21,9 @@ sealed class PageSpool(string directory, uint pageSize) : IDisposable
         pages[page] = (slot, hash);
     }
 
+    /// <summary>Forgets all pages.</summary>
+    public void Clear() => pages.Clear();
+
     public void Read(int slot, Span<byte> content)
     {
         var offset = (long)slot * pageSize;

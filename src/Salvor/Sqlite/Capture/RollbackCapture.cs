@@ -11,6 +11,9 @@ enum SliceResult
 
     /// <summary>Writers came in between too often, even with one longer lock.</summary>
     Disturbed,
+
+    /// <summary>The pages have another size by now, so nothing here can go on.</summary>
+    Resized,
 }
 
 /// <summary>
@@ -19,13 +22,14 @@ enum SliceResult
 /// </summary>
 sealed class RollbackCapture(SqliteDatabase database, PageTable table, PageHasher hasher, TimeSpan blockMax)
 {
-    /// <summary>How long a writer may have to wait for one slice.</summary>
-    static readonly TimeSpan Slice = TimeSpan.FromMilliseconds(20);
     static readonly TimeSpan BetweenSlices = TimeSpan.FromMilliseconds(5);
     const int Attempts = 3;
 
     /// <summary>Pages read between two looks at the clock.</summary>
     const uint StepPages = 256;
+
+    /// <summary>How long a writer may have to wait for one slice.</summary>
+    public TimeSpan Slice { get; init; } = TimeSpan.FromMilliseconds(20);
 
     /// <summary>The change counter of the last consistent copy.</summary>
     public uint? CopiedCounter { get; private set; }
@@ -41,19 +45,23 @@ sealed class RollbackCapture(SqliteDatabase database, PageTable table, PageHashe
     {
         for (var attempt = 0; attempt < Attempts; attempt++)
         {
-            if (await TrySlicesAsync(spool, Slice, slicesMax: int.MaxValue, cancellationToken))
+            var result = await TrySlicesAsync(spool, Slice, slicesMax: int.MaxValue, cancellationToken);
+            if (result != SliceResult.Disturbed)
             {
-                return SliceResult.Copied;
+                return result;
             }
         }
 
-        return await TrySlicesAsync(spool, blockMax, slicesMax: 1, cancellationToken) ? SliceResult.Copied : SliceResult.Disturbed;
+        return await TrySlicesAsync(spool, blockMax, slicesMax: 1, cancellationToken);
     }
 
-    async Task<bool> TrySlicesAsync(PageSpool spool, TimeSpan length, int slicesMax, CancellationToken cancellationToken)
+    async Task<SliceResult> TrySlicesAsync(PageSpool spool, TimeSpan length, int slicesMax, CancellationToken cancellationToken)
     {
+        // A page that differed in an earlier attempt may be as it was by now; then nobody would replace what was spooled.
+        spool.Clear();
         uint? counter = null;
         var next = 1u;
+        var resized = false;
         for (var slices = 0; slices < slicesMax; slices++)
         {
             var disturbed = !await database.TryWhileUnchangedAsync(() =>
@@ -64,31 +72,38 @@ sealed class RollbackCapture(SqliteDatabase database, PageTable table, PageHashe
                     return false;
                 }
 
+                if (database.ReadPageSize() != database.PageSize)
+                {
+                    resized = true;
+                    return false;
+                }
+
                 PageCount = DatabaseScan.PageCount(database.File, database.PageSize);
                 var started = Stopwatch.GetTimestamp();
-                while (next <= PageCount && Stopwatch.GetElapsedTime(started) < length)
+                do
                 {
                     var last = Math.Min(PageCount, next + StepPages - 1);
                     DatabaseScan.Diff(database.File, database.PageSize, next, last, table, hasher, spool);
                     next = last + 1;
                 }
+                while (next <= PageCount && Stopwatch.GetElapsedTime(started) < length);
 
                 return true;
             }, cancellationToken);
             if (disturbed)
             {
-                return false;
+                return resized ? SliceResult.Resized : SliceResult.Disturbed;
             }
 
             if (next > PageCount)
             {
                 CopiedCounter = counter;
-                return true;
+                return SliceResult.Copied;
             }
 
             await Task.Delay(BetweenSlices, cancellationToken);
         }
 
-        return false;
+        return SliceResult.Disturbed;
     }
 }

@@ -1,4 +1,5 @@
 using Salvor.Platform;
+using Salvor.Sqlite.Native;
 using Salvor.Sqlite.Wal;
 using Salvor.Vault;
 
@@ -41,7 +42,7 @@ sealed class WalSession : EngineTask
     readonly CaptureLimits limits;
     readonly WalCapture capture;
     readonly TaskCompletionSource<string> ended = new(TaskCreationOptions.RunContinuationsAsynchronously);
-    readonly List<Action> whenCaughtUp = [];
+    readonly List<(Action Run, Action<Exception> Fail)> whenCaughtUp = [];
 
     IFrameSink? sink;
     LiveSink? live;
@@ -63,6 +64,9 @@ sealed class WalSession : EngineTask
     public Task<string> Ended => ended.Task;
 
     public WalCapture Capture => capture;
+
+    /// <summary>Whether anything is captured yet.</summary>
+    public bool HasStarted => sink is not null;
 
     /// <summary>Transactions captured but not handed on, and when the first was seen; for the lag.</summary>
     public long OldestWaitingMicros => live?.OldestMicros ?? 0;
@@ -86,21 +90,13 @@ sealed class WalSession : EngineTask
         var completion = new TaskCompletionSource<T>(TaskCreationOptions.RunContinuationsAsynchronously);
         engine.Post(() =>
         {
-            whenCaughtUp.Add(() =>
+            whenCaughtUp.Add((() => Complete(completion, action), e => completion.TrySetException(e)));
+            if (ended.Task.IsCompleted)
             {
-                try
-                {
-                    completion.TrySetResult(action());
-                }
-                catch (Exception e)
-                {
-                    completion.TrySetException(e);
-                }
-            });
-            _ = Ended.ContinueWith(
-                task => completion.TrySetException(task.Exception?.InnerException ?? new CaptureEndedException(task.Result)),
-                CancellationToken.None, TaskContinuationOptions.ExecuteSynchronously, TaskScheduler.Default);
-            engine.WakeSoon(this);
+                FailWaiting();
+            }
+
+            WakeSoon();
         });
         return completion.Task;
     }
@@ -119,12 +115,6 @@ sealed class WalSession : EngineTask
     /// <summary>An event of the database's files.</summary>
     public void Notice(string name, FileChange change)
     {
-        if (sink is null)
-        {
-            // Not started yet: a look without a sink would skip what it sees.
-            return;
-        }
-
         var now = engine.Now;
         if (name.EndsWith("-wal", StringComparison.Ordinal) || change.HasFlag(FileChange.Overflow))
         {
@@ -136,19 +126,21 @@ sealed class WalSession : EngineTask
             checkpointUntil = now + engine.Ticks(CheckpointLook);
         }
 
-        engine.WakeSoon(this);
+        WakeSoon();
     }
-
-    /// <summary>Whether anything is captured yet.</summary>
-    public bool IsStarted => sink is not null;
 
     public override void Fail(Exception e)
     {
-        if (!ended.Task.IsCompleted)
-        {
-            capture.Release();
-            ended.TrySetException(e);
-        }
+        var known = e is IOException or SqliteException;
+        ended.TrySetException(known
+            ? e
+            : new SalvorException(
+                FailureKind.Failure,
+                $"the capture of {database.Path} met an error that nobody expected: {e.Message}",
+                "It begins again by comparing the database with its vault. Please report this with the log.",
+                e));
+        capture.Release();
+        FailWaiting();
     }
 
     public override long Wake(long now)
@@ -186,6 +178,37 @@ sealed class WalSession : EngineTask
         return result == PumpResult.More ? now : NextLook(now);
     }
 
+    /// <summary>
+    /// Events still come after the end, when the database may be closed already, and before the start, when what is seen would be lost.
+    /// </summary>
+    void WakeSoon()
+    {
+        if (HasStarted && !ended.Task.IsCompleted)
+        {
+            engine.WakeSoon(this);
+        }
+    }
+
+    static void Complete<T>(TaskCompletionSource<T> completion, Func<T> action)
+    {
+        try
+        {
+            completion.TrySetResult(action());
+        }
+        catch (Exception e)
+        {
+            completion.TrySetException(e);
+        }
+    }
+
+    /// <summary>Tells those who wait for a moment that will not come.</summary>
+    void FailWaiting()
+    {
+        var reason = ended.Task.Exception?.InnerException ?? new CaptureEndedException(ended.Task.Result);
+        whenCaughtUp.ForEach(waiting => waiting.Fail(reason));
+        whenCaughtUp.Clear();
+    }
+
     void NoteCommits(long now)
     {
         commitGap = now - lastCommitAt;
@@ -214,9 +237,9 @@ sealed class WalSession : EngineTask
     {
         var actions = whenCaughtUp.ToArray();
         whenCaughtUp.Clear();
-        foreach (var action in actions)
+        foreach (var (run, _) in actions)
         {
-            action();
+            run();
         }
     }
 
@@ -288,6 +311,7 @@ sealed class WalSession : EngineTask
             CaptureEngine.Remove(this);
             capture.Release();
             ended.TrySetResult(reason);
+            FailWaiting();
         }
 
         return Never;

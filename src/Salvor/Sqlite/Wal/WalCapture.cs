@@ -102,15 +102,23 @@ sealed class WalCapture : ICapturedLog
     /// Continues after a cursor of an earlier run, if the log still has everything up to it: same generation, and the same checksum at the
     /// same frame. Null if so; otherwise the reason why not. Only right after <see cref="TryBegin"/>.
     /// </summary>
-    public string? TryResume(WalCursor cursor, Span<byte> buffer)
+    /// <param name="cursor">Where the earlier run was.</param>
+    /// <param name="buffer">Room for frames.</param>
+    /// <param name="wentBack">
+    /// Whether the log is in the same use as it was then, without what was captured: a power loss or a copy took commits back.
+    /// </param>
+    public string? TryResume(WalCursor cursor, Span<byte> buffer, out bool wentBack)
     {
-        if (new WalSalts(cursor.Salt1, cursor.Salt2) != generation)
+        wentBack = false;
+        // A log that was just created has no salts yet: every one is like every other, and what went before them left no trace.
+        if (generation == default || new WalSalts(cursor.Salt1, cursor.Salt2) != generation)
         {
             return "the write-ahead log was restarted while nobody was looking";
         }
 
         if (cursor.Frame > LastFrame)
         {
+            wentBack = true;
             return $"the write-ahead log ends at frame {LastFrame}, before frame {cursor.Frame} that was captured";
         }
 
@@ -129,6 +137,7 @@ sealed class WalCapture : ICapturedLog
             return null;
         }
 
+        wentBack = true;
         StartGeneration(generation);
         return "the write-ahead log holds other frames than those that were captured";
     }

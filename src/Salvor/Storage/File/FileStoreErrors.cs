@@ -15,7 +15,7 @@ static class FileStoreErrors
             Errno.NoSpace or Errno.QuotaExceeded => new(
                 StorageFailure.Full,
                 message,
-                $"Free space there ('df -h {root}'), or let retention do it: 'salvor prune'.",
+                $"Free space there: 'df -h {root}' shows how much is left.",
                 exception),
             Errno.ReadOnlyFileSystem => new(
                 StorageFailure.Denied,

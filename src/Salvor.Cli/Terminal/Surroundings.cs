@@ -1,0 +1,11 @@
+using System.CommandLine;
+
+namespace Salvor.Cli.Terminal;
+
+/// <summary>What a verb is given from outside of the command line: time and chance.</summary>
+sealed class Surroundings : InvocationConfiguration
+{
+    public required TimeProvider Time { get; init; }
+
+    public required Random Random { get; init; }
+}

@@ -1,0 +1,85 @@
+using System.Text.Json;
+using Salvor.Tests.EndToEnd;
+using Salvor.Tests.Support;
+using Salvor.Tests.Tidy;
+
+namespace Salvor.Tests.Cli;
+
+/// <summary>What --json prints is one document, and it is the one that <c>docs/json</c> describes.</summary>
+[Collection(EndToEndTests.Name)]
+public sealed class JsonTests : IAsyncDisposable
+{
+    readonly CliRig _rig = new();
+
+    public ValueTask DisposeAsync() => _rig.DisposeAsync();
+
+    [Fact]
+    public async Task Every_answer_is_as_described()
+    {
+        await _rig.CreateDatabaseAsync();
+        var replicate = await _rig.ReplicateAsync("--json");
+        AssertDocument("sync", await _rig.ExpectAsync(0, "sync", _rig.Database, "--json"));
+        AssertDocument("status", await _rig.ExpectAsync(0, "status", _rig.Database, "--json"));
+        AssertDocument("replicate", await CliRig.StopAsync(replicate));
+        AssertDocument("list", await _rig.ExpectAsync(0, "list", "--from", "vaults", "--json"));
+        string[] restore = ["restore", "--from", "vaults", "--output", "x.db", "--json"];
+        AssertDocument("restore", await _rig.ExpectAsync(0, [.. restore, "--dry-run"]));
+        AssertDocument("restore", await _rig.ExpectAsync(0, restore));
+        AssertDocument("restore", await _rig.ExpectAsync(0, [.. restore, "--if-db-not-exists"]));
+        AssertDocument("version", await _rig.ExpectAsync(0, "version", "--json"));
+        AssertDocument("demo", await _rig.ExpectAsync(0, "demo", "--seconds", "1", "--json"));
+    }
+
+    [Fact]
+    public async Task A_daemon_tells_that_it_ended()
+    {
+        _rig.Configure(CliRig.Source("app", "./app/app.db"));
+        var daemon = await _rig.DaemonAsync("app", "waiting", "--json");
+
+        AssertDocument("daemon", await CliRig.StopAsync(daemon));
+        AssertDocument("status", await _rig.ConfiguredAsync("status", "--json", "--check"));
+    }
+
+    [Theory]
+    [InlineData(2, "usage", "list --json --from")]
+    [InlineData(2, "usage", "nonsense --json")]
+    [InlineData(6, "not_restorable", "restore --json --from app")]
+    [InlineData(4, "destination_unreachable", "list --json --from /no/such/place")]
+    public async Task A_failure_is_a_document_too(int exitCode, string kind, string line)
+    {
+        var result = await _rig.ExpectAsync(exitCode, line.Split(' '));
+
+        AssertDocument("error", result);
+        var error = JsonElement.Parse(result.Stdout).GetProperty("error");
+        Assert.Equal(kind, error.GetProperty("kind").GetString());
+        Assert.Equal(exitCode, error.GetProperty("exit_code").GetInt32());
+        Assert.Equal(
+            result.Stderr, $"salvor: {error.GetProperty("message").GetString()}\nhint: {error.GetProperty("hint").GetString()}\n");
+    }
+
+    [Fact]
+    public void The_check_against_a_schema_finds_what_is_wrong()
+    {
+        var schema = JsonElement.Parse(
+            """
+            {
+              "type": "object", "required": ["a", "b"],
+              "properties": { "a": { "type": "integer" }, "b": { "type": ["string", "null"], "format": "date-time" } }
+            }
+            """);
+
+        Assert.Empty(JsonSchema.Violations(schema, JsonElement.Parse("""{"a":1,"b":null}"""), ""));
+        Assert.Equal(["/b: missing"], JsonSchema.Violations(schema, JsonElement.Parse("""{"a":1}"""), ""));
+        Assert.Equal(["/a: is 1.5, not integer"], JsonSchema.Violations(schema, JsonElement.Parse("""{"a":1.5,"b":null}"""), ""));
+        Assert.Equal(["/c: not described"], JsonSchema.Violations(schema, JsonElement.Parse("""{"a":1,"b":null,"c":0}"""), ""));
+        Assert.Equal(
+            ["/b: is 2026-01-01T00:00:00+00:00, not a time that ends in Z"],
+            JsonSchema.Violations(schema, JsonElement.Parse("""{"a":1,"b":"2026-01-01T00:00:00+00:00"}"""), ""));
+    }
+
+    static void AssertDocument(string name, ProcessResult result)
+    {
+        var schema = JsonElement.Parse(Checkout.Read($"docs/json/{name}.schema.json"));
+        Assert.Empty(JsonSchema.Violations(schema, JsonElement.Parse(result.Stdout), ""));
+    }
+}

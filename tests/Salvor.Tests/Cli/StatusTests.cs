@@ -1,0 +1,71 @@
+using Salvor.Tests.EndToEnd;
+using Salvor.Tests.Support;
+
+namespace Salvor.Tests.Cli;
+
+[Collection(EndToEndTests.Name)]
+public sealed class StatusTests : IAsyncDisposable
+{
+    readonly CliRig _rig = new();
+
+    public ValueTask DisposeAsync() => _rig.DisposeAsync();
+
+    [Fact]
+    public async Task What_is_served_is_told_with_its_position()
+    {
+        await _rig.CreateDatabaseAsync();
+        await _rig.ReplicateAsync();
+        var result = await _rig.ExpectAsync(0, "status", _rig.Database, "--check");
+        for (var i = 0; i < 40 && !result.Stdout.StartsWith("app  healthy", StringComparison.Ordinal); i++)
+        {
+            // What changes within a second is written together.
+            result = await _rig.ExpectAsync(0, "status", _rig.Database, "--check");
+        }
+
+        Assert.Matches(
+            $@"^app  healthy  pid \d+\n  {_rig.Database} (→|->) {_rig["vaults"]}\n  position 1 of \S+Z, branch 1, lag \S+ s\n$",
+            result.Stdout);
+    }
+
+    [Fact]
+    public async Task A_killed_daemon_is_found_out()
+    {
+        await _rig.CreateDatabaseAsync();
+        _rig.Configure(CliRig.Source("app", "./app/app.db"), CliRig.Source("missing", "./app/missing.db"));
+        var daemon = await _rig.DaemonAsync("missing", "waiting");
+        await _rig.StateAsync("app", "healthy");
+        Assert.Equal(0, (await _rig.ConfiguredAsync("status", "--check")).ExitCode);
+
+        await daemon.KillAsync();
+
+        var result = await _rig.ConfiguredAsync("status", "--check", "--quiet");
+        CliRig.AssertError(
+            result,
+            8,
+            "nothing serves app and missing",
+            "Start 'salvor daemon' or 'salvor replicate DB DEST', and look at its log for why it ended.");
+        Assert.Equal("", result.Stdout);
+    }
+
+    [Fact]
+    public async Task What_was_stopped_still_has_its_position()
+    {
+        await _rig.CreateDatabaseAsync();
+        await CliRig.StopAsync(await _rig.ReplicateAsync());
+
+        var result = await _rig.ExpectAsync(0, "status", _rig.Database);
+
+        Assert.Matches(@"^app  stopped\n  .*\n  position 1 of \S+Z, branch 1\n$", result.Stdout);
+    }
+
+    [Fact]
+    public async Task What_never_ran_is_told_with_what_is_in_its_way()
+    {
+        _rig.Configure(CliRig.Source("app", "./app/app.db"));
+
+        var result = await _rig.ConfiguredAsync("status");
+
+        Assert.Equal(
+            $"app  stopped\n  {_rig.Database}: never replicated from here; database {_rig.Database} does not exist\n", result.Stdout);
+    }
+}
