@@ -118,7 +118,7 @@ sealed class LiveSink(
                 var hash = hasher.Hash(page, content);
                 Builder().AddPage(page, hash, content);
                 table.Set(page, hash);
-                if (Builder().ContentBytes >= ChangeSetQueue.PartBytes)
+                if (Builder().ContentBytes >= partBytes)
                 {
                     CutOpenTransaction();
                 }
