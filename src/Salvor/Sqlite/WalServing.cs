@@ -196,7 +196,7 @@ sealed class WalServing(ServingContext context) : IServing
     }
 
     LiveSink NewLiveSink(WalSession session) => live = new LiveSink(
-        context.State.Table, context.Vault.Hasher, context.PageSize, context.Clock, session.Capture,
+        context.State.Table, context.Vault.Hasher, context.PageSize, context.Queue.PartBytes, context.Clock, session.Capture,
         (kind, checksumBefore) => context.Begin(kind, checksumBefore, reason: "", Hash256.Zero),
         HandOn);
 

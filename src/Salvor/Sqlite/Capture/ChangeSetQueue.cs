@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using System.Threading.Channels;
 using Salvor.Vault;
 
@@ -23,15 +24,15 @@ sealed record PendingChange(ChangeSetBuilder? ChangeSet, Resync? Resync, ulong P
 /// </summary>
 sealed class ChangeSetQueue
 {
-    /// <summary>A change-set is cut into objects of about this much content.</summary>
-    public const int PartBytes = 8 << 20;
-
-    /// <summary>When this much waits, no more is captured.</summary>
-    const long WaitingBytesMax = 32 << 20;
-
     readonly Channel<PendingChange> channel = Channel.CreateUnbounded<PendingChange>(new() { SingleReader = true, SingleWriter = false });
     long waitingBytes;
     int waiting;
+
+    /// <summary>A change-set is cut into objects of about this much content.</summary>
+    public int PartBytes { get; init; } = 8 << 20;
+
+    /// <summary>When this much waits, no more is captured.</summary>
+    public long WaitingBytesMax { get; init; } = 32 << 20;
 
     /// <summary>Whether the capture may go on.</summary>
     public bool HasRoom => Interlocked.Read(ref waitingBytes) < WaitingBytesMax;
@@ -46,7 +47,17 @@ sealed class ChangeSetQueue
         Invariant.Check(channel.Writer.TryWrite(change));
     }
 
-    public IAsyncEnumerable<PendingChange> TakeAsync(CancellationToken cancellationToken) => channel.Reader.ReadAllAsync(cancellationToken);
+    /// <summary>What is added, in order. The channel's own enumeration would leave the context of its caller.</summary>
+    public async IAsyncEnumerable<PendingChange> TakeAsync([EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        while (await channel.Reader.WaitToReadAsync(cancellationToken))
+        {
+            while (channel.Reader.TryRead(out var change))
+            {
+                yield return change;
+            }
+        }
+    }
 
     /// <summary>The change is durable, and its memory is free again.</summary>
     public void Done(long contentBytes)

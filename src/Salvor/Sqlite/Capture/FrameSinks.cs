@@ -3,6 +3,16 @@ using Salvor.Vault;
 
 namespace Salvor.Sqlite.Capture;
 
+/// <summary>What a sink asks of the log while it takes frames: at a commit, everything up to that commit is captured.</summary>
+interface ICapturedLog
+{
+    /// <summary>Where the captured part ends.</summary>
+    WalCursor Cursor { get; }
+
+    /// <summary>The content that a reader at the captured position finds in these pages.</summary>
+    void ReadPages(IReadOnlySet<uint> pages, Action<uint, ReadOnlySpan<byte>> found);
+}
+
 /// <summary>While the database file is being scanned: keeps the latest version of each page that the log has.</summary>
 sealed class OverlaySink(PageHasher hasher, PageSpool spool) : IFrameSink
 {
@@ -19,8 +29,8 @@ sealed class OverlaySink(PageHasher hasher, PageSpool spool) : IFrameSink
 /// change-set when the batch is due or large.
 /// </summary>
 sealed class LiveSink(
-    PageTable table, PageHasher hasher, uint pageSize, OrderedClock clock, WalCapture capture, Func<LogKind, ulong, ChangeSetBuilder> begin,
-    Action<ChangeSetBuilder> seal) : IFrameSink
+    PageTable table, PageHasher hasher, uint pageSize, int partBytes, OrderedClock clock, ICapturedLog capture,
+    Func<LogKind, ulong, ChangeSetBuilder> begin, Action<ChangeSetBuilder> seal) : IFrameSink
 {
     ChangeSetBuilder? builder;
     bool inTransaction;
@@ -40,7 +50,7 @@ sealed class LiveSink(
         var hash = hasher.Hash(page, content);
         Builder().AddPage(page, hash, content);
         table.Set(page, hash);
-        if (Builder().ContentBytes >= ChangeSetQueue.PartBytes)
+        if (Builder().ContentBytes >= partBytes)
         {
             CutOpenTransaction();
         }
@@ -55,7 +65,7 @@ sealed class LiveSink(
         current.AddCommit(raw, ordered, pageCount, table.Checksum);
         current.Cursor = capture.Cursor;
         inTransaction = false;
-        if (current.ContentBytes >= ChangeSetQueue.PartBytes / 2)
+        if (current.ContentBytes >= partBytes / 2)
         {
             Seal();
         }
@@ -78,7 +88,7 @@ sealed class LiveSink(
     void CutOpenTransaction()
     {
         Seal();
-        if (builder is { } part && part.ContentBytes >= ChangeSetQueue.PartBytes)
+        if (builder is { } part && part.ContentBytes >= partBytes)
         {
             part.Final = false;
             builder = begin(LogKind.Commits, part.ChecksumBefore);
@@ -108,7 +118,7 @@ sealed class LiveSink(
                 var hash = hasher.Hash(page, content);
                 Builder().AddPage(page, hash, content);
                 table.Set(page, hash);
-                if (Builder().ContentBytes >= ChangeSetQueue.PartBytes)
+                if (Builder().ContentBytes >= partBytes)
                 {
                     CutOpenTransaction();
                 }

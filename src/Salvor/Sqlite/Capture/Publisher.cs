@@ -79,7 +79,7 @@ sealed class Publisher(ChangeSetQueue queue, LogWriter log, Action progressed)
             return;
         }
 
-        foreach (var part in change.Resync!.Parts())
+        foreach (var part in change.Resync!.Parts(queue.PartBytes))
         {
             using (part)
             {

@@ -83,13 +83,13 @@ sealed class Resync : IDisposable
     /// <summary>
     /// The parts, each small enough for one object, made while they are taken. The caller disposes each.
     /// </summary>
-    public IEnumerable<ChangeSetBuilder> Parts()
+    public IEnumerable<ChangeSetBuilder> Parts(int partBytes)
     {
         var part = Begin(ChecksumBefore);
         var content = new byte[pageSize];
         foreach (var (page, hash, spool, slot) in pages)
         {
-            if (part.ContentBytes >= ChangeSetQueue.PartBytes)
+            if (part.ContentBytes >= partBytes)
             {
                 part.Final = false;
                 yield return part;

@@ -1,3 +1,4 @@
+using Salvor.Sqlite.Capture;
 using Salvor.Sqlite.Native;
 using Salvor.Vault;
 
@@ -33,7 +34,7 @@ enum PumpResult
 /// Follows the log of one database: proves which frames are committed, hands them to a sink in order, and holds the log so that none can
 /// be lost in between. The loop and its proof are in docs/capture.md. All calls come from one thread.
 /// </summary>
-sealed class WalCapture
+sealed class WalCapture : ICapturedLog
 {
     const int BufferBytesMin = 256 << 10;
 

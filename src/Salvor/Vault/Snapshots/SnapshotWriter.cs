@@ -51,14 +51,7 @@ public sealed class SnapshotWriter : IAsyncDisposable
             await CollectAsync(cancellationToken);
         }
 
-        sealing.Enqueue(Task.Run(
-            () =>
-            {
-                var run = SealedRun.Seal(content.AsSpan(0, length), chunkBytes);
-                ArrayPool<byte>.Shared.Return(content);
-                return (run, pageHashes);
-            },
-            cancellationToken));
+        sealing.Enqueue(SealAsync(content, length, pageHashes));
     }
 
     /// <summary>Stores the rest and the root. The snapshot exists when this returns, and not before.</summary>
@@ -111,6 +104,15 @@ public sealed class SnapshotWriter : IAsyncDisposable
 
         await chunkPacks.DisposeAsync();
         await listPacks.DisposeAsync();
+    }
+
+    /// <summary>Leaves the caller by yielding: to another processor, or where a test runs everything on one thread, into its queue.</summary>
+    async Task<(SealedRun Run, ulong[] PageHashes)> SealAsync(byte[] content, int length, ulong[] pageHashes)
+    {
+        await Task.Yield();
+        var run = SealedRun.Seal(content.AsSpan(0, length), chunkBytes);
+        ArrayPool<byte>.Shared.Return(content);
+        return (run, pageHashes);
     }
 
     async Task CollectAsync(CancellationToken cancellationToken)
