@@ -14,7 +14,7 @@ public sealed class KillCycleTests
     /// <summary>A new database and a new vault after so many kills: the first full copy is a moment to be killed in too.</summary>
     const int KillsPerLife = 12;
 
-    const int KillsDefault = 25;
+    const int KillsDefault = 100;
     const int SpillingCacheKib = 64;
     static readonly TimeSpan LifeMax = TimeSpan.FromMilliseconds(900);
 

@@ -83,7 +83,8 @@ public sealed class VaultHistoryTests
             Assert.Equal(whole with { Table = state.Table }, state);
             Assert.Equal(whole.Table.Checksum, state.Table.Checksum);
             Assert.Equal(
-                model.Current.Points[^1].PageHashes, Enumerable.Range(1, (int)state.Table.PageCount).Select(page => state.Table[(uint)page]));
+                model.Current.Points[^1].PageHashes,
+                Enumerable.Range(1, (int)state.Table.PageCount).Select(page => state.Table[(uint)page]));
         }
     });
 

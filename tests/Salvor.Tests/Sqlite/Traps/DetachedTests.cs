@@ -169,7 +169,8 @@ public sealed class DetachedTests
         Assert.Equal([1u, 2u], await rig.BranchesAsync());
         Assert.Equal("5", await rig.RestoredAsync("SELECT count(*) FROM t WHERE y = 'lost'", branch: 1));
         Assert.Equal(
-            goesOn ? "5|0|10" : "5|0|2", await rig.RestoredAsync("SELECT sum(y = 'safe'), sum(y = 'lost'), sum(y = 'new') FROM t", branch: 2));
+            goesOn ? "5|0|10" : "5|0|2",
+            await rig.RestoredAsync("SELECT sum(y = 'safe'), sum(y = 'lost'), sum(y = 'new') FROM t", branch: 2));
         Assert.Contains(rig.Said, line => line.Contains("branch 2 begins", StringComparison.Ordinal));
 
         // It goes on there: the next start does not find the same reason again.

@@ -179,7 +179,7 @@ public sealed class PublishedFramesTests
         return app;
     }
 
-    /// <summary>Copies the whole log into the file and lets go of it, so that the next commit begins it anew without shortening it.</summary>
+    /// <summary>Copies the whole log into the file so that the next commit begins it anew without shortening it.</summary>
     internal static async Task RestartLogAsync(TrapRig rig, SqlApp app)
     {
         await rig.SyncAsync();

@@ -70,7 +70,9 @@ public sealed class ReplacedTests
         await two.StartAsync();
         await TrapRig.ShellAsync($"""
             rm '{one.Database}'-* '{two.Database}'-*
-            mv '{one.Database}' '{one.Database}.moving' && mv '{two.Database}' '{one.Database}' && mv '{one.Database}.moving' '{two.Database}'
+            mv '{one.Database}' '{one.Database}.moving'
+            mv '{two.Database}' '{one.Database}'
+            mv '{one.Database}.moving' '{two.Database}'
             """);
         foreach (var (rig, before, after) in new[] { (one, "one", "two"), (two, "two", "one") })
         {

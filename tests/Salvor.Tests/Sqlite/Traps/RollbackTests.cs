@@ -77,7 +77,8 @@ public sealed class RollbackTests
 
         var before = rig.Status.Position;
         await app.DoAsync("INSERT INTO t VALUES (1)");
-        await Eventually.HoldsAsync(() => rig.Status.Position > before, () => $"the change is not seen: {rig.Status}", TimeSpan.FromSeconds(5));
+        await Eventually.HoldsAsync(
+            () => rig.Status.Position > before, () => $"the change is not seen: {rig.Status}", TimeSpan.FromSeconds(5));
     }
 
     [Fact]
