@@ -40,8 +40,11 @@ sealed class SimulatedCapture : ICapturedLog
     }
 
     /// <summary>Goes on after a cursor of an earlier run where the log proves that nothing is missing.</summary>
-    public string? TryResume(WalCursor cursor)
+    /// <param name="cursor">Where the earlier run was.</param>
+    /// <param name="wentBack">Whether the log is in the same use without what was captured: a power loss took commits back.</param>
+    public string? TryResume(WalCursor cursor, out bool wentBack)
     {
+        wentBack = false;
         if ((cursor.Salt1, cursor.Salt2) != generation)
         {
             return "the log was restarted";
@@ -49,6 +52,7 @@ sealed class SimulatedCapture : ICapturedLog
 
         if (cursor.Frame > database.Frames.Count)
         {
+            wentBack = true;
             return "the log ends before what was captured";
         }
 
@@ -59,6 +63,7 @@ sealed class SimulatedCapture : ICapturedLog
         }
 
         captured = 0;
+        wentBack = true;
         return "the log holds other frames";
     }
 

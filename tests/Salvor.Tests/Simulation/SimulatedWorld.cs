@@ -87,7 +87,7 @@ sealed class SimulatedWorld
     /// <summary>The cache of the page table is a file: it outlives the process, and may be older than what it is used with.</summary>
     public void WriteCache(PageTableCache next)
     {
-        if (swarm.HasCache && (cache is null || random.Next(3) != 0))
+        if (swarm.CacheEvery > 0 && random.Next(swarm.CacheEvery) == 0)
         {
             cache = next;
         }
@@ -304,7 +304,7 @@ sealed class SimulatedWorld
     }
 
     /// <summary>Which kinds of trouble a seed has.</summary>
-    sealed record Swarm(bool HasGiants, bool HasRivals, bool HasPowerLoss, bool HasClockJumps, bool HasLatePuts, bool HasCache)
+    sealed record Swarm(bool HasGiants, bool HasRivals, bool HasPowerLoss, bool HasClockJumps, bool HasLatePuts, int CacheEvery)
     {
         public static Swarm Draw(Random random) => new(
             HasGiants: random.Next(2) == 0,
@@ -312,6 +312,6 @@ sealed class SimulatedWorld
             HasPowerLoss: random.Next(3) == 0,
             HasClockJumps: random.Next(3) == 0,
             HasLatePuts: random.Next(3) == 0,
-            HasCache: random.Next(2) == 0);
+            CacheEvery: random.Next(2) == 0 ? 0 : random.Next(1, 20));
     }
 }

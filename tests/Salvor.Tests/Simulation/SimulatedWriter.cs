@@ -5,6 +5,7 @@ using Salvor.Sqlite.Wal;
 using Salvor.Storage;
 using Salvor.Vault;
 using Salvor.Vault.Format;
+using Salvor.Vault.Restore;
 using Salvor.Vault.Snapshots;
 
 namespace Salvor.Tests.Simulation;
@@ -28,6 +29,7 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
     OrderedClock clock = null!;
     IFrameSink? sink;
     LiveSink? live;
+    string? continuity;
     uint epoch;
     ulong position;
     bool hasEnded;
@@ -93,15 +95,40 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
         }
 
         state = await VaultState.LoadAsync(catalog, world.ReadCache(), CancellationToken.None);
+        await ExpectStateAsync(promised);
+        capture = new SimulatedCapture(world.Database) { Committed = NoteCommit };
+        if (state is { NeedsImage: false, Image: null })
+        {
+            continuity = capture.TryResume(state.Cursor, out var wentBack);
+            if (wentBack)
+            {
+                await ForkAsync(catalog, continuity!);
+                await ExpectStateAsync(promised);
+            }
+        }
+
         var tip = state.Tip;
-        var last = tip.Number == 0 ? null : (await world.ReadDirectlyAsync(catalog.Branches.Last().Number, tip.Position)).Header;
-        world.Witness.ExpectAtStart(promised, tip.Position.Value, last, state.Table, vault.Hasher);
-        world.Witness.Note($"epoch {epoch} begins after position {tip.Position}, number {tip.Number}");
+        world.Witness.Note($"epoch {epoch} begins on branch {tip.Branch} after position {tip.Position}, number {tip.Number}");
         position = tip.Position.Value;
         queue = new ChangeSetQueue { PartBytes = world.PartBytes, WaitingBytesMax = 16 * world.PartBytes };
         publisher = new Publisher(queue, new LogWriter(vault, tip, epoch), NoteProgress);
         clock = new OrderedClock(world.Time, tip.TimeMicros);
-        capture = new SimulatedCapture(world.Database) { Committed = NoteCommit };
+    }
+
+    /// <summary>The source lost commits that the vault has: they stay where they are, and the source goes on beside them.</summary>
+    async Task ForkAsync(VaultCatalog catalog, string reason)
+    {
+        var point = await new RestorePlanner(catalog).LatestAsync(state.Tip.Branch, CancellationToken.None);
+        await Forks.ForkAsync(catalog, point, reason, epoch, world.Time, CancellationToken.None);
+        var reloaded = await VaultCatalog.LoadAsync(vault, CancellationToken.None);
+        state = await VaultState.LoadAsync(reloaded, cache: null, CancellationToken.None);
+    }
+
+    async Task ExpectStateAsync(ulong promised)
+    {
+        var tip = state.Tip;
+        var last = tip.Position == Position.None ? null : await world.ReadDirectlyAsync(tip.Branch, tip.Position);
+        world.Witness.ExpectAtStart(promised, tip.Position.Value, last?.Header, state.Table, vault.Hasher);
     }
 
     void NoteProgress()
@@ -169,7 +196,7 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
         {
             await CompareAsync(LogKind.Base, image, "first copy");
         }
-        else if (capture!.TryResume(state.Cursor) is { } reason)
+        else if (continuity is { } reason)
         {
             await CompareAsync(LogKind.Resync, Hash256.Zero, reason);
         }

@@ -15,7 +15,8 @@ public static class RestoreSpans
             var logs = catalog.Logs(branch.Number);
             var last = logs.Missing.Count > 0 ? logs.Missing[0] - 1 : logs.Last;
             var log = new List<LogSegment> { new(branch.Number, 1, last, new Position(ulong.MaxValue)) };
-            var plan = new RestorePlan(branch.Number, default, default, log);
+            var fork = new SnapshotRef(branch.Number, new Position(branch.Record.ForkPosition));
+            var plan = new RestorePlan(branch.Number, default, fork, log);
             RestoreSpan? open = null;
             await foreach (var parts in LogWalk.ReadAsync(catalog, plan, cancellationToken))
             {
