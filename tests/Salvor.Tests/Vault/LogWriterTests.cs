@@ -83,7 +83,7 @@ public sealed class LogWriterTests
         await new LogWriter(vault, Start(vault), epoch: 2).AppendAsync(change, default);
         var late = new LogWriter(vault, Start(vault), epoch: 1);
 
-        var failure = await Assert.ThrowsAsync<SalvorException>(() => late.AppendAsync(change, default));
+        var failure = await Assert.ThrowsAsync<TakenOverException>(() => late.AppendAsync(change, default));
 
         Assert.Equal(FailureKind.Locked, failure.Kind);
         Assert.Equal(
@@ -101,7 +101,7 @@ public sealed class LogWriterTests
         using var change = Change(commits: 1);
         await new LogWriter(vault, Start(vault), epoch: 2).AppendAsync(change, default);
 
-        var failure = await Assert.ThrowsAsync<SalvorException>(
+        var failure = await Assert.ThrowsAsync<TakenOverException>(
             () => new LogWriter(vault, Start(vault), epoch: 1).AppendAsync(change, default));
 
         Assert.Equal("another writer added log/000001/0000000000000001 to vault memory/app", failure.Message);

@@ -168,7 +168,7 @@ public sealed class SnapshotTests
         var vault = await OpenAsync();
         await WriteAsync(vault, 4096, new byte[4096], epoch: 1);
 
-        var failure = await Assert.ThrowsAsync<SalvorException>(() => WriteAsync(vault, 4096, new byte[8192], epoch: 2));
+        var failure = await Assert.ThrowsAsync<TakenOverException>(() => WriteAsync(vault, 4096, new byte[8192], epoch: 2));
 
         Assert.Equal(FailureKind.Locked, failure.Kind);
         Assert.Equal("another writer added snapshots/000001/0000000000000005 to vault memory/app", failure.Message);
