@@ -48,9 +48,12 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
     }
 
     public Task SalvorReadyAsync() => Eventually.HoldsAsync(
-        () => HasSaidReady ? true : Replicates ? false : throw new InvalidOperationException($"replicate ended: {_salvor?.Stderr}"),
+        () => HasSaidReady ? true : Replicates ? false : throw new InvalidOperationException(HowItEnded()),
         () => $"replicate is not ready\n{_salvor?.Stderr}",
         StartWait);
+
+    /// <summary>With all that it said: its last words may still be on their way when its end is seen.</summary>
+    string HowItEnded() => $"replicate ended by itself: {_salvor?.ExitAsync().GetAwaiter().GetResult()}";
 
     public void SignalSalvor(Signal signal) => _salvor?.Send(signal);
 
@@ -77,7 +80,10 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
     public void AssertHealthy()
     {
         _workload?.AssertHealthy();
-        Assert.False(_salvor is { HasExited: true }, $"replicate ended by itself: {_salvor?.Stderr}");
+        if (_salvor is { HasExited: true })
+        {
+            Assert.Fail(HowItEnded());
+        }
     }
 
     /// <summary>What the last sync answered, for messages.</summary>
