@@ -285,7 +285,7 @@ sealed class SimulatedWorld
         }
     }
 
-    /// <summary>Without trouble, one writer remains and makes durable what is committed. Rivals notice each other at the next commit.</summary>
+    /// <summary>Without trouble, one writer remains and makes all durable. Rivals notice each other at the next commit.</summary>
     async Task SettleAsync()
     {
         for (var since = Time.Elapsed; writers is not [{ IsCaughtUp: true }]; await Task.Delay(TimeSpan.FromSeconds(5), Time))

@@ -354,7 +354,8 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
         return spool;
     }
 
-    static ChangeSetBuilder Begin(LogKind kind, ulong checksumBefore, string reason, Hash256 snapshot) => new(kind, PageSize, checksumBefore)
+    static ChangeSetBuilder Begin(LogKind kind, ulong checksumBefore, string reason, Hash256 snapshot) =>
+        new(kind, PageSize, checksumBefore)
     {
         Inode = 7,
         InodeBirth = 8,

@@ -62,7 +62,7 @@ sealed class Simulator(SimulatedTime time, Random random) : SynchronizationConte
     {
         if (Environment.CurrentManagedThreadId != thread)
         {
-            Fail(new SimulationException($"a step came from another thread; use nothing that needs the thread pool: {Environment.StackTrace}"));
+            Fail(new SimulationException($"a step came from another thread; use no thread pool: {Environment.StackTrace}"));
             return;
         }
 

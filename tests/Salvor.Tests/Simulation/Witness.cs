@@ -7,7 +7,7 @@ namespace Salvor.Tests.Simulation;
 /// <summary>A restore point as the writer that captured it meant it.</summary>
 sealed record CapturedPoint(uint Epoch, Position Position, CommittedState State, long WallMicros);
 
-/// <summary>What was seen while it happened, outside of what is tested: what positions mean, and which were promised to be durable.</summary>
+/// <summary>What was seen while it happened, outside of what is tested: what positions mean, and which were promised.</summary>
 sealed class Witness(SimulatedTime time, bool keepsTrace)
 {
     readonly Dictionary<(uint Epoch, ulong Position), CapturedPoint> points = [];

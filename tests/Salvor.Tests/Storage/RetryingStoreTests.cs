@@ -70,7 +70,7 @@ public sealed class RetryingStoreTests
         Assert.Equal(10, outcomes.Count);
     }
 
-    /// <summary>The first pause is at most 100 ms, each may be twice the one before, none is longer than 10 s, and chance takes up to half.</summary>
+    /// <summary>The first pause is at most 100 ms, each up to twice the one before, none over 10 s; chance takes up to half.</summary>
     [Fact]
     public void Pauses_grow_up_to_ten_seconds()
     {

@@ -106,7 +106,7 @@ public sealed class SnapshotWriter : IAsyncDisposable
         await listPacks.DisposeAsync();
     }
 
-    /// <summary>Leaves the caller by yielding: to another processor, or where a test runs everything on one thread, into its queue.</summary>
+    /// <summary>Leaves the caller by yielding: to another processor, or into the queue of a test that has one thread.</summary>
     async Task<(SealedRun Run, ulong[] PageHashes)> SealAsync(byte[] content, int length, ulong[] pageHashes)
     {
         await Task.Yield();
