@@ -267,11 +267,11 @@ sealed class SimulatedWorld
 
         if (late == 2)
         {
-            latePuts++;
             await Task.Delay(TimeSpan.FromMilliseconds(random.Next(60_000)), Time);
         }
 
         var result = await Vault.PutAsync(key, content, default);
+        latePuts++;
         Witness.Note($"{key} arrived: {result}");
     }
 
