@@ -99,12 +99,7 @@ public sealed record LogDetails
         writer.I64(InodeBirth);
         writer.Text(Reason);
         writer.Hash(Snapshot);
-        writer.U32((uint)FrameHashes.Count);
-        foreach (var hash in FrameHashes)
-        {
-            writer.Hash(hash);
-        }
-
+        writer.Hashes(FrameHashes);
         writer.U32((uint)Commits.Count);
         foreach (var commit in Commits)
         {
@@ -141,24 +136,13 @@ public sealed record LogDetails
             InodeBirth = reader.I64(),
             Reason = reader.Text(),
             Snapshot = reader.Hash(),
-            FrameHashes = ReadHashes(ref reader),
+            FrameHashes = reader.Hashes(),
             Commits = ReadCommits(ref reader),
             Pages = ReadPages(ref reader),
         };
         reader.ExpectEnd();
         details.Check(key);
         return details;
-    }
-
-    static Hash256[] ReadHashes(ref FieldReader reader)
-    {
-        var hashes = new Hash256[reader.Count(Hash256.SizeBytes)];
-        for (var i = 0; i < hashes.Length; i++)
-        {
-            hashes[i] = reader.Hash();
-        }
-
-        return hashes;
     }
 
     static CommitEntry[] ReadCommits(ref FieldReader reader)

@@ -23,6 +23,16 @@ sealed class FieldWriter
 
     public void Hash(Hash256 value) => value.CopyTo(Take(Hash256.SizeBytes));
 
+    /// <summary>A count, and as many hashes.</summary>
+    public void Hashes(IReadOnlyList<Hash256> values)
+    {
+        U32((uint)values.Count);
+        foreach (var value in values)
+        {
+            Hash(value);
+        }
+    }
+
     public void Text(string value)
     {
         var length = Encoding.UTF8.GetByteCount(value);
@@ -60,6 +70,18 @@ ref struct FieldReader(string key, ReadOnlySpan<byte> bytes)
     public long I64() => BinaryPrimitives.ReadInt64LittleEndian(Take(8));
 
     public Hash256 Hash() => new(Take(Hash256.SizeBytes));
+
+    /// <summary>A count, and as many hashes.</summary>
+    public Hash256[] Hashes()
+    {
+        var hashes = new Hash256[Count(Hash256.SizeBytes)];
+        for (var i = 0; i < hashes.Length; i++)
+        {
+            hashes[i] = Hash();
+        }
+
+        return hashes;
+    }
 
     public string Text() => Encoding.UTF8.GetString(Take(U16()));
 

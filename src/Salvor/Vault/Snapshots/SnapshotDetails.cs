@@ -56,7 +56,7 @@ public sealed record SnapshotDetails
         writer.U32(PageCount);
         writer.U64(Checksum);
         writer.U8(IsImage ? (byte)1 : (byte)0);
-        WriteHashes(writer, Packs);
+        writer.Hashes(Packs);
         writer.U32((uint)Runs.Count);
         foreach (var run in Runs)
         {
@@ -64,8 +64,8 @@ public sealed record SnapshotDetails
             writer.U32(run.Pack);
         }
 
-        WriteHashes(writer, ListPacks);
-        WriteHashes(writer, Lists);
+        writer.Hashes(ListPacks);
+        writer.Hashes(Lists);
         return writer.Written;
     }
 
@@ -78,34 +78,14 @@ public sealed record SnapshotDetails
             PageCount = reader.U32(),
             Checksum = reader.U64(),
             IsImage = reader.U8() != 0,
-            Packs = ReadHashes(ref reader),
+            Packs = reader.Hashes(),
             Runs = ReadRuns(ref reader),
-            ListPacks = ReadHashes(ref reader),
-            Lists = ReadHashes(ref reader),
+            ListPacks = reader.Hashes(),
+            Lists = reader.Hashes(),
         };
         reader.ExpectEnd();
         details.Check(key);
         return details;
-    }
-
-    static void WriteHashes(FieldWriter writer, IReadOnlyList<Hash256> hashes)
-    {
-        writer.U32((uint)hashes.Count);
-        foreach (var hash in hashes)
-        {
-            writer.Hash(hash);
-        }
-    }
-
-    static Hash256[] ReadHashes(ref FieldReader reader)
-    {
-        var hashes = new Hash256[reader.Count(Hash256.SizeBytes)];
-        for (var i = 0; i < hashes.Length; i++)
-        {
-            hashes[i] = reader.Hash();
-        }
-
-        return hashes;
     }
 
     static ChunkRun[] ReadRuns(ref FieldReader reader)
