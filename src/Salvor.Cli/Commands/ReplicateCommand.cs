@@ -4,6 +4,7 @@ using Salvor.Cli.Terminal;
 using Salvor.Jobs;
 using Salvor.Jobs.Config;
 using Salvor.Sqlite;
+using Salvor.Vault.Keys;
 
 namespace Salvor.Cli.Commands;
 
@@ -28,10 +29,20 @@ static class ReplicateCommand
         Description = "The folder for local state (default: .salvor beside the database).", HelpName = "DIR",
     };
 
+    static readonly Option<bool> Encrypt = new("--encrypt")
+    {
+        Description = "The vault is to be encrypted: refuse to begin without a key.",
+    };
+
+    static readonly Option<bool> KeySaved = new("--i-have-saved-the-key")
+    {
+        Description = "Do not wait until the key of a new vault was exported.",
+    };
+
     public static Command Create() => new Command(
         "replicate", "Replicate one database to one destination, without a configuration, until stopped.")
     {
-        Database, Destination, Name, Exec, Batch, StateDirectory,
+        Database, Destination, Name, Exec, Batch, StateDirectory, KeyOptions.KeyFile, Encrypt, KeySaved,
     }.WithAction(RunAsync);
 
     static async Task<int> RunAsync(Invocation invocation)
@@ -44,6 +55,7 @@ static class ReplicateCommand
 
         var name = invocation.Get(Name) ?? Path.GetFileNameWithoutExtension(path);
         SourceNames.Check(name);
+        var keys = await FindKeysAsync(invocation);
         var options = new ReplicatorOptions
         {
             Name = name,
@@ -53,6 +65,7 @@ static class ReplicateCommand
             BlockMax = SqliteSourceConfig.BlockMaxDefault,
             WalMaxBytes = SqliteSourceConfig.WalMaxBytesDefault,
             IsForeground = true,
+            Keys = keys,
         };
         var store = Destinations.OpenForWriting(invocation.Get(Destination));
         var log = invocation.CreateLog(LogLevel.Warning);
@@ -74,5 +87,25 @@ static class ReplicateCommand
         invocation.PrintJson(
             new ReplicateDocument(name, path, store.Location, "stopped", position), CliJson.Default.ReplicateDocument);
         return code;
+    }
+
+    /// <summary>Read before anything else: a key that cannot be read is said at once, and not when the database appears.</summary>
+    static async Task<Keyring?> FindKeysAsync(Invocation invocation)
+    {
+        var keys = KeyOptions.Find(invocation, source: null, invocation.Get(KeySaved));
+        if (keys is null && invocation.Get(Encrypt))
+        {
+            throw new KeyException(
+                "'--encrypt' is given, and no key",
+                "Name one with '--key-file FILE', or set SALVOR_PASSPHRASE, SALVOR_PASSPHRASE_FILE, SALVOR_PASSPHRASE_COMMAND, "
+                    + "SALVOR_PASSPHRASE_FD or SALVOR_KEY_FILE.");
+        }
+
+        if (keys is not null)
+        {
+            await keys.SecretAsync(invocation.Cancellation);
+        }
+
+        return keys;
     }
 }

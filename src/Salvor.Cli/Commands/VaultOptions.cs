@@ -3,6 +3,7 @@ using Salvor.Cli.Terminal;
 using Salvor.Jobs;
 using Salvor.Jobs.Config;
 using Salvor.Vault;
+using Salvor.Vault.Keys;
 
 namespace Salvor.Cli.Commands;
 
@@ -26,19 +27,49 @@ sealed class VaultOptions
         command.Add(Source);
         command.Add(Db);
         command.Add(From);
+        command.Add(KeyOptions.KeyFile);
     }
+
+    /// <summary>The name that was given, as an argument or by <c>--db</c>.</summary>
+    public string? NameIn(Invocation invocation) => invocation.Get(Db) ?? invocation.Get(Source);
 
     /// <summary>The vault, or null where the source is configured and nothing was ever stored.</summary>
     public async Task<(VaultAccess? Vault, SqliteSourceConfig? Source)> FindAsync(Invocation invocation)
     {
-        var name = invocation.Get(Db) ?? invocation.Get(Source);
+        var (vault, source, _) = await FindWithKeysAsync(invocation);
+        return (vault, source);
+    }
+
+    /// <summary>As <see cref="FindAsync"/>, and what opened it; null for a plain vault.</summary>
+    public async Task<(VaultAccess? Vault, SqliteSourceConfig? Source, Keyring? Keys)> FindWithKeysAsync(Invocation invocation)
+    {
         if (invocation.Get(From) is { } from)
         {
-            return (await Destinations.FindVaultAsync(from, name, invocation.Cancellation), null);
+            var given = KeyOptions.Find(invocation, source: null);
+            return (await Destinations.FindVaultAsync(from, NameIn(invocation), given, invocation.Cancellation), null, given);
         }
 
         var config = invocation.LoadConfig();
-        var (source, member) = ConfiguredSources.Find(config, name);
-        return (await Destinations.FindVaultAsync(config, member.Name, source.To, invocation.Cancellation), source);
+        var (source, member) = ConfiguredSources.Find(config, NameIn(invocation));
+        var keys = KeyOptions.Find(invocation, source);
+        return (await Destinations.FindVaultAsync(config, member.Name, source.To, keys, invocation.Cancellation), source, keys);
+    }
+
+    /// <summary>The vault opened by an exported key, and what is given to open it otherwise.</summary>
+    public async Task<(VaultAccess Vault, Keyring? Keys)> OpenByAsync(Invocation invocation, Keyring export)
+    {
+        if (invocation.Get(From) is { } from)
+        {
+            var vault = await Destinations.FindVaultAsync(from, NameIn(invocation), export, invocation.Cancellation);
+            return (vault, KeyOptions.Find(invocation, source: null));
+        }
+
+        var config = invocation.LoadConfig();
+        var (source, member) = ConfiguredSources.Find(config, NameIn(invocation));
+        return (
+            await Destinations.FindVaultAsync(config, member.Name, source.To, export, invocation.Cancellation)
+                ?? throw new SalvorException(
+                    FailureKind.NotRestorable, $"source {source.Name} has no vault yet", "There is nothing to import the key into."),
+            KeyOptions.Find(invocation, source));
     }
 }

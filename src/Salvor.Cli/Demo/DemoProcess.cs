@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text;
+using Salvor.Jobs.Keys;
 using Salvor.Platform;
 
 namespace Salvor.Cli.Demo;
@@ -24,6 +25,12 @@ sealed class DemoProcess : IAsyncDisposable
         foreach (var argument in Own().Concat(arguments))
         {
             start.ArgumentList.Add(argument);
+        }
+
+        // Its vault is plain, whatever key the operator has for others.
+        foreach (var variable in KeyVariables.Names(KeyVariables.Current))
+        {
+            start.Environment.Remove(variable);
         }
 
         process = new Process { StartInfo = start };

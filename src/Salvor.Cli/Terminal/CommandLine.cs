@@ -44,6 +44,7 @@ static class CommandLine
         RestoreCommand.Create(),
         ListCommand.Create(),
         StatusCommand.Create(),
+        KeyCommand.Create(),
         DemoCommand.Create(),
         DemoWriter.Create(),
         VersionCommand.Create(),

@@ -38,6 +38,14 @@ sealed record ReplicateDocument(string Source, string Path, string Destination, 
 
 sealed record DaemonDocument(string Config, int Databases, string Event);
 
+sealed record KeyListDocument(
+    string Source, string Location, Guid VaultId, bool Exported, IReadOnlyList<KeySlotBody> Slots, IReadOnlyList<string> Damaged);
+
+sealed record KeySlotBody(ulong Slot, string Kind, string Label, string Kdf, DateTimeOffset CreatedAt, bool Opened);
+
+sealed record KeyChangeDocument(
+    string Source, string Location, Guid VaultId, string Change, IReadOnlyList<ulong> Added, IReadOnlyList<ulong> Removed, string File);
+
 sealed record DemoDocument(
     int Commits, double WriterCommitsPerSecond, double LagP50Milliseconds, double LagP99Milliseconds, long DatabaseBytes, long VaultBytes,
     IReadOnlyList<DemoRestore> Restores, bool Proved, string Folder, int LagCommits, string LagMeasured);
@@ -55,4 +63,6 @@ sealed record DemoRestore(string Target, ulong Position, int CommitsFound, doubl
 [JsonSerializable(typeof(ReplicateDocument))]
 [JsonSerializable(typeof(DaemonDocument))]
 [JsonSerializable(typeof(DemoDocument))]
+[JsonSerializable(typeof(KeyListDocument))]
+[JsonSerializable(typeof(KeyChangeDocument))]
 sealed partial class CliJson : JsonSerializerContext;

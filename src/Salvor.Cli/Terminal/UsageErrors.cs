@@ -25,7 +25,7 @@ static class UsageErrors
 
         if (parsed.UnmatchedTokens is [var extra, ..])
         {
-            return command is RootCommand ? UnknownCommand(command, extra) : Error(command, $"'salvor {command.Name}' takes no '{extra}'");
+            return command.Subcommands.Count > 0 ? UnknownCommand(command, extra) : Error(command, $"'{PathOf(command)}' takes no '{extra}'");
         }
 
         if (parsed.Errors.Count == 0)
@@ -33,17 +33,19 @@ static class UsageErrors
             return null;
         }
 
-        if (command is RootCommand)
+        if (command.Subcommands.Count > 0)
         {
             return new SalvorException(
-                FailureKind.Usage, "no command is given", $"Run 'salvor --help' to see them: {Suggestion.Enumerate(Names(command))}.");
+                FailureKind.Usage,
+                "no command is given",
+                $"Run '{HelpOf(command)}' to see them: {Suggestion.Enumerate(Names(command))}.");
         }
 
         var missing = command.Arguments.Where(argument =>
             argument.Arity.MinimumNumberOfValues > 0 && parsed.GetResult(argument) is not { Tokens.Count: > 0 });
         string[] names = [.. missing.Select(argument => argument.Name)];
         return names.Length > 0
-            ? Error(command, $"'salvor {command.Name}' needs {Suggestion.Enumerate(names)}")
+            ? Error(command, $"'{PathOf(command)}' needs {Suggestion.Enumerate(names)}")
             : Error(command, Lower(parsed.Errors[0].Message));
     }
 
@@ -63,13 +65,18 @@ static class UsageErrors
             FailureKind.Usage, $"unknown option '{name}'", $"{Suggestion.Sentence(name, known)}Run '{HelpOf(command)}' to see all.");
     }
 
-    static SalvorException UnknownCommand(Command root, string name) => new(
-        FailureKind.Usage, $"unknown command '{name}'", $"{Suggestion.Sentence(name, Names(root))}Run 'salvor --help' to see all.");
+    static SalvorException UnknownCommand(Command parent, string name) => new(
+        FailureKind.Usage, $"unknown command '{name}'", $"{Suggestion.Sentence(name, Names(parent))}Run '{HelpOf(parent)}' to see all.");
 
     static SalvorException Error(Command command, string message) =>
         new(FailureKind.Usage, message, $"Run '{HelpOf(command)}' to see what it takes.");
 
-    static string HelpOf(Command command) => command is RootCommand ? "salvor --help" : $"salvor {command.Name} --help";
+    static string HelpOf(Command command) => $"{PathOf(command)} --help";
+
+    /// <summary>How the command is called, with the verb that it belongs to.</summary>
+    static string PathOf(Command command) => command is RootCommand
+        ? "salvor"
+        : $"{PathOf(command.Parents.OfType<Command>().First())} {command.Name}";
 
     static string[] Names(Command root) => [.. root.Subcommands.Where(command => !command.Hidden).Select(command => command.Name)];
 

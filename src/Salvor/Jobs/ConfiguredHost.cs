@@ -3,6 +3,7 @@ using Microsoft.Extensions.Logging;
 using Salvor.Jobs.Config;
 using Salvor.Sqlite;
 using Salvor.Storage;
+using Salvor.Vault.Keys;
 
 namespace Salvor.Jobs;
 
@@ -18,6 +19,7 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
     readonly SemaphoreSlim applying = new(1);
     readonly SemaphoreSlim asked = new(0);
     readonly Dictionary<string, IObjectStore> stores = [];
+    readonly Dictionary<EncryptionConfig, Keyring> keyrings = [];
     readonly Dictionary<string, (ReplicatorOptions Options, IObjectStore Store)> current = [];
     readonly List<FileSystemWatching> watched = [];
     readonly HashSet<string> unreadable = [];
@@ -111,7 +113,7 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
             var store = StoreOf(next.Destinations[source.To[0]]);
             foreach (var member in ConfiguredSources.Members(source, NoteUnreadable))
             {
-                wanted[member.Name] = (ConfiguredSources.OptionsOf(source, member), store);
+                wanted[member.Name] = (ConfiguredSources.OptionsOf(source, member) with { Keys = KeysOf(source) }, store);
             }
         }
 
@@ -135,6 +137,17 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
         {
             logger.LogWarning("{Message}. hint: {Hint}", e.Message, e.Hint);
         }
+    }
+
+    /// <summary>The same for as long as the configuration says the same: what did not change is not interrupted, and read once.</summary>
+    Keyring? KeysOf(SqliteSourceConfig source)
+    {
+        if (source.Encryption is not { } encryption)
+        {
+            return null;
+        }
+
+        return keyrings.TryGetValue(encryption, out var keys) ? keys : keyrings[encryption] = ConfiguredSources.KeysOf(source)!;
     }
 
     IObjectStore StoreOf(DestinationConfig destination)

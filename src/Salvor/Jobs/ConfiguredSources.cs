@@ -1,6 +1,8 @@
 using Salvor.Jobs.Config;
+using Salvor.Jobs.Keys;
 using Salvor.Sqlite;
 using Salvor.Text;
+using Salvor.Vault.Keys;
 
 namespace Salvor.Jobs;
 
@@ -31,6 +33,10 @@ public static class ConfiguredSources
         BlockMax = source.BlockMax,
         WalMaxBytes = source.WalMaxBytes,
     };
+
+    /// <summary>What opens the vaults of a source; null where they are plain.</summary>
+    public static Keyring? KeysOf(SqliteSourceConfig source) =>
+        source.Encryption is { } encryption ? SecretReader.KeyringOf(encryption.Key, encryption.KeySaved) : null;
 
     /// <summary>The source and database of this name; the only one where no name is given.</summary>
     public static (SqliteSourceConfig Source, SourceMember Member) Find(SalvorConfig config, string? name)

@@ -1,6 +1,7 @@
 using Salvor.Jobs.Config;
 using Salvor.Storage;
 using Salvor.Vault;
+using Salvor.Vault.Keys;
 
 namespace Salvor.Jobs;
 
@@ -55,7 +56,11 @@ public static class Destinations
     /// <summary>
     /// Finds the vault that <c>--from</c> names: the vault itself, or a destination's root with one vault or with one of this name.
     /// </summary>
-    public static async Task<VaultAccess> FindVaultAsync(string from, string? source, CancellationToken cancellationToken)
+    /// <param name="from">A path or URL.</param>
+    /// <param name="source">The name of the source; null where there is only one.</param>
+    /// <param name="keys">What opens the vault; null where it is expected to be plain.</param>
+    public static async Task<VaultAccess> FindVaultAsync(
+        string from, string? source, Keyring? keys, CancellationToken cancellationToken)
     {
         var path = PathOf(from);
         if (!Directory.Exists(path) && Directory.Exists(Path.GetDirectoryName(path)))
@@ -71,22 +76,22 @@ public static class Destinations
                 "Check the path after '--from', or mount the disk that holds it.");
         }
 
-        if (await VaultAccess.FindAsync(new FileStore(path), "", cancellationToken) is { } direct)
+        if (await VaultAccess.FindAsync(new FileStore(path), "", keys, cancellationToken) is { } direct)
         {
-            return await FromItsRootAsync(path, direct, cancellationToken);
+            return await FromItsRootAsync(path, direct, keys, cancellationToken);
         }
 
         var store = new FileStore(path);
         if (source is not null)
         {
-            return await VaultAccess.FindAsync(store, source, cancellationToken)
+            return await VaultAccess.FindAsync(store, source, keys, cancellationToken)
                 ?? throw NoVault($"there is no vault of source {source} at {path}", await NamesAsync(store, cancellationToken));
         }
 
         var names = await NamesAsync(store, cancellationToken);
         return names.Count switch
         {
-            1 => (await VaultAccess.FindAsync(store, names[0], cancellationToken))!,
+            1 => (await VaultAccess.FindAsync(store, names[0], keys, cancellationToken))!,
             0 => throw NoVault($"there is no vault at {path}", names),
             _ => throw new SalvorException(
                 FailureKind.Usage,
@@ -97,12 +102,13 @@ public static class Destinations
 
     /// <summary>The vault of a configured source at the first of its destinations that has one.</summary>
     public static async Task<VaultAccess?> FindVaultAsync(
-        SalvorConfig config, string sourceName, IEnumerable<string> destinations, CancellationToken cancellationToken)
+        SalvorConfig config, string sourceName, IEnumerable<string> destinations, Keyring? keys,
+        CancellationToken cancellationToken)
     {
         foreach (var name in destinations)
         {
             if (config.Destinations[name] is FileDestinationConfig file
-                && await VaultAccess.FindAsync(new FileStore(file.Path), sourceName, cancellationToken) is { } vault)
+                && await VaultAccess.FindAsync(new FileStore(file.Path), sourceName, keys, cancellationToken) is { } vault)
             {
                 return vault;
             }
@@ -132,11 +138,12 @@ public static class Destinations
     }
 
     /// <summary>Opened through the destination's root, a vault's head can be read too.</summary>
-    static async Task<VaultAccess> FromItsRootAsync(string path, VaultAccess direct, CancellationToken cancellationToken)
+    static async Task<VaultAccess> FromItsRootAsync(
+        string path, VaultAccess direct, Keyring? keys, CancellationToken cancellationToken)
     {
         var suffix = "/" + direct.Identity.Source;
         return path.EndsWith(suffix, StringComparison.Ordinal) && path.Length > suffix.Length
-            ? await VaultAccess.FindAsync(new FileStore(path[..^suffix.Length]), direct.Identity.Source, cancellationToken) ?? direct
+            ? await VaultAccess.FindAsync(new FileStore(path[..^suffix.Length]), direct.Identity.Source, keys, cancellationToken) ?? direct
             : direct;
     }
 
@@ -152,7 +159,7 @@ public static class Destinations
 
     static string SkipFolder(string key)
     {
-        foreach (var folder in (ReadOnlySpan<string>)["/branches/", "/claims/", "/log/", "/packs/", "/snapshots/"])
+        foreach (var folder in (ReadOnlySpan<string>)["/branches/", "/claims/", "/keys/", "/log/", "/packs/", "/snapshots/"])
         {
             var at = key.IndexOf(folder, StringComparison.Ordinal);
             if (at >= 0)

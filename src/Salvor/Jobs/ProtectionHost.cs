@@ -109,7 +109,7 @@ public sealed class ProtectionHost : IAsyncDisposable
         var protection = All().First(item => item.Replicator.Options.Name == name);
         var state = protection.Replicator.Status.State;
         var isAway = state == SourceState.Waiting && !File.Exists(protection.Replicator.Options.Path);
-        if (!isAway && state is not (SourceState.Failing or SourceState.Paused or SourceState.Stopped))
+        if (!isAway && state is not (SourceState.Failing or SourceState.Paused or SourceState.Stopped or SourceState.AwaitingExport))
         {
             await SyncAsync(protection, cancellationToken);
         }

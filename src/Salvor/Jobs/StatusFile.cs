@@ -15,7 +15,7 @@ public sealed record StatusRecord
 
     public required string Destination { get; init; }
 
-    /// <summary>One of: starting, waiting, copying, healthy, behind, backing_off, failing, paused, stopped.</summary>
+    /// <summary>One of: starting, waiting, copying, awaiting_export, healthy, behind, backing_off, failing, paused, stopped.</summary>
     public required string State { get; init; }
 
     public required string Detail { get; init; }

@@ -36,19 +36,20 @@ sealed class ServingSession : IAsyncDisposable
     public static async Task<ServingSession> AttachAsync(SqliteReplicator owner, CancellationToken cancellationToken)
     {
         var options = owner.Options;
-        if (await VaultAccess.FindAsync(owner.Store, options.Name, cancellationToken) is null)
+        if (await VaultAccess.FindAsync(owner.Store, options.Name, options.Keys, cancellationToken) is null)
         {
             // What turns out to be no database must not leave a vault, which would be offered for a restore one day.
             SqliteDatabase.Open(options.Path).Dispose();
         }
 
         var vault = await VaultAccess.OpenOrCreateAsync(
-            owner.Store, options.Name, "sqlite", options.Path, owner.Time, cancellationToken);
+            owner.Store, options.Name, "sqlite", options.Path, options.Keys, owner.Time, cancellationToken);
         owner.VaultId = vault.Id;
         var epoch = await owner.ClaimAsync(vault, cancellationToken);
         var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         if (catalog.IsEmpty)
         {
+            await vault.ExpectSavedKeyAsync(options.Keys, owner.Time, cancellationToken);
             await Forks.BeginAsync(catalog, epoch, owner.Time, cancellationToken);
             catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         }

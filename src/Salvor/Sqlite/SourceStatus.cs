@@ -12,6 +12,9 @@ public enum SourceState
     /// <summary>The first full copy, or a comparison of the whole database, is under way.</summary>
     Copying,
 
+    /// <summary>The vault is new and encrypted, and nobody has its key elsewhere yet.</summary>
+    AwaitingExport,
+
     /// <summary>Commits are captured as they happen.</summary>
     Healthy,
 

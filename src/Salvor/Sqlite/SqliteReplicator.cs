@@ -4,6 +4,7 @@ using Salvor.Sqlite.Capture;
 using Salvor.Sqlite.Native;
 using Salvor.Storage;
 using Salvor.Vault;
+using Salvor.Vault.Keys;
 
 namespace Salvor.Sqlite;
 
@@ -34,6 +35,9 @@ public sealed record ReplicatorOptions
     /// </summary>
     public bool IsForeground { get; init; }
 
+    /// <summary>What opens the vault; null for a plain one.</summary>
+    public Keyring? Keys { get; init; }
+
     /// <summary>How others reach this process; written into the lock.</summary>
     public string? Socket { get; init; }
 }
@@ -47,6 +51,9 @@ public sealed class SqliteReplicator : IDisposable
     static readonly TimeSpan RetryMin = TimeSpan.FromMilliseconds(250);
     static readonly TimeSpan RetryMax = TimeSpan.FromSeconds(30);
     static readonly TimeSpan WaitStep = TimeSpan.FromSeconds(5);
+
+    /// <summary>How often somebody who is to export the key is waited for.</summary>
+    static readonly TimeSpan ExportStep = TimeSpan.FromSeconds(2);
 
     readonly ReplicatorOptions options;
     readonly CaptureEngine engine;
@@ -146,6 +153,11 @@ public sealed class SqliteReplicator : IDisposable
                     await ServeAsync(drainMax, cancellationToken);
                     delay = time.GetElapsedTime(started) > RetryMax ? RetryMin : delay;
                 }
+                catch (KeyNotSavedException e) when (!cancellationToken.IsCancellationRequested)
+                {
+                    NoteFailure(e, SourceState.AwaitingExport);
+                    await Task.Delay(ExportStep, time, cancellationToken);
+                }
                 catch (SalvorException e) when (!cancellationToken.IsCancellationRequested && !IsFinal(e))
                 {
                     NoteFailure(e);
@@ -178,7 +190,8 @@ public sealed class SqliteReplicator : IDisposable
                 return position;
             }
 
-            if (state is SourceState.Failing or SourceState.Waiting or SourceState.Paused && serving is null)
+            var isAway = state is SourceState.Failing or SourceState.Waiting or SourceState.Paused or SourceState.AwaitingExport;
+            if (isAway && serving is null)
             {
                 throw new SalvorException(
                     failure?.Kind ?? FailureKind.SourceUnreadable,
@@ -245,7 +258,7 @@ public sealed class SqliteReplicator : IDisposable
     }
 
     bool IsFinal(SalvorException e) =>
-        e is TakenOverException || (options.IsForeground && (e is NotADatabaseException || e.Kind == FailureKind.Locked));
+        e is TakenOverException || (options.IsForeground && (e is NotADatabaseException or KeyException || e.Kind == FailureKind.Locked));
 
     async Task ServeAsync(TimeSpan drainMax, CancellationToken cancellationToken)
     {
@@ -339,7 +352,7 @@ public sealed class SqliteReplicator : IDisposable
         }
     }
 
-    void NoteFailure(SalvorException e)
+    void NoteFailure(SalvorException e, SourceState next = SourceState.Failing)
     {
         if (failure?.Message != e.Message)
         {
@@ -347,7 +360,7 @@ public sealed class SqliteReplicator : IDisposable
         }
 
         failure = e;
-        SetState(SourceState.Failing);
+        SetState(next);
     }
 
     void NoteStoreOutcome(StorageException? e)

@@ -16,7 +16,7 @@ public static class Heads
         IObjectStore store, string writerId, ulong previous, HeadRecord record, CancellationToken cancellationToken)
     {
         var number = previous + 1;
-        using var writer = new ObjectWriter();
+        using var writer = new ObjectWriter(VaultSecrets.Plain);
         var header = new ObjectHeader { Kind = ObjectKind.Head, VaultId = Guid.Empty, Number = number };
         var (bytes, _) = writer.Finish(header, VaultJson.Write(record, VaultJson.Default.HeadRecord));
         await store.PutAsync(VaultKeys.Head(writerId, number), bytes, cancellationToken);
@@ -40,7 +40,8 @@ public static class Heads
         HeadEntry? found = null;
         foreach (var key in newest.Values)
         {
-            using var stored = await StoredObject.OpenAsync(vault.Store, "", key, ObjectKind.Head, whole: true, cancellationToken);
+            using var stored = await StoredObject.OpenAsync(
+                vault.Store, "", key, ObjectKind.Head, VaultSecrets.Plain, whole: true, cancellationToken);
             var head = VaultJson.Read(key, await stored.ReadDetailsAsync(cancellationToken), VaultJson.Default.HeadRecord);
             var entry = head.Vaults.FirstOrDefault(item => item.VaultId == vault.Id);
             found = entry is not null && (found is null || entry.CompleteAsOf > found.CompleteAsOf) ? entry : found;

@@ -10,18 +10,18 @@ namespace Salvor.Vault;
 static class Lineage
 {
     /// <summary>Where the chain of a branch starts: at its parent's link, or at nothing for the first branch.</summary>
-    public static Hash256 StartOf(Guid vaultId, uint branch, Position fork, Hash256 parentLink)
+    public static Hash256 StartOf(VaultSecrets secrets, Guid vaultId, uint branch, Position fork, Hash256 parentLink)
     {
         Span<byte> bytes = stackalloc byte[16 + 4 + 8 + Hash256.SizeBytes];
         vaultId.TryWriteBytes(bytes, bigEndian: true, out _);
         BinaryPrimitives.WriteUInt32LittleEndian(bytes[16..], branch);
         BinaryPrimitives.WriteUInt64LittleEndian(bytes[20..], fork.Value);
         parentLink.CopyTo(bytes[28..]);
-        return Hash256.Of(bytes);
+        return secrets.LinkOf(bytes);
     }
 
     /// <summary>The link after a log object.</summary>
-    public static Hash256 Next(Hash256 before, ObjectHeader header, ReadOnlySpan<byte> details)
+    public static Hash256 Next(VaultSecrets secrets, Hash256 before, ObjectHeader header, ReadOnlySpan<byte> details)
     {
         Span<byte> bytes = stackalloc byte[Hash256.SizeBytes + 4 + 8 + 8 + 8 + 8 + 8 + Hash256.SizeBytes];
         before.CopyTo(bytes);
@@ -31,7 +31,7 @@ static class Lineage
         BinaryPrimitives.WriteUInt64LittleEndian(bytes[52..], header.PositionLast);
         BinaryPrimitives.WriteInt64LittleEndian(bytes[60..], header.TimeFirstMicros);
         BinaryPrimitives.WriteInt64LittleEndian(bytes[68..], header.TimeLastMicros);
-        Hash256.Of(details).CopyTo(bytes[76..]);
-        return Hash256.Of(bytes);
+        secrets.NameOf(details).CopyTo(bytes[76..]);
+        return secrets.LinkOf(bytes);
     }
 }

@@ -34,10 +34,10 @@ public sealed class LogWriter(VaultAccess vault, LogTip tip, uint epoch)
         var first = Tip.Position.Next;
         var last = new Position(Tip.Position.Value + Math.Max(1, (ulong)changeSet.Commits.Count));
         var frameHashes = new Hash256[changeSet.FrameCount];
-        using var writer = new ObjectWriter();
+        using var writer = new ObjectWriter(vault.Secrets);
         for (var i = 0; i < changeSet.FrameCount; i++)
         {
-            frameHashes[i] = Hash256.Of(changeSet.FrameContent(i));
+            frameHashes[i] = vault.Secrets.NameOf(changeSet.FrameContent(i));
             var frame = SealedFrame.Seal(changeSet.FrameContent(i));
             writer.Add(frame);
             frame.Release();
@@ -57,7 +57,7 @@ public sealed class LogWriter(VaultAccess vault, LogTip tip, uint epoch)
             TimeLastMicros = changeSet.Final ? changeSet.Commits[^1].TimeMicros : Tip.TimeMicros,
             LineageBefore = Tip.Lineage,
         };
-        header = header with { LineageAfter = Lineage.Next(Tip.Lineage, header, details.Span) };
+        header = header with { LineageAfter = Lineage.Next(vault.Secrets, Tip.Lineage, header, details.Span) };
         var (bytes, _) = writer.Finish(header, details.Span);
 
         var key = VaultKeys.Log(Tip.Branch, number);

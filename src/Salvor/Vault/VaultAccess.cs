@@ -4,16 +4,17 @@ using System.Security.Cryptography;
 using System.Text.Json.Serialization.Metadata;
 using Salvor.Storage;
 using Salvor.Vault.Format;
+using Salvor.Vault.Keys;
 
 namespace Salvor.Vault;
 
 /// <summary>One vault at one destination: reads and makes its objects, and knows what it is of.</summary>
 public sealed class VaultAccess
 {
-    VaultAccess(IObjectStore store, string name, Guid id, VaultIdentity identity)
+    VaultAccess(IObjectStore store, string name, Guid id, VaultIdentity identity, VaultSecrets secrets)
     {
-        (Store, Name, Id, Identity) = (store, name, id, identity);
-        Hasher = new PageHasher(ParseSeed(identity.PageSeed));
+        (Store, Name, Id, Identity, Secrets) = (store, name, id, identity, secrets);
+        Hasher = new PageHasher(secrets.IsPlain ? ParseSeed(identity.PageSeed ?? "") : secrets.PageSeed);
     }
 
     public IObjectStore Store { get; }
@@ -27,13 +28,24 @@ public sealed class VaultAccess
 
     public PageHasher Hasher { get; }
 
+    /// <summary>What its content is named and sealed with.</summary>
+    public VaultSecrets Secrets { get; }
+
+    /// <summary>Its key slots, if it is encrypted.</summary>
+    public KeySlots KeySlots => new(Store, Prefix, Location);
+
     /// <summary>What messages call this vault.</summary>
-    public string Location => Name.Length == 0 ? Store.Location : $"{Store.Location}/{Name}";
+    public string Location => LocationOf(Store, Name);
 
     string Prefix => PrefixOf(Name);
 
+    /// <summary>Opens a plain vault that exists, or null. An encrypted one is refused for want of a key.</summary>
+    public static Task<VaultAccess?> FindAsync(IObjectStore store, string name, CancellationToken cancellationToken) =>
+        FindAsync(store, name, keys: null, cancellationToken);
+
     /// <summary>Opens a vault that exists, or null.</summary>
-    public static async Task<VaultAccess?> FindAsync(IObjectStore store, string name, CancellationToken cancellationToken)
+    /// <param name="keys">What opens it; null where it is expected to be plain. A vault that is not as expected is refused.</param>
+    public static async Task<VaultAccess?> FindAsync(IObjectStore store, string name, Keyring? keys, CancellationToken cancellationToken)
     {
         if (await store.SizeAsync(PrefixOf(name) + VaultKeys.Identity, cancellationToken) is null)
         {
@@ -41,36 +53,33 @@ public sealed class VaultAccess
         }
 
         using var stored = await StoredObject.OpenAsync(
-            store, PrefixOf(name), VaultKeys.Identity, ObjectKind.Vault, whole: true, cancellationToken);
+            store, PrefixOf(name), VaultKeys.Identity, ObjectKind.Vault, VaultSecrets.Plain, whole: true, cancellationToken);
         var details = await stored.ReadDetailsAsync(cancellationToken);
         var identity = VaultJson.Read(VaultKeys.Identity, details, VaultJson.Default.VaultIdentity);
-        return new VaultAccess(store, name, stored.Header.VaultId, identity);
+        var secrets = await UnlockAsync(store, name, stored.Header.VaultId, identity, keys, cancellationToken);
+        return new VaultAccess(store, name, stored.Header.VaultId, identity, secrets);
     }
 
-    /// <summary>Opens the vault of a source, making it where it is absent. Refuses one that belongs to another kind or path.</summary>
+    /// <summary>Opens the plain vault of a source, making it where it is absent.</summary>
+    public static Task<VaultAccess> OpenOrCreateAsync(
+        IObjectStore store, string name, string kind, string path, TimeProvider time, CancellationToken cancellationToken) =>
+        OpenOrCreateAsync(store, name, kind, path, keys: null, time, cancellationToken);
+
+    /// <summary>
+    /// Opens the vault of a source, making it where it is absent: encrypted where there are keys. Refuses one that belongs to another kind
+    /// or path.
+    /// </summary>
     public static async Task<VaultAccess> OpenOrCreateAsync(
-        IObjectStore store, string name, string kind, string path, TimeProvider time, CancellationToken cancellationToken)
+        IObjectStore store, string name, string kind, string path, Keyring? keys, TimeProvider time, CancellationToken cancellationToken)
     {
-        var vault = await FindAsync(store, name, cancellationToken);
+        var vault = await FindAsync(store, name, keys, cancellationToken);
         if (vault is null)
         {
-            var identity = new VaultIdentity
-            {
-                Source = name,
-                Kind = kind,
-                Path = path,
-                CreatedAt = time.GetUtcNow(),
-                PageSeed = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8)),
-            };
-            var id = new Guid(RandomNumberGenerator.GetBytes(16));
-            using var writer = new ObjectWriter();
-            var (bytes, _) = writer.Finish(
-                new ObjectHeader { Kind = ObjectKind.Vault, VaultId = id },
-                VaultJson.Write(identity, VaultJson.Default.VaultIdentity));
-            await store.PutAsync(PrefixOf(name) + VaultKeys.Identity, bytes, cancellationToken);
+            var identity = new VaultIdentity { Source = name, Kind = kind, Path = path, CreatedAt = time.GetUtcNow() };
+            await PutIdentityAsync(store, name, identity, keys, time, cancellationToken);
 
             // Whoever won a race to make it, the stored one counts.
-            vault = await FindAsync(store, name, cancellationToken)
+            vault = await FindAsync(store, name, keys, cancellationToken)
                 ?? throw new DamagedObjectException(VaultKeys.Identity, "it vanished right after it was made");
         }
 
@@ -85,13 +94,33 @@ public sealed class VaultAccess
         return vault;
     }
 
+    /// <summary>Throws where this vault is encrypted and nobody has its key elsewhere.</summary>
+    public async Task ExpectSavedKeyAsync(Keyring? keys, TimeProvider time, CancellationToken cancellationToken)
+    {
+        if (Secrets.IsPlain || await KeySlots.IsExportedAsync(cancellationToken))
+        {
+            return;
+        }
+
+        if (keys is not { IsSaved: true })
+        {
+            throw new KeyNotSavedException(Identity.Source, Location);
+        }
+
+        await KeySlots.NoteExportedAsync(Id, waived: true, time, cancellationToken);
+    }
+
+    /// <summary>Notes that the key of this vault is elsewhere too: from now on a writer need not wait.</summary>
+    public Task NoteExportedAsync(TimeProvider time, CancellationToken cancellationToken) =>
+        KeySlots.NoteExportedAsync(Id, waived: false, time, cancellationToken);
+
     /// <summary>Stores an object of this vault; true where the key was free.</summary>
     internal async Task<bool> PutAsync(string key, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
         await Store.PutAsync(Prefix + key, bytes, cancellationToken) == PutResult.Created;
 
     internal async Task<StoredObject> OpenAsync(string key, ObjectKind kind, bool whole, CancellationToken cancellationToken)
     {
-        var stored = await StoredObject.OpenAsync(Store, Prefix, key, kind, whole, cancellationToken);
+        var stored = await StoredObject.OpenAsync(Store, Prefix, key, kind, Secrets, whole, cancellationToken);
         if (stored.Header.VaultId != Id)
         {
             stored.Dispose();
@@ -137,6 +166,50 @@ public sealed class VaultAccess
             yield return new ObjectInfo(row.Key[start..], row.SizeBytes);
         }
     }
+
+    static async Task<VaultSecrets> UnlockAsync(
+        IObjectStore store, string name, Guid id, VaultIdentity identity, Keyring? keys, CancellationToken cancellationToken)
+    {
+        var location = LocationOf(store, name);
+        if (identity.Encryption is not { } encryption)
+        {
+            return keys is null
+                ? VaultSecrets.Plain
+                : throw KeyException.Plain(location, (await keys.SecretAsync(cancellationToken)).Origin);
+        }
+
+        if (encryption.Cipher != VaultEncryption.Aes256Gcm)
+        {
+            throw new DamagedObjectException(VaultKeys.Identity, "it names a cipher that this program does not know");
+        }
+
+        return keys is null
+            ? throw KeyException.Missing(location)
+            : await keys.OpenAsync(new KeySlots(store, PrefixOf(name), location), id, identity, location, cancellationToken);
+    }
+
+    static async Task PutIdentityAsync(
+        IObjectStore store, string name, VaultIdentity identity, Keyring? keys, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var id = new Guid(RandomNumberGenerator.GetBytes(16));
+        if (keys is null)
+        {
+            identity = identity with { PageSeed = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(8)) };
+        }
+        else
+        {
+            var slots = new KeySlots(store, PrefixOf(name), LocationOf(store, name));
+            (id, var dataKey) = await keys.BeginAsync(slots, LocationOf(store, name), time, cancellationToken);
+            identity = identity.EncryptedBy(VaultSecrets.Of(id, dataKey));
+        }
+
+        using var writer = new ObjectWriter(VaultSecrets.Plain);
+        var (bytes, _) = writer.Finish(
+            new ObjectHeader { Kind = ObjectKind.Vault, VaultId = id }, VaultJson.Write(identity, VaultJson.Default.VaultIdentity));
+        await store.PutAsync(PrefixOf(name) + VaultKeys.Identity, bytes, cancellationToken);
+    }
+
+    static string LocationOf(IObjectStore store, string name) => name.Length == 0 ? store.Location : $"{store.Location}/{name}";
 
     static string PrefixOf(string name) => name.Length == 0 ? "" : name + "/";
 

@@ -82,7 +82,7 @@ public sealed class VaultCatalog
     /// <summary>The link that the first log object of a branch continues.</summary>
     public Hash256 LineageStart(Branch branch) =>
         Hash256.TryParse(branch.Record.ForkLineage, out var link)
-            ? Lineage.StartOf(Vault.Id, branch.Number, new Position(branch.Record.ForkPosition), link)
+            ? Lineage.StartOf(Vault.Secrets, Vault.Id, branch.Number, new Position(branch.Record.ForkPosition), link)
             : throw new DamagedObjectException(VaultKeys.Branch(branch.Number), "its fork lineage is not a hash");
 
     /// <summary>Reads a log object and checks it against its key and its own link of the lineage.</summary>
@@ -92,7 +92,7 @@ public sealed class VaultCatalog
         var bytes = await stored.ReadDetailsAsync(cancellationToken);
         var details = LogDetails.Read(stored.Key, bytes);
         var header = stored.Header;
-        if (header.LineageAfter != Lineage.Next(header.LineageBefore, header, bytes))
+        if (header.LineageAfter != Lineage.Next(Vault.Secrets, header.LineageBefore, header, bytes))
         {
             throw new DamagedObjectException(stored.Key, "its lineage does not cover what it holds");
         }

@@ -9,6 +9,8 @@ static class VaultKeys
     public const string Identity = "vault";
     public const string Branches = "branches/";
     public const string Claims = "claims/";
+    public const string KeySlots = "keys/";
+    public const string KeyExported = "keys/exported";
     public const string Logs = "log/";
     public const string Packs = "packs/";
     public const string Snapshots = "snapshots/";
@@ -19,6 +21,8 @@ static class VaultKeys
     public static string Branch(uint branch) => string.Create(CultureInfo.InvariantCulture, $"{Branches}{branch:D6}");
 
     public static string Claim(uint epoch) => string.Create(CultureInfo.InvariantCulture, $"{Claims}{epoch:D10}");
+
+    public static string KeySlot(ulong number) => string.Create(CultureInfo.InvariantCulture, $"{KeySlots}{number:D10}");
 
     public static string LogsOf(uint branch) => string.Create(CultureInfo.InvariantCulture, $"{Logs}{branch:D6}/");
 
@@ -61,6 +65,7 @@ static class VaultKeys
     {
         Branches => Branch((uint)number),
         Claims => Claim((uint)number),
+        KeySlots => KeySlot(number),
         Logs => Log(BranchOf(key), number),
         Snapshots => Snapshot(BranchOf(key), new Position(number)),
         _ => key,

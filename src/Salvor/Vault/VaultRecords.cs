@@ -8,6 +8,9 @@ namespace Salvor.Vault;
 /// <summary>What a vault is of. The details of its first object, as JSON.</summary>
 public sealed record VaultIdentity
 {
+    /// <summary>No name or path is longer, and the check is computed over what a stranger may have written.</summary>
+    const int TextLengthMax = 16384;
+
     public required string Source { get; init; }
 
     /// <summary>The kind of source: <c>sqlite</c>.</summary>
@@ -18,8 +21,47 @@ public sealed record VaultIdentity
 
     public required DateTimeOffset CreatedAt { get; init; }
 
-    /// <summary>The random seed of the page hashes, as 16 hexadecimal digits.</summary>
-    public required string PageSeed { get; init; }
+    /// <summary>The random seed of the page hashes, as 16 hexadecimal digits. Absent in an encrypted vault, whose key gives it.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? PageSeed { get; init; }
+
+    /// <summary>How the vault is encrypted; absent where it is not.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public VaultEncryption? Encryption { get; init; }
+
+    /// <summary>This identity, of a vault with these secrets.</summary>
+    internal VaultIdentity EncryptedBy(VaultSecrets secrets) => this with
+    {
+        PageSeed = null,
+        Encryption = new VaultEncryption { Cipher = VaultEncryption.Aes256Gcm, Check = CheckBy(secrets).ToString() },
+    };
+
+    /// <summary>Whether somebody who had the data key said all this.</summary>
+    internal bool IsProvedBy(VaultSecrets secrets) =>
+        Math.Max(Source.Length, Math.Max(Kind.Length, Path.Length)) <= TextLengthMax
+            && Hash256.TryParse(Encryption!.Check, out var check) && check == CheckBy(secrets);
+
+    Hash256 CheckBy(VaultSecrets secrets)
+    {
+        var fields = new FieldWriter();
+        fields.Text(Source);
+        fields.Text(Kind);
+        fields.Text(Path);
+        fields.I64(Micros.Of(CreatedAt));
+        return secrets.CheckOf(fields.Written.Span);
+    }
+}
+
+/// <summary>How a vault is encrypted. Part of its identity, as JSON.</summary>
+public sealed record VaultEncryption
+{
+    /// <summary>The only one so far.</summary>
+    public const string Aes256Gcm = "aes-256-gcm";
+
+    public required string Cipher { get; init; }
+
+    /// <summary>A keyed hash of what the identity says, in hexadecimal: it tells a wrong key, and a changed identity.</summary>
+    public required string Check { get; init; }
 }
 
 /// <summary>Where a branch left its parent. The details of a branch object, as JSON.</summary>

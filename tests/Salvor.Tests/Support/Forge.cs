@@ -28,7 +28,7 @@ static class Forge
         bool relink = true)
     {
         using var stored = await OpenStoredAsync(store, key);
-        using var writer = new ObjectWriter();
+        using var writer = new ObjectWriter(VaultSecrets.Plain);
         for (var i = 0; i < stored.Frames.Count - 1; i++)
         {
             var frame = SealedFrame.Seal(await stored.ReadFrameAsync(i, default));
@@ -41,7 +41,7 @@ static class Forge
         var header = changeHeader?.Invoke(stored.Header) ?? stored.Header;
         if (relink && header.Kind == ObjectKind.Log)
         {
-            header = header with { LineageAfter = Lineage.Next(header.LineageBefore, header, details) };
+            header = header with { LineageAfter = Lineage.Next(VaultSecrets.Plain, header.LineageBefore, header, details) };
         }
 
         return writer.Finish(header, details).Bytes.ToArray();
@@ -81,6 +81,6 @@ static class Forge
     {
         var start = new byte[ObjectHeader.SizeBytes];
         await store.ReadAsync(key, 0, start, default);
-        return await StoredObject.OpenAsync(store, "", key, KindOf(start), whole: true, default);
+        return await StoredObject.OpenAsync(store, "", key, KindOf(start), VaultSecrets.Plain, whole: true, default);
     }
 }

@@ -2,6 +2,7 @@ using System.Buffers;
 using Salvor.Storage;
 using Salvor.Vault;
 using Salvor.Vault.Format;
+using Salvor.Vault.Keys;
 using Salvor.Vault.Snapshots;
 
 namespace Salvor.Tests.Support;
@@ -51,9 +52,10 @@ sealed class VaultModel
 
     /// <summary>A vault of an empty history.</summary>
     public static async Task<VaultModel> CreateAsync(
-        IObjectStore store, Random random, uint pageSize, string name = "app", TimeProvider? time = null)
+        IObjectStore store, Random random, uint pageSize, string name = "app", TimeProvider? time = null, Keyring? keys = null)
     {
-        var vault = await VaultAccess.OpenOrCreateAsync(store, name, "sqlite", "/data/app.db", time ?? TimeProvider.System, default);
+        var vault = await VaultAccess.OpenOrCreateAsync(
+            store, name, "sqlite", "/data/app.db", keys, time ?? TimeProvider.System, default);
         var model = new VaultModel(vault, random, pageSize);
         await model.ClaimAsync();
         return model;
@@ -89,7 +91,8 @@ sealed class VaultModel
     {
         Grow((uint)random.Next(1, 12));
         await StartBranchAsync(new ModelBranch(1, null, Position.None), forkNumber: 0, Hash256.Zero);
-        log = new LogWriter(Vault, new LogTip(1, 0, Position.None, 0, Lineage.StartOf(Vault.Id, 1, Position.None, Hash256.Zero)), epoch);
+        var link = Lineage.StartOf(Vault.Secrets, Vault.Id, 1, Position.None, Hash256.Zero);
+        log = new LogWriter(Vault, new LogTip(1, 0, Position.None, 0, link), epoch);
         await ImageAsync();
     }
 
@@ -170,7 +173,7 @@ sealed class VaultModel
         await StartBranchAsync(branch, number, parent.Header.LineageAfter);
         pages.Clear();
         pages.AddRange(point.Content.Chunk((int)PageSize));
-        var link = Lineage.StartOf(Vault.Id, branch.Number, point.Position, parent.Header.LineageAfter);
+        var link = Lineage.StartOf(Vault.Secrets, Vault.Id, branch.Number, point.Position, parent.Header.LineageAfter);
         log = new LogWriter(Vault, new LogTip(branch.Number, 0, point.Position, Micros.Of(point.Time), link), epoch);
         if (image)
         {
@@ -202,7 +205,7 @@ sealed class VaultModel
             Reason = branch.Parent is null ? "first copy" : "restored in place",
             CreatedAt = Micros.ToTime(micros),
         };
-        using var writer = new ObjectWriter();
+        using var writer = new ObjectWriter(Vault.Secrets);
         var header = new ObjectHeader { Kind = ObjectKind.Branch, VaultId = Vault.Id, Branch = branch.Number, Epoch = epoch };
         var (bytes, _) = writer.Finish(header, VaultJson.Write(record, VaultJson.Default.BranchRecord));
         Assert.True(await Vault.PutAsync(VaultKeys.Branch(branch.Number), bytes, default));

@@ -170,7 +170,8 @@ public sealed class LogWriterTests
         Version = "1.0",
     };
 
-    static LogTip Start(VaultAccess vault) => new(1, 0, Position.None, 0, Lineage.StartOf(vault.Id, 1, Position.None, Hash256.Zero));
+    static LogTip Start(VaultAccess vault) =>
+        new(1, 0, Position.None, 0, Lineage.StartOf(vault.Secrets, vault.Id, 1, Position.None, Hash256.Zero));
 
     static ChangeSetBuilder Change(int commits)
     {

@@ -60,20 +60,20 @@ public sealed class PositionTests
         byte[] details = [1];
         Hash256[] links =
         [
-            Lineage.Next(default, header, details),
-            Lineage.Next(Hash256.Of([1]), header, details),
-            Lineage.Next(default, header with { Branch = 1 }, details),
-            Lineage.Next(default, header with { Number = 1 }, details),
-            Lineage.Next(default, header with { PositionFirst = 1 }, details),
-            Lineage.Next(default, header with { PositionLast = 1 }, details),
-            Lineage.Next(default, header with { TimeFirstMicros = 1 }, details),
-            Lineage.Next(default, header with { TimeLastMicros = 1 }, details),
-            Lineage.Next(default, header, [2]),
-            Lineage.StartOf(Guid.Empty, 1, new(1), default),
-            Lineage.StartOf(Guid.AllBitsSet, 1, new(1), default),
-            Lineage.StartOf(Guid.Empty, 2, new(1), default),
-            Lineage.StartOf(Guid.Empty, 1, new(2), default),
-            Lineage.StartOf(Guid.Empty, 1, new(1), Hash256.Of([1])),
+            Next(default, header, details),
+            Next(Hash256.Of([1]), header, details),
+            Next(default, header with { Branch = 1 }, details),
+            Next(default, header with { Number = 1 }, details),
+            Next(default, header with { PositionFirst = 1 }, details),
+            Next(default, header with { PositionLast = 1 }, details),
+            Next(default, header with { TimeFirstMicros = 1 }, details),
+            Next(default, header with { TimeLastMicros = 1 }, details),
+            Next(default, header, [2]),
+            StartOf(Guid.Empty, 1, new(1), default),
+            StartOf(Guid.AllBitsSet, 1, new(1), default),
+            StartOf(Guid.Empty, 2, new(1), default),
+            StartOf(Guid.Empty, 1, new(2), default),
+            StartOf(Guid.Empty, 1, new(1), Hash256.Of([1])),
         ];
 
         Assert.Distinct(links);
@@ -84,7 +84,7 @@ public sealed class PositionTests
     {
         var header = new ObjectHeader { Kind = ObjectKind.Log, VaultId = Guid.Empty };
 
-        Assert.Equal(Lineage.Next(default, header, [1]), Lineage.Next(default, header with { Epoch = 7 }, [1]));
+        Assert.Equal(Next(default, header, [1]), Next(default, header with { Epoch = 7 }, [1]));
     }
 
     [Fact]
@@ -103,4 +103,10 @@ public sealed class PositionTests
     /// <summary>XXH3_64bits_withSeed of no bytes; the sanity value of the reference implementation.</summary>
     [Fact]
     public void The_hash_of_a_page_is_xxh3() => Assert.Equal(0x2D06800538D394C2UL, new PageHasher(1).Hash(1, []));
+
+    static Hash256 Next(Hash256 before, ObjectHeader header, ReadOnlySpan<byte> details) =>
+        Lineage.Next(VaultSecrets.Plain, before, header, details);
+
+    static Hash256 StartOf(Guid vaultId, uint branch, Position fork, Hash256 parent) =>
+        Lineage.StartOf(VaultSecrets.Plain, vaultId, branch, fork, parent);
 }

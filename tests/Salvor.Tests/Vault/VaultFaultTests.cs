@@ -55,7 +55,7 @@ public sealed class VaultFaultTests
         operation: async store =>
         {
             var vault = await OpenAsync(store);
-            var start = Lineage.StartOf(vault.Id, 1, Position.None, Hash256.Zero);
+            var start = Lineage.StartOf(vault.Secrets, vault.Id, 1, Position.None, Hash256.Zero);
             var writer = new LogWriter(vault, new LogTip(1, 0, Position.None, 0, start), epoch: 1);
             foreach (var (page, final) in (IEnumerable<(uint, bool)>)[(1, true), (2, false), (3, true), (4, true)])
             {
@@ -76,7 +76,7 @@ public sealed class VaultFaultTests
         {
             var catalog = await VaultReading.OpenAsync(store);
             Assert.Equal(4UL, catalog.Logs(1).Last);
-            var link = Lineage.StartOf(catalog.Vault.Id, 1, Position.None, Hash256.Zero);
+            var link = Lineage.StartOf(catalog.Vault.Secrets, catalog.Vault.Id, 1, Position.None, Hash256.Zero);
             foreach (var (number, position) in (IEnumerable<(uint, ulong)>)[(1, 1), (2, 2), (3, 2), (4, 3)])
             {
                 var log = await catalog.ReadLogAsync(1, number, default);

@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Salvor.Jobs.Keys;
 using Salvor.Text;
 using YamlDotNet.RepresentationModel;
 
@@ -84,7 +85,7 @@ sealed class ConfigReader(ConfigDocument document)
         string name, string owner, ConfigMapping source, OrderedDictionary<string, DestinationConfig> destinations)
     {
         CheckType(source, "source", owner, available: "sqlite", SourceTypesPlanned);
-        source.CheckKeys("type", "path", "paths", "to", "batch", "max_block", "max_wal", "state_dir");
+        source.CheckKeys("type", "path", "paths", "to", "batch", "max_block", "max_wal", "state_dir", "encryption");
         var path = source.OptionalPath("path", PathExample);
         var paths = ReadGlob(source, owner);
         if (path is null && paths is null)
@@ -111,6 +112,7 @@ sealed class ConfigReader(ConfigDocument document)
             WalMaxBytes = source.Size(
                 "max_wal", SqliteSourceConfig.WalMaxBytesDefault, SqliteSourceConfig.WalMaxBytesMin, SqliteSourceConfig.WalMaxBytesMax),
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
+            Encryption = source.Value("encryption") is { } node ? EncryptionReader.Read(document, node, owner) : null,
         };
     }
 

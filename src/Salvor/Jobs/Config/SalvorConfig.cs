@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Salvor.Jobs.Keys;
 
 namespace Salvor.Jobs.Config;
 
@@ -65,7 +66,15 @@ public sealed record SqliteSourceConfig
 
     /// <summary>Where local state lives, absolute. Null: in <c>.salvor/</c> beside the database.</summary>
     public string? StateDirectory { get; init; }
+
+    /// <summary>How the vaults of this source are encrypted. Null: not at all.</summary>
+    public EncryptionConfig? Encryption { get; init; }
 }
+
+/// <summary>How vaults are encrypted.</summary>
+/// <param name="Key">Where the secret is.</param>
+/// <param name="KeySaved">Whether the operator says that the key is safe, so that no export is waited for.</param>
+public sealed record EncryptionConfig(KeySource Key, bool KeySaved);
 
 /// <summary>Where restores go.</summary>
 public sealed record RestoreConfig

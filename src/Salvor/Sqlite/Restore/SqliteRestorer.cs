@@ -128,7 +128,7 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
                 {
                     await stored.ReadFrameAsync(frame.Key, rented.AsMemory(0, length), cancel);
                     Interlocked.Add(ref fetchedBytes, stored.Frames[frame.Key].StoredBytes);
-                    if (Hash256.Of(rented.AsSpan(0, length)) != log.Details.FrameHashes[frame.Key])
+                    if (catalog.Vault.Secrets.NameOf(rented.AsSpan(0, length)) != log.Details.FrameHashes[frame.Key])
                     {
                         throw new DamagedObjectException(key, $"frame {frame.Key} does not match its hash");
                     }

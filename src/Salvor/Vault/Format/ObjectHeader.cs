@@ -26,6 +26,20 @@ public enum ObjectKind : byte
 
     /// <summary>What a daemon last saw of all its vaults at a destination.</summary>
     Head = 7,
+
+    /// <summary>The data key of an encrypted vault, wrapped by a passphrase or a key file; or the note that it was exported.</summary>
+    Key = 10,
+}
+
+/// <summary>Facts about kinds of objects.</summary>
+static class ObjectKinds
+{
+    /// <summary>
+    /// Whether an encrypted vault seals this kind. What says who writes, and what is needed before there is a key, is in the clear; none
+    /// of it comes from content.
+    /// </summary>
+    public static bool IsSealed(this ObjectKind kind) =>
+        kind is not (ObjectKind.Vault or ObjectKind.Claim or ObjectKind.Head or ObjectKind.Key);
 }
 
 /// <summary>
@@ -34,10 +48,16 @@ public enum ObjectKind : byte
 /// </summary>
 public sealed record ObjectHeader
 {
-    public const int SizeBytes = 176;
+    public const int SizeBytes = 208;
 
     /// <summary>Version 1 of the format. A reader refuses another major version; minor versions only add.</summary>
     public const ushort MajorVersion = 1;
+
+    /// <summary>Where the salt is: the last field before the checksum.</summary>
+    internal const int SaltOffset = 172;
+
+    /// <summary>What sealing binds each frame to: all but the checksum.</summary>
+    internal const int SealedBytes = ChecksummedBytes;
 
     const int ChecksummedBytes = SizeBytes - 4;
 
@@ -69,6 +89,9 @@ public sealed record ObjectHeader
 
     public Hash256 LineageAfter { get; init; }
 
+    /// <summary>Of a sealed object: what its key is derived with. Zero in the clear.</summary>
+    public Hash256 Salt { get; init; }
+
     public void Write(Span<byte> target)
     {
         target[..SizeBytes].Clear();
@@ -85,6 +108,7 @@ public sealed record ObjectHeader
         BinaryPrimitives.WriteInt64LittleEndian(target[72..], TimeLastMicros);
         LineageBefore.CopyTo(target[80..]);
         LineageAfter.CopyTo(target[112..]);
+        Salt.CopyTo(target[SaltOffset..]);
         BinaryPrimitives.WriteUInt32LittleEndian(target[ChecksummedBytes..], Checksum.Crc32C(target[..ChecksummedBytes]));
     }
 
@@ -120,6 +144,7 @@ public sealed record ObjectHeader
             TimeLastMicros = BinaryPrimitives.ReadInt64LittleEndian(bytes[72..]),
             LineageBefore = new Hash256(bytes.Slice(80, 32)),
             LineageAfter = new Hash256(bytes.Slice(112, 32)),
+            Salt = new Hash256(bytes.Slice(SaltOffset, 32)),
         };
     }
 }

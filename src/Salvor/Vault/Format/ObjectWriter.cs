@@ -8,7 +8,9 @@ namespace Salvor.Vault.Format;
 /// Puts an object together: header | frames | details frame | frame index | footer. The bytes are in a rented buffer that lives until
 /// <see cref="Dispose"/>.
 /// </summary>
-sealed class ObjectWriter(int expectedBytes = 16 << 10) : IDisposable
+/// <param name="secrets">Of the vault, for a kind that it seals; else <see cref="VaultSecrets.Plain"/>.</param>
+/// <param name="expectedBytes">How large the object may become.</param>
+sealed class ObjectWriter(VaultSecrets secrets, int expectedBytes = 16 << 10) : IDisposable
 {
     /// <summary>frame count (4) | CRC-32C of the index (4) | SHA-256 of all that comes before it (32) | end mark (8).</summary>
     public const int FooterBytes = 48;
@@ -29,8 +31,9 @@ sealed class ObjectWriter(int expectedBytes = 16 << 10) : IDisposable
     public void Add(SealedFrame frame)
     {
         var stored = frame.Stored;
-        frames.Add(new FrameInfo((uint)length, (uint)stored.Length, (uint)frame.ContentBytes, frame.Codec, frame.Crc));
-        stored.CopyTo(Take(stored.Length));
+        var storedBytes = stored.Length + (secrets.IsPlain ? 0 : VaultSecrets.TagBytes);
+        frames.Add(new FrameInfo((uint)length, (uint)storedBytes, (uint)frame.ContentBytes, frame.Codec, frame.Crc));
+        stored.CopyTo(Take(storedBytes));
     }
 
     /// <summary>Adds the details and closes the object. Returns its bytes and its hash.</summary>
@@ -40,7 +43,15 @@ sealed class ObjectWriter(int expectedBytes = 16 << 10) : IDisposable
         Add(frame);
         frame.Release();
 
-        header.Write(buffer);
+        if (secrets.IsPlain)
+        {
+            header.Write(buffer);
+        }
+        else
+        {
+            SealFrames(header);
+        }
+
         var index = Take(frames.Count * FrameInfo.SizeBytes);
         for (var i = 0; i < frames.Count; i++)
         {
@@ -58,6 +69,37 @@ sealed class ObjectWriter(int expectedBytes = 16 << 10) : IDisposable
     }
 
     public void Dispose() => ArrayPool<byte>.Shared.Return(buffer);
+
+    /// <summary>Only now all is known that each frame is bound to: the header and how many frames there are.</summary>
+    void SealFrames(ObjectHeader header)
+    {
+        (header with { Salt = Hash256.Zero }).Write(buffer);
+        (header with { Salt = SaltOfAll() }).Write(buffer);
+        using var seal = secrets.SealOf(buffer, (uint)frames.Count);
+        for (var i = 0; i < frames.Count; i++)
+        {
+            var frame = frames[i];
+            var stored = buffer.AsSpan((int)frame.Offset, (int)frame.StoredBytes);
+            seal.Seal((uint)i, frame.Codec, frame.ContentBytes, stored);
+            frames[i] = frame with { Crc = Checksum.Crc32C(stored) };
+        }
+    }
+
+    /// <summary>Covers the header, what the index will say of each frame, and what each holds before it is sealed.</summary>
+    Hash256 SaltOfAll()
+    {
+        using var salt = secrets.BeginSalt();
+        salt.AppendData(buffer.AsSpan(0, ObjectHeader.SealedBytes));
+        Span<byte> row = stackalloc byte[FrameInfo.SizeBytes];
+        foreach (var frame in frames)
+        {
+            (frame with { Crc = 0 }).Write(row);
+            salt.AppendData(row);
+            salt.AppendData(buffer.AsSpan((int)frame.Offset, (int)frame.StoredBytes - VaultSecrets.TagBytes));
+        }
+
+        return new Hash256(salt.GetHashAndReset());
+    }
 
     Span<byte> Take(int count)
     {

@@ -21,11 +21,16 @@ public sealed class StoredObject : IDisposable
     readonly byte[] buffer;
     readonly long bufferOffset;
     readonly int bufferLength;
+    readonly byte[] head;
+    readonly VaultSecrets secrets;
 
-    StoredObject(IObjectStore store, string storeKey, string key, byte[] buffer, long bufferOffset, int bufferLength, ObjectHeader header)
+    StoredObject(
+        IObjectStore store, string storeKey, string key, byte[] buffer, long bufferOffset, int bufferLength, byte[] head,
+        VaultSecrets secrets)
     {
-        (this.store, this.storeKey, Key) = (store, storeKey, key);
-        (this.buffer, this.bufferOffset, this.bufferLength, Header) = (buffer, bufferOffset, bufferLength, header);
+        (this.store, this.storeKey, Key, this.secrets) = (store, storeKey, key, secrets);
+        (this.buffer, this.bufferOffset, this.bufferLength, this.head) = (buffer, bufferOffset, bufferLength, head);
+        Header = ObjectHeader.Read(key, head);
     }
 
     /// <summary>The key inside the vault, for messages.</summary>
@@ -39,9 +44,11 @@ public sealed class StoredObject : IDisposable
     /// <summary>
     /// Opens an object. Throws <see cref="DamagedObjectException"/> where header, index or footer are wrong.
     /// </summary>
+    /// <param name="secrets">Those of the vault. What is in the clear in every vault needs none.</param>
     /// <param name="whole">Fetch all of it now, because all frames will be read.</param>
     public static async Task<StoredObject> OpenAsync(
-        IObjectStore store, string prefix, string key, ObjectKind kind, bool whole, CancellationToken cancellationToken)
+        IObjectStore store, string prefix, string key, ObjectKind kind, VaultSecrets secrets, bool whole,
+        CancellationToken cancellationToken)
     {
         var storeKey = prefix + key;
         var size = await store.SizeAsync(storeKey, cancellationToken)
@@ -57,20 +64,20 @@ public sealed class StoredObject : IDisposable
         try
         {
             await FillAsync(store, storeKey, key, size - length, buffer.AsMemory(0, length), cancellationToken);
-            var head = buffer.AsMemory(0, whole ? ObjectHeader.SizeBytes : 0);
+            var head = buffer.AsSpan(0, whole ? ObjectHeader.SizeBytes : 0).ToArray();
             if (!whole)
             {
                 head = new byte[ObjectHeader.SizeBytes];
                 await FillAsync(store, storeKey, key, 0, head, cancellationToken);
             }
 
-            var header = ObjectHeader.Read(key, head.Span);
-            if (header.Kind != kind)
+            var opened = new StoredObject(
+                store, storeKey, key, buffer, size - length, length, head, kind.IsSealed() ? secrets : VaultSecrets.Plain);
+            if (opened.Header.Kind != kind)
             {
-                throw new DamagedObjectException(key, $"it is a {header.Kind} object where a {kind} object belongs");
+                throw new DamagedObjectException(key, $"it is a {opened.Header.Kind} object where a {kind} object belongs");
             }
 
-            var opened = new StoredObject(store, storeKey, key, buffer, size - length, length, header);
             await opened.ReadIndexAsync(size, cancellationToken);
             return opened;
         }
@@ -196,7 +203,45 @@ public sealed class StoredObject : IDisposable
             throw new DamagedObjectException(Key, $"frame {index} does not match its checksum");
         }
 
-        if (!Compression.Decompress(frame.Codec, stored, content))
+        if (secrets.IsPlain)
+        {
+            Decompress(index, frame, stored, content);
+        }
+        else
+        {
+            DecodeSealed(index, frame, stored, content);
+        }
+    }
+
+    void DecodeSealed(int index, FrameInfo frame, ReadOnlySpan<byte> stored, Span<byte> content)
+    {
+        var length = stored.Length - VaultSecrets.TagBytes;
+        if (length < 0)
+        {
+            throw new DamagedObjectException(Key, $"frame {index} is not sealed, and its vault is encrypted");
+        }
+
+        var rented = ArrayPool<byte>.Shared.Rent(length);
+        try
+        {
+            // A cipher of its own for each call: frames are read from several threads.
+            using var seal = secrets.SealOf(head, (uint)Frames.Count);
+            if (!seal.TryOpen((uint)index, frame.Codec, frame.ContentBytes, stored, rented.AsSpan(0, length)))
+            {
+                throw new DamagedObjectException(Key, $"frame {index} was not sealed in this place with the key of this vault");
+            }
+
+            Decompress(index, frame, rented.AsSpan(0, length), content);
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(rented);
+        }
+    }
+
+    void Decompress(int index, FrameInfo frame, ReadOnlySpan<byte> compressed, Span<byte> content)
+    {
+        if (!Compression.Decompress(frame.Codec, compressed, content))
         {
             throw new DamagedObjectException(Key, $"frame {index} cannot be decompressed with codec {frame.Codec}");
         }

@@ -65,7 +65,7 @@ static class LogWalk
     /// <summary>The link that the first object of a segment continues.</summary>
     static Hash256 StartOf(VaultCatalog catalog, RestorePlan plan, LogSegment segment, Position position, Hash256? parentLink) =>
         segment.First != 1 ? plan.SnapshotLineage
-        : parentLink is { } link ? Lineage.StartOf(catalog.Vault.Id, segment.Branch, position, link)
+        : parentLink is { } link ? Lineage.StartOf(catalog.Vault.Secrets, catalog.Vault.Id, segment.Branch, position, link)
         : catalog.LineageStart(catalog.Branch(segment.Branch));
 
     static async IAsyncEnumerable<LogObject> ReadSegmentAsync(

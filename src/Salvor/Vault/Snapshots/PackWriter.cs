@@ -6,14 +6,14 @@ namespace Salvor.Vault.Snapshots;
 sealed record SealedRun(SealedFrame Frame, (Hash256 Name, int Offset, int Length)[] Chunks)
 {
     /// <summary>Cuts the content into chunks, names them and seals them together.</summary>
-    public static SealedRun Seal(ReadOnlySpan<byte> content, int chunkBytes)
+    public static SealedRun Seal(VaultSecrets secrets, ReadOnlySpan<byte> content, int chunkBytes)
     {
         var chunks = new (Hash256, int, int)[(content.Length + chunkBytes - 1) / chunkBytes];
         for (var i = 0; i < chunks.Length; i++)
         {
             var offset = i * chunkBytes;
             var length = Math.Min(chunkBytes, content.Length - offset);
-            chunks[i] = (Hash256.Of(content.Slice(offset, length)), offset, length);
+            chunks[i] = (secrets.NameOf(content.Slice(offset, length)), offset, length);
         }
 
         return new SealedRun(SealedFrame.Seal(content), chunks);
@@ -33,7 +33,7 @@ sealed class PackWriter(VaultAccess vault) : IAsyncDisposable
 
     readonly List<Hash256> packs = [];
     readonly List<ChunkPlace> places = [];
-    ObjectWriter writer = new();
+    ObjectWriter writer = new(vault.Secrets);
     Task storing = Task.CompletedTask;
 
     /// <summary>Bytes stored so far.</summary>
@@ -89,7 +89,7 @@ sealed class PackWriter(VaultAccess vault) : IAsyncDisposable
         var (bytes, hash) = full.Finish(header, ChunkPlace.Write(places).Span);
         packs.Add(hash);
         places.Clear();
-        writer = new ObjectWriter(ObjectWriter.ObjectBytesMax);
+        writer = new ObjectWriter(vault.Secrets, ObjectWriter.ObjectBytesMax);
         StoredBytes += bytes.Length;
         storing = StoreAsync(full, VaultKeys.Pack(hash), bytes, cancellationToken);
     }

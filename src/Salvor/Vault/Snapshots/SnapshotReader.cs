@@ -47,7 +47,7 @@ public sealed class SnapshotReader : IDisposable
         }
 
         var bytes = await stored.ReadDetailsAsync(cancellationToken);
-        var reader = new SnapshotReader(vault, key, stored.Header, SnapshotDetails.Read(key, bytes), Hash256.Of(bytes));
+        var reader = new SnapshotReader(vault, key, stored.Header, SnapshotDetails.Read(key, bytes), vault.Secrets.NameOf(bytes));
         await reader.LocateListsAsync(cancellationToken);
         return reader;
     }
@@ -103,7 +103,7 @@ public sealed class SnapshotReader : IDisposable
             await pack.ReadFrameAsync(frame, rented.AsMemory(0, length), cancellationToken);
             foreach (var (place, chunk) in wanted)
             {
-                if (Hash256.Of(rented.AsSpan((int)place.Offset, (int)place.Length)) != place.Name)
+                if (vault.Secrets.NameOf(rented.AsSpan((int)place.Offset, (int)place.Length)) != place.Name)
                 {
                     throw new DamagedObjectException(pack.Key, $"chunk {place.Name} does not match its name");
                 }
@@ -178,7 +178,7 @@ public sealed class SnapshotReader : IDisposable
         using var pack = await vault.OpenAsync(packKey, ObjectKind.Pack, whole: false, cancellationToken);
         var frame = await pack.ReadFrameAsync(found.Place.Frame, cancellationToken);
         var content = frame.AsSpan((int)found.Place.Offset, (int)found.Place.Length);
-        return Hash256.Of(content) == name
+        return vault.Secrets.NameOf(content) == name
             ? ChunkList.Read(packKey, content)
             : throw new DamagedObjectException(packKey, $"chunk list {name} does not match its name");
     }

@@ -78,7 +78,7 @@ public sealed class SnapshotWriter : IAsyncDisposable
             Lists = lists,
         };
         var bytes = details.ToBytes();
-        using var writer = new ObjectWriter();
+        using var writer = new ObjectWriter(vault.Secrets);
         var (stored, _) = writer.Finish(
             header with { Kind = ObjectKind.Snapshot, VaultId = vault.Id, Epoch = epoch }, bytes.Span);
         var key = VaultKeys.Snapshot(header.Branch, new Position(header.PositionLast));
@@ -87,7 +87,7 @@ public sealed class SnapshotWriter : IAsyncDisposable
             await vault.ExpectOwnAsync(key, stored, cancellationToken);
         }
 
-        return new StoredSnapshot(details, Hash256.Of(bytes.Span), StoredBytes + stored.Length);
+        return new StoredSnapshot(details, vault.Secrets.NameOf(bytes.Span), StoredBytes + stored.Length);
     }
 
     public async ValueTask DisposeAsync()
@@ -110,7 +110,7 @@ public sealed class SnapshotWriter : IAsyncDisposable
     async Task<(SealedRun Run, ulong[] PageHashes)> SealAsync(byte[] content, int length, ulong[] pageHashes)
     {
         await Task.Yield();
-        var run = SealedRun.Seal(content.AsSpan(0, length), chunkBytes);
+        var run = SealedRun.Seal(vault.Secrets, content.AsSpan(0, length), chunkBytes);
         ArrayPool<byte>.Shared.Return(content);
         return (run, pageHashes);
     }
@@ -147,7 +147,7 @@ public sealed class SnapshotWriter : IAsyncDisposable
         }
 
         var content = new ChunkList([.. listChunks], [.. listHashes]).ToBytes();
-        var run = SealedRun.Seal(content, content.Length);
+        var run = SealedRun.Seal(vault.Secrets, content, content.Length);
         lists.Add(run.Chunks[0].Name);
         await listPacks.AddAsync(run, cancellationToken);
         listChunks.Clear();

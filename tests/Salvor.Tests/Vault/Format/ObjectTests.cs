@@ -43,7 +43,7 @@ public sealed class ObjectTests
                 + "0300000000000000" + "0400000000000000" + "0500000000000000" + "faffffffffffffff" + "0700000000000000"
                 + Hash256.Of([8]) + Hash256.Of([9]),
             Convert.ToHexStringLower(bytes.AsSpan(0, 144)));
-        Assert.All(bytes[144..172], value => Assert.Equal(0, value));
+        Assert.All(bytes[144..204], value => Assert.Equal(0, value));
     }
 
     /// <summary>From RFC 3720, B.4.</summary>
@@ -67,7 +67,7 @@ public sealed class ObjectTests
         await store.PutAsync("v/" + Key, Write(contents, details), default);
         foreach (var whole in (bool[])[true, false])
         {
-            using var stored = await StoredObject.OpenAsync(store, "v/", Key, ObjectKind.Log, whole, default);
+            using var stored = await StoredObject.OpenAsync(store, "v/", Key, ObjectKind.Log, VaultSecrets.Plain, whole, default);
 
             Assert.Equal(Header, stored.Header);
             Assert.Equal(count + 1, stored.Frames.Count);
@@ -91,7 +91,7 @@ public sealed class ObjectTests
             return Fault.None;
         });
 
-        using var stored = await StoredObject.OpenAsync(counting, "v/", Key, ObjectKind.Log, whole: false, default);
+        using var stored = await StoredObject.OpenAsync(counting, "v/", Key, ObjectKind.Log, VaultSecrets.Plain, whole: false, default);
         await stored.ReadDetailsAsync(default);
         Assert.Equal(
             [StoreOperation.Size, StoreOperation.Read, StoreOperation.Read], reads.Select(call => call.Operation));
@@ -107,7 +107,7 @@ public sealed class ObjectTests
         var contents = Enumerable.Range(0, 5000).Select(_ => Content(random, 80, compressible: false)).ToArray();
         await store.PutAsync("v/" + Key, Write(contents, [1]), default);
 
-        using var stored = await StoredObject.OpenAsync(store, "v/", Key, ObjectKind.Log, whole: false, default);
+        using var stored = await StoredObject.OpenAsync(store, "v/", Key, ObjectKind.Log, VaultSecrets.Plain, whole: false, default);
 
         Assert.Equal(contents[17], await stored.ReadFrameAsync(17, default));
         Assert.Equal(contents[4999], await stored.ReadFrameAsync(4999, default));
@@ -120,8 +120,8 @@ public sealed class ObjectTests
         var bytes = Write([[1, 2, 3]], [4]);
         await store.PutAsync("good/" + Key, bytes, default);
         await store.PutAsync("bad/" + Key, Forge.Change(bytes, copy => copy[^9] ^= 1), default);
-        using var good = await StoredObject.OpenAsync(store, "good/", Key, ObjectKind.Log, whole: true, default);
-        using var bad = await StoredObject.OpenAsync(store, "bad/", Key, ObjectKind.Log, whole: true, default);
+        using var good = await StoredObject.OpenAsync(store, "good/", Key, ObjectKind.Log, VaultSecrets.Plain, whole: true, default);
+        using var bad = await StoredObject.OpenAsync(store, "bad/", Key, ObjectKind.Log, VaultSecrets.Plain, whole: true, default);
 
         Assert.True(good.MatchesItsHash());
         Assert.False(bad.MatchesItsHash());
@@ -144,8 +144,8 @@ public sealed class ObjectTests
 
     [Theory]
     [InlineData(0, "it has 0 bytes, which no object has")]
-    [InlineData(223, "it has 223 bytes, which no object has")]
-    [InlineData(224, "it is not a Salvor object, or its start is missing")]
+    [InlineData(255, "it has 255 bytes, which no object has")]
+    [InlineData(256, "it is not a Salvor object, or its start is missing")]
     [InlineData((16 << 20) + 1, "it has 16777217 bytes, which no object has")]
     public async Task What_cannot_be_an_object_is_refused_before_it_is_fetched(int length, string expected)
     {
@@ -207,11 +207,12 @@ public sealed class ObjectTests
     }
 
     static async Task<DamagedObjectException> RefusalAsync(IObjectStore store, ObjectKind kind) =>
-        await Assert.ThrowsAsync<DamagedObjectException>(() => StoredObject.OpenAsync(store, "v/", Key, kind, whole: false, default));
+        await Assert.ThrowsAsync<DamagedObjectException>(
+            () => StoredObject.OpenAsync(store, "v/", Key, kind, VaultSecrets.Plain, whole: false, default));
 
     static byte[] Write(byte[][] contents, byte[] details)
     {
-        using var writer = new ObjectWriter();
+        using var writer = new ObjectWriter(VaultSecrets.Plain);
         foreach (var content in contents)
         {
             var frame = SealedFrame.Seal(content);

@@ -116,7 +116,7 @@ public sealed class SnapshotTests
         var frozen = await FrozenStore.CopyAsync(store);
         var key = VaultKeys.Pack(stored.Details.Packs[0]);
         var (header, details) = await Forge.OpenAsync(frozen, "app/" + key);
-        using var writer = new ObjectWriter();
+        using var writer = new ObjectWriter(VaultSecrets.Plain);
         var frame = SealedFrame.Seal(Content(4096, 8, compressible: false));
         writer.Add(frame);
         frame.Release();
