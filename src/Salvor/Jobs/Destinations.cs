@@ -152,7 +152,7 @@ public static class Destinations
 
     static string SkipFolder(string key)
     {
-        foreach (var folder in (ReadOnlySpan<string>)["/branches/", "/claims/", "/log/", "/packs/", "/snapshots/"])
+        foreach (var folder in (ReadOnlySpan<string>)["/backups/", "/branches/", "/claims/", "/log/", "/moves/", "/packs/", "/snapshots/"])
         {
             var at = key.IndexOf(folder, StringComparison.Ordinal);
             if (at >= 0)
