@@ -159,7 +159,7 @@ public static class Destinations
 
     static string SkipFolder(string key)
     {
-        foreach (var folder in (ReadOnlySpan<string>)["/branches/", "/claims/", "/keys/", "/log/", "/packs/", "/snapshots/"])
+        foreach (var folder in (ReadOnlySpan<string>)["/backups/", "/branches/", "/claims/", "/keys/", "/log/", "/moves/", "/packs/", "/snapshots/"])
         {
             var at = key.IndexOf(folder, StringComparison.Ordinal);
             if (at >= 0)

@@ -132,21 +132,23 @@ sealed record VaultState(
     static async Task<(PageTable Table, uint PageSize, Hash256 Hash)> LoadSnapshotAsync(
         VaultCatalog catalog, SnapshotRef snapshot, CancellationToken cancellationToken)
     {
-        using var reader = await SnapshotReader.OpenAsync(catalog.Vault, snapshot, cancellationToken);
+        var reader = await SnapshotReader.OpenAsync(catalog.Vault, snapshot, cancellationToken);
         var table = new PageTable();
         var lockPage = DatabasePages.LockBytePage(reader.Details.PageSize);
-        var page = 0u;
-        for (var list = 0; list < reader.Details.Lists.Count; list++)
-        {
-            foreach (var hash in await reader.ReadPageHashesAsync(list, cancellationToken))
+        await reader.ReadPageHashesAsync(
+            (page, hashes) =>
             {
-                if (++page != lockPage && page <= reader.Details.PageCount)
+                foreach (var hash in hashes)
                 {
-                    table.Set(page, hash);
-                }
-            }
-        }
+                    if (page != lockPage)
+                    {
+                        table.Set(page, hash);
+                    }
 
+                    page++;
+                }
+            },
+            cancellationToken);
         table.Resize(reader.Details.PageCount);
         if (table.Checksum != reader.Details.Checksum)
         {

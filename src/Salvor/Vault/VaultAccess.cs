@@ -136,8 +136,7 @@ public sealed class VaultAccess
     /// </summary>
     internal async Task ExpectOwnAsync(string key, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {
-        var stored = await Store.GetAsync(Prefix + key, ObjectWriter.ObjectBytesMax, cancellationToken);
-        if (stored is not null && stored.AsSpan().SequenceEqual(bytes.Span))
+        if (await HoldsAsync(key, bytes, cancellationToken))
         {
             return;
         }
@@ -147,6 +146,11 @@ public sealed class VaultAccess
             $"another writer added {key} to vault {Location}"
                 + (holder is null ? "" : $"; the newest claim is of pid {holder.Pid} on host {holder.Host}"));
     }
+
+    /// <summary>Whether an object is there and is this one to the byte.</summary>
+    internal async Task<bool> HoldsAsync(string key, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
+        await Store.GetAsync(Prefix + key, ObjectWriter.ObjectBytesMax, cancellationToken) is { } stored
+        && stored.AsSpan().SequenceEqual(bytes.Span);
 
     /// <summary>Reads the details of an object whose details are JSON.</summary>
     internal async Task<T> ReadRecordAsync<T>(

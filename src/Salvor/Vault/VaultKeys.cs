@@ -14,6 +14,8 @@ static class VaultKeys
     public const string Logs = "log/";
     public const string Packs = "packs/";
     public const string Snapshots = "snapshots/";
+    public const string Moves = "moves/";
+    public const string Backups = "backups/";
 
     /// <summary>Beside the vaults of a destination, and no name of a source begins like it.</summary>
     public const string Heads = "_heads/";
@@ -33,6 +35,10 @@ static class VaultKeys
         string.Create(CultureInfo.InvariantCulture, $"{Snapshots}{branch:D6}/{position.Value:D16}");
 
     public static string Pack(Hash256 hash) => $"{Packs}{hash}";
+
+    public static string Move(ulong number) => string.Create(CultureInfo.InvariantCulture, $"{Moves}{number:D10}");
+
+    public static string Backup(ulong id) => string.Create(CultureInfo.InvariantCulture, $"{Backups}{id:D10}");
 
     public static string Head(string writerId, ulong number) =>
         string.Create(CultureInfo.InvariantCulture, $"{Heads}{writerId}/{number:D16}");
@@ -68,6 +74,8 @@ static class VaultKeys
         KeySlots => KeySlot(number),
         Logs => Log(BranchOf(key), number),
         Snapshots => Snapshot(BranchOf(key), new Position(number)),
+        Moves => Move(number),
+        Backups => Backup(number),
         _ => key,
     };
 }

@@ -132,11 +132,55 @@ public sealed record HeadEntry
     public required DateTimeOffset CompleteAsOf { get; init; }
 }
 
+/// <summary>Where the chunks of packs went. The details of a move object, as JSON.</summary>
+public sealed record MoveRecord
+{
+    public required DateTimeOffset CreatedAt { get; init; }
+
+    public required IReadOnlyList<PackMove> Packs { get; init; }
+}
+
+/// <summary>One pack in a move: its name, and the names of the packs that hold its chunks since.</summary>
+public sealed record PackMove(string Pack, IReadOnlyList<string> Into);
+
+/// <summary>A snapshot made on request or by schedule. The details of a backup object, as JSON.</summary>
+public sealed record BackupRecord
+{
+    /// <summary>The number in the key; the same at every destination of the source.</summary>
+    public required ulong Id { get; init; }
+
+    /// <summary>The branch and position of its snapshot.</summary>
+    public required uint Branch { get; init; }
+
+    public required ulong Position { get; init; }
+
+    /// <summary>The time of that position.</summary>
+    public required DateTimeOffset Time { get; init; }
+
+    /// <summary>For people; empty where none was given.</summary>
+    public required string Label { get; init; }
+
+    /// <summary>As it was asked for: <c>full</c>, <c>incremental</c> or <c>differential</c>. Each is a complete starting point.</summary>
+    public required string Mode { get; init; }
+
+    public required DateTimeOffset CreatedAt { get; init; }
+
+    public required string Host { get; init; }
+
+    /// <summary>The size of the database, in bytes.</summary>
+    public required long SizeBytes { get; init; }
+
+    /// <summary>Bytes that its snapshot added to the vault; 0 where one was there already.</summary>
+    public required long AddedBytes { get; init; }
+}
+
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(VaultIdentity))]
 [JsonSerializable(typeof(BranchRecord))]
 [JsonSerializable(typeof(ClaimRecord))]
 [JsonSerializable(typeof(HeadRecord))]
+[JsonSerializable(typeof(MoveRecord))]
+[JsonSerializable(typeof(BackupRecord))]
 sealed partial class VaultJson : JsonSerializerContext
 {
     public static byte[] Write<T>(T record, JsonTypeInfo<T> type) => JsonSerializer.SerializeToUtf8Bytes(record, type);

@@ -1,8 +1,10 @@
 using System.Buffers;
+using Salvor.Sqlite.Snapshots;
 using Salvor.Storage;
 using Salvor.Vault;
 using Salvor.Vault.Format;
 using Salvor.Vault.Keys;
+using Salvor.Vault.Restore;
 using Salvor.Vault.Snapshots;
 
 namespace Salvor.Tests.Support;
@@ -150,10 +152,26 @@ sealed class VaultModel
     /// <summary>A snapshot of the newest state, at the end of the log.</summary>
     public async Task SnapshotAsync()
     {
-        if (Current.Points.Count > 0)
+        if (Current.Points.Count == 0)
+        {
+            return;
+        }
+
+        if (random.Next(3) == 0)
         {
             await StoreSnapshotAsync([.. pages], isImage: false);
         }
+        else
+        {
+            await MakeSnapshotAsync();
+        }
+    }
+
+    /// <summary>A snapshot of the newest state, out of the one before it and the log.</summary>
+    public async Task<MadeSnapshot> MakeSnapshotAsync()
+    {
+        var (last, catalog) = (Current.Points[^1], await VaultCatalog.LoadAsync(Vault, default));
+        return await IncrementalSnapshot.MakeAsync(catalog, new RestorePoint(last.Branch, last.Position, last.Time), epoch, default);
     }
 
     /// <summary>A branch that leaves the history at a point, either continuing its log or with an image of its own.</summary>

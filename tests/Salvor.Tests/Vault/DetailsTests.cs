@@ -30,11 +30,18 @@ public sealed class DetailsTests
         PageCount = 1000,
         Checksum = 2,
         IsImage = true,
-        Packs = [Hash256.Of([1]), Hash256.Of([2])],
-        Runs = [new(0, 1), new(7, 0)],
-        ListPacks = [Hash256.Of([3])],
-        Lists = [Hash256.Of([4])],
+        Top = Leaf,
     };
+
+    /// <summary>1000 pages of 512 bytes: 31 chunks of 16 KiB and one of 8 pages.</summary>
+    static ChunkNode Leaf => new()
+    {
+        Level = 0,
+        Entries = [.. Enumerable.Range(0, 32).Select(i => Entry(i, i < 31 ? 16384UL : 4096))],
+        PageHashes = [.. Enumerable.Range(1, 1000).Select(page => (ulong)page)],
+    };
+
+    static ChunkEntry Entry(int i, ulong length) => new(Hash256.Of([(byte)i]), length, Hash256.Of([(byte)(i % 2), 1]));
 
     [Fact]
     public void The_details_of_a_log_object_are_read_as_they_were_written()
@@ -101,14 +108,20 @@ public sealed class DetailsTests
     public static TheoryData<string, object> BadSnapshots => new()
     {
         { "768 is not a page size", Snapshot with { PageSize = 768 } },
-        { "it has 1 chunk lists for 257 chunks", Snapshot with { PageCount = (256 * 32) + 1 } },
-        { "it has 1 chunk lists for 134217728 chunks", Snapshot with { PageCount = uint.MaxValue } },
-        { "it has 1 chunk lists for 0 chunks", Snapshot with { PageCount = 0 } },
-        { "it does not say where its chunks are", Snapshot with { Runs = [] } },
-        { "its runs of chunks are out of order", Snapshot with { Runs = [new(1, 0)] } },
-        { "its runs of chunks are out of order", Snapshot with { Runs = [new(0, 0), new(0, 1)] } },
-        { "its runs of chunks are out of order", Snapshot with { Runs = [new(0, 0), new(32, 1)] } },
-        { "its runs of chunks are out of order", Snapshot with { Runs = [new(0, 2)] } },
+        { "its tree covers 512000 bytes, and its database has 512512", Snapshot with { PageCount = 1001 } },
+        { "its tree covers 512000 bytes, and its database has 2199023255040", Snapshot with { PageCount = uint.MaxValue } },
+        { "its tree covers 512000 bytes, and its database has 0", Snapshot with { PageCount = 0 } },
+        { "a leaf of its tree covers 32 chunks from byte 0 on", Snapshot with { PageSize = 32768, Top = Resized(32768 * 1000) } },
+        { "its chunk 0 has 8192 bytes in place of 16384", Snapshot with { Top = Swapped(0, 8192, 1, 24576) } },
+        { "a leaf of its tree has 999 page hashes for 512000 bytes", Snapshot with { Top = Leaf with { PageHashes = new ulong[999] } } },
+        { "it has a node of level 6, and no tree is that high", Snapshot with { Top = Leaf with { Level = 6, PageHashes = [] } } },
+        { "it has a node of 257 entries", Snapshot with { Top = Leaf with { Entries = [.. new ChunkEntry[257]] } } },
+        { "entry 3 of its node has an impossible length or pack", Snapshot with { Top = Swapped(3, 0, 4, 1) } },
+        { "entry 3 of its node has an impossible length or pack", Snapshot with { Top = Swapped(3, (1 << 20) + 1, 4, 1) } },
+        {
+            "entry 3 of its node has an impossible length or pack",
+            Snapshot with { Top = Swapped(3, ulong.MaxValue - 1, 4, 2) with { Level = 1, PageHashes = [] } }
+        },
     };
 
     [Theory]
@@ -119,17 +132,23 @@ public sealed class DetailsTests
     [Fact]
     public void An_empty_database_has_no_chunks()
     {
-        var empty = Snapshot with { PageCount = 0, Runs = [], Lists = [] };
+        var empty = Snapshot with { PageCount = 0, Top = ChunkNode.Empty };
 
         Assert.Equivalent(empty, SnapshotDetails.Read("key", empty.ToBytes().Span), strict: true);
     }
 
     [Fact]
-    public void A_chunk_list_is_read_as_it_was_written()
+    public void A_node_is_read_as_it_was_written()
     {
-        var list = new ChunkList([Hash256.Of([1]), Hash256.Of([2])], [3, 4, 5]);
+        var inner = new ChunkNode { Level = 2, Entries = [Entry(1, 1UL << 40), Entry(2, 1), Entry(3, 7)], PageHashes = [] };
+        var stream = new ChunkNode { Level = 0, Entries = [Entry(1, 17), Entry(2, 1 << 20)], PageHashes = [] };
 
-        Assert.Equivalent(list, ChunkList.Read("key", list.ToBytes()), strict: true);
+        foreach (var node in (ChunkNode[])[Leaf, inner, stream, ChunkNode.Empty])
+        {
+            Assert.Equivalent(node, ChunkNode.Read("key", node.ToBytes()), strict: true);
+        }
+
+        Assert.Equal((1UL << 40) + 8, inner.Length);
     }
 
     [Fact]
@@ -149,9 +168,27 @@ public sealed class DetailsTests
     [Fact]
     public void A_list_that_claims_more_than_there_is_room_for_is_refused_before_anything_is_allocated()
     {
-        byte[] bytes = [0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0];
+        byte[] packs = [0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0];
+        byte[] entries = [0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0];
+        byte[] hashes = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0xFF, 0xFF, 0xFF, 0xFF, 0, 0, 0, 0];
 
-        AssertDamaged("a list claims 4294967295 items and holds room for 0", bytes, item => ChunkList.Read("key", item.Span));
+        foreach (var bytes in (byte[][])[packs, entries, hashes])
+        {
+            AssertDamaged("a list claims 4294967295 items and holds room for 0", bytes, item => ChunkNode.Read("key", item.Span));
+        }
+    }
+
+    static ChunkNode Resized(ulong length) => Leaf with
+    {
+        Level = 0, Entries = [.. Enumerable.Range(0, 32).Select(i => Entry(i, length / 32))],
+    };
+
+    static ChunkNode Swapped(int first, ulong firstLength, int second, ulong secondLength)
+    {
+        var entries = Leaf.Entries.ToArray();
+        entries[first] = entries[first] with { Length = firstLength };
+        entries[second] = entries[second] with { Length = secondLength };
+        return Leaf with { Entries = entries };
     }
 
     static void AssertDamaged(string expected, ReadOnlyMemory<byte> bytes, Action<ReadOnlyMemory<byte>> read) =>

@@ -100,7 +100,7 @@ public sealed class VaultFaultTests
             {
                 Assert.Equal(3 + 2, (await KeysAsync(store)).Count);
                 var vault = (await VaultAccess.FindAsync(store, "app", default))!;
-                using var reader = await SnapshotReader.OpenAsync(vault, new SnapshotRef(1, new Position(5)), default);
+                var reader = await SnapshotReader.OpenAsync(vault, new SnapshotRef(1, new Position(5)), default);
                 var read = new byte[content.Length];
                 await reader.ReadAsync(1, (offset, piece) => piece.CopyTo(read.AsSpan((int)offset)), default);
                 Assert.True(content.AsSpan().SequenceEqual(read));

@@ -41,10 +41,10 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
     /// <summary>Fills the file. It holds a proved database when this returns; nothing is flushed yet.</summary>
     public async Task<RestoredImage> WriteAsync(SafeFileHandle file, CancellationToken cancellationToken)
     {
-        using var snapshot = await SnapshotReader.OpenAsync(catalog.Vault, plan.Snapshot, cancellationToken);
+        var snapshot = await SnapshotReader.OpenAsync(catalog.Vault, plan.Snapshot, cancellationToken);
         var newest = new NewestVersions(snapshot.Details.PageSize, snapshot.Details.PageCount);
         var last = await Replay.RunAsync(catalog, plan, newest, cancellationToken);
-        ExpectBase(snapshot, newest);
+        newest.ExpectBase(plan.Snapshot, snapshot);
         var pageSize = snapshot.Details.PageSize;
         var total = newest.PageCount * (long)pageSize;
         Sized?.Invoke(total);
@@ -64,16 +64,6 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
 
         return new RestoredImage(
             pageSize, newest.PageCount, expected, fetchedBytes + snapshot.FetchedBytes, plan.LogObjectCount);
-    }
-
-    /// <summary>An image is no state of the source before the log has completed it; the log must name this very image.</summary>
-    void ExpectBase(SnapshotReader snapshot, NewestVersions newest)
-    {
-        if (snapshot.Details.IsImage && newest.Base != snapshot.DetailsHash)
-        {
-            throw new DamagedObjectException(
-                VaultKeys.Snapshot(plan.Snapshot.Branch, plan.Snapshot.Position), "the log completes another image than this one");
-        }
     }
 
     void WriteSnapshotPages(
@@ -177,56 +167,4 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
     }
 
     void Advance(long bytes, long total) => Progressed?.Invoke(new RestoreProgress(Interlocked.Add(ref writtenBytes, bytes), total));
-
-    /// <summary>Where the newest version of each page is: in the log, or still in the snapshot.</summary>
-    sealed class NewestVersions(uint pageSize, uint snapshotPages) : IReplayTarget
-    {
-        uint snapshotEnd = snapshotPages;
-        uint pageMax;
-
-        public uint PageSize { get; } = pageSize;
-
-        public Dictionary<uint, (int Object, int Index)> Pages { get; } = [];
-
-        public List<(uint Branch, ulong Number, Hash256 LineageAfter)> Objects { get; } = [];
-
-        /// <summary>The image that the last base in the log completes.</summary>
-        public Hash256? Base { get; private set; }
-
-        public uint PageCount { get; private set; } = snapshotPages;
-
-        public ulong Checksum { get; private set; }
-
-        public bool TakesFromSnapshot(uint page) => page <= snapshotEnd && !Pages.ContainsKey(page);
-
-        public void AddPage(LogObject log, int index)
-        {
-            if (Objects.Count == 0 || Objects[^1].LineageAfter != log.Header.LineageAfter)
-            {
-                Objects.Add((log.Header.Branch, log.Header.Number, log.Header.LineageAfter));
-            }
-
-            var page = log.Details.Pages[index].Number;
-            Pages[page] = (Objects.Count - 1, index);
-            pageMax = Math.Max(pageMax, page);
-        }
-
-        public void AddCommit(LogObject log, CommitEntry commit)
-        {
-            if (log.Details.Kind == LogKind.Base)
-            {
-                Base = log.Details.Snapshot;
-            }
-
-            // What a transaction cuts off does not come back when the database grows again: then it is stored anew.
-            for (var page = commit.PageCount + 1; page <= pageMax; page++)
-            {
-                Pages.Remove(page);
-            }
-
-            snapshotEnd = Math.Min(snapshotEnd, commit.PageCount);
-            (PageCount, Checksum) = (commit.PageCount, commit.Checksum);
-            pageMax = Math.Min(pageMax, commit.PageCount);
-        }
-    }
 }

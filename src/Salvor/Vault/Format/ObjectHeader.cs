@@ -27,6 +27,12 @@ public enum ObjectKind : byte
     /// <summary>What a daemon last saw of all its vaults at a destination.</summary>
     Head = 7,
 
+    /// <summary>Where the chunks of packs went.</summary>
+    Move = 8,
+
+    /// <summary>A snapshot made on request or by schedule.</summary>
+    Backup = 9,
+
     /// <summary>The data key of an encrypted vault, wrapped by a passphrase or a key file; or the note that it was exported.</summary>
     Key = 10,
 }
@@ -73,7 +79,7 @@ public sealed record ObjectHeader
     /// <summary>The writer's number; see <see cref="ObjectKind.Claim"/>.</summary>
     public uint Epoch { get; init; }
 
-    /// <summary>For log objects: the dense number within the branch, from 1.</summary>
+    /// <summary>Of a log object the dense number within the branch, from 1; of a move or backup the number in its key.</summary>
     public ulong Number { get; init; }
 
     public ulong PositionFirst { get; init; }

@@ -2,7 +2,7 @@ using Salvor.Vault.Format;
 
 namespace Salvor.Vault.Snapshots;
 
-/// <summary>A run of neighbouring chunks, sealed into one frame.</summary>
+/// <summary>A run of chunks, sealed into one frame.</summary>
 sealed record SealedRun(SealedFrame Frame, (Hash256 Name, int Offset, int Length)[] Chunks)
 {
     /// <summary>Cuts the content into chunks, names them and seals them together.</summary>
@@ -20,6 +20,12 @@ sealed record SealedRun(SealedFrame Frame, (Hash256 Name, int Offset, int Length
     }
 }
 
+/// <summary>A pack that chunks are in. It has a name once it is complete, because its name is its hash.</summary>
+sealed class PendingPack
+{
+    public Hash256? Name { get; set; }
+}
+
 /// <summary>
 /// Collects sealed runs into packs and stores each pack when it is full, while the next one is being filled. A pack's key is the hash of
 /// the object, so storing it twice is harmless.
@@ -31,21 +37,18 @@ sealed class PackWriter(VaultAccess vault) : IAsyncDisposable
 
     const int PlacesMax = 16384;
 
-    readonly List<Hash256> packs = [];
     readonly List<ChunkPlace> places = [];
+    PendingPack pack = new();
     ObjectWriter writer = new(vault.Secrets);
     Task storing = Task.CompletedTask;
 
     /// <summary>Bytes stored so far.</summary>
     public long StoredBytes { get; private set; }
 
-    /// <summary>The packs made so far; the one being filled will be the next.</summary>
-    public IReadOnlyList<Hash256> Packs => packs;
-
-    /// <summary>Adds a run and releases its frame. Returns the index of its pack.</summary>
-    public async Task<uint> AddAsync(SealedRun run, CancellationToken cancellationToken)
+    /// <summary>Adds a run and releases its frame. Returns the pack that it is in.</summary>
+    public async Task<PendingPack> AddAsync(SealedRun run, CancellationToken cancellationToken)
     {
-        var pack = (uint)packs.Count;
+        var filled = pack;
         foreach (var (name, offset, length) in run.Chunks)
         {
             places.Add(new ChunkPlace(name, (ushort)writer.FrameCount, (uint)offset, (uint)length));
@@ -58,10 +61,10 @@ sealed class PackWriter(VaultAccess vault) : IAsyncDisposable
             await CloseAsync(cancellationToken);
         }
 
-        return pack;
+        return filled;
     }
 
-    /// <summary>Stores what is left. After this every pack is durable.</summary>
+    /// <summary>Stores what is left. After this every pack is durable and has its name.</summary>
     public async Task FinishAsync(CancellationToken cancellationToken)
     {
         if (writer.FrameCount > 0)
@@ -87,7 +90,7 @@ sealed class PackWriter(VaultAccess vault) : IAsyncDisposable
         // No epoch: whoever packs the same chunks again makes the same object, so an interrupted copy is not stored twice.
         var header = new ObjectHeader { Kind = ObjectKind.Pack, VaultId = vault.Id };
         var (bytes, hash) = full.Finish(header, ChunkPlace.Write(places).Span);
-        packs.Add(hash);
+        (pack.Name, pack) = (hash, new PendingPack());
         places.Clear();
         writer = new ObjectWriter(vault.Secrets, ObjectWriter.ObjectBytesMax);
         StoredBytes += bytes.Length;

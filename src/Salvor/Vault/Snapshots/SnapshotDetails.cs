@@ -2,19 +2,13 @@ using Salvor.Vault.Format;
 
 namespace Salvor.Vault.Snapshots;
 
-/// <summary>Chunks from this one on, until the next run begins, are in this pack.</summary>
-public readonly record struct ChunkRun(uint FirstChunk, uint Pack);
-
 /// <summary>
-/// The root of a snapshot: its size, and the names of the chunk lists that make it up. <c>docs/format.md</c> has the layout.
+/// The root of a snapshot of a database: its shape, and the top of the tree of its chunks. <c>docs/format.md</c> has the layout.
 /// </summary>
 public sealed record SnapshotDetails
 {
     /// <summary>Chunks of a database are this long, or one page where pages are longer.</summary>
     public const int ChunkBytesMin = 16 << 10;
-
-    /// <summary>How many chunks a full list names.</summary>
-    public const int ChunksPerList = 256;
 
     public required uint PageSize { get; init; }
 
@@ -29,25 +23,21 @@ public sealed record SnapshotDetails
     /// </summary>
     public required bool IsImage { get; init; }
 
-    /// <summary>The packs that hold the chunks.</summary>
-    public required IReadOnlyList<Hash256> Packs { get; init; }
+    /// <summary>The top of the tree of chunks.</summary>
+    public required ChunkNode Top { get; init; }
 
-    public required IReadOnlyList<ChunkRun> Runs { get; init; }
-
-    /// <summary>The packs that hold the lists.</summary>
-    public required IReadOnlyList<Hash256> ListPacks { get; init; }
-
-    /// <summary>The names of the lists, in order.</summary>
-    public required IReadOnlyList<Hash256> Lists { get; init; }
-
-    public int ChunkBytes => Math.Max(ChunkBytesMin, (int)PageSize);
+    /// <summary>The length of each chunk but the last.</summary>
+    public int ChunkBytes => ChunkBytesOf(PageSize);
 
     public long SizeBytes => (long)PageCount * PageSize;
 
     public uint ChunkCount => (uint)((SizeBytes + ChunkBytes - 1) / ChunkBytes);
 
+    /// <summary>The length of a chunk of a database with pages of this size.</summary>
+    public static int ChunkBytesOf(uint pageSize) => Math.Max(ChunkBytesMin, (int)pageSize);
+
     /// <summary>The length of a chunk: only the last may be shorter.</summary>
-    public long LengthOf(uint chunk) => Math.Min(ChunkBytes, SizeBytes - ((long)chunk * ChunkBytes));
+    public uint LengthOf(uint chunk) => (uint)Math.Min(ChunkBytes, SizeBytes - ((long)chunk * ChunkBytes));
 
     internal ReadOnlyMemory<byte> ToBytes()
     {
@@ -56,16 +46,7 @@ public sealed record SnapshotDetails
         writer.U32(PageCount);
         writer.U64(Checksum);
         writer.U8(IsImage ? (byte)1 : (byte)0);
-        writer.Hashes(Packs);
-        writer.U32((uint)Runs.Count);
-        foreach (var run in Runs)
-        {
-            writer.U32(run.FirstChunk);
-            writer.U32(run.Pack);
-        }
-
-        writer.Hashes(ListPacks);
-        writer.Hashes(Lists);
+        Top.Write(writer);
         return writer.Written;
     }
 
@@ -78,25 +59,42 @@ public sealed record SnapshotDetails
             PageCount = reader.U32(),
             Checksum = reader.U64(),
             IsImage = reader.U8() != 0,
-            Packs = reader.Hashes(),
-            Runs = ReadRuns(ref reader),
-            ListPacks = reader.Hashes(),
-            Lists = reader.Hashes(),
+            Top = ChunkNode.Read(key, ref reader),
         };
         reader.ExpectEnd();
         details.Check(key);
         return details;
     }
 
-    static ChunkRun[] ReadRuns(ref FieldReader reader)
+    /// <summary>
+    /// The tree of a database has one shape for each size: chunks of equal length in full leaves. So a page is found by arithmetic, and
+    /// unchanged parts of two snapshots are the same nodes.
+    /// </summary>
+    /// <param name="key">The object that a message names.</param>
+    /// <param name="start">The first byte of the database that the leaf covers.</param>
+    /// <param name="leaf">A leaf of this tree.</param>
+    internal void ExpectShape(string key, ulong start, ChunkNode leaf)
     {
-        var runs = new ChunkRun[reader.Count(8)];
-        for (var i = 0; i < runs.Length; i++)
+        var first = (uint)(start / (uint)ChunkBytes);
+        if (start % ((ulong)ChunkNode.EntriesMax * (uint)ChunkBytes) != 0
+            || leaf.Entries.Count != Math.Min(ChunkNode.EntriesMax, ChunkCount - first))
         {
-            runs[i] = new ChunkRun(reader.U32(), reader.U32());
+            throw new DamagedObjectException(key, $"a leaf of its tree covers {leaf.Entries.Count} chunks from byte {start} on");
         }
 
-        return runs;
+        for (var i = 0; i < leaf.Entries.Count; i++)
+        {
+            if (leaf.Entries[i].Length != LengthOf(first + (uint)i))
+            {
+                throw new DamagedObjectException(
+                    key, $"its chunk {first + (uint)i} has {leaf.Entries[i].Length} bytes in place of {LengthOf(first + (uint)i)}");
+            }
+        }
+
+        if ((ulong)leaf.PageHashes.Length * PageSize != leaf.Length)
+        {
+            throw new DamagedObjectException(key, $"a leaf of its tree has {leaf.PageHashes.Length} page hashes for {leaf.Length} bytes");
+        }
     }
 
     void Check(string key)
@@ -106,108 +104,14 @@ public sealed record SnapshotDetails
             throw new DamagedObjectException(key, $"{PageSize} is not a page size");
         }
 
-        if (Lists.Count != (ChunkCount + ChunksPerList - 1) / ChunksPerList)
+        if (Top.Length != (ulong)SizeBytes)
         {
-            throw new DamagedObjectException(key, $"it has {Lists.Count} chunk lists for {ChunkCount} chunks");
+            throw new DamagedObjectException(key, $"its tree covers {Top.Length} bytes, and its database has {SizeBytes}");
         }
 
-        var previous = -1L;
-        foreach (var run in Runs)
+        if (Top.Level == 0)
         {
-            var inOrder = previous < 0 ? run.FirstChunk == 0 : run.FirstChunk > previous;
-            if (!inOrder || run.FirstChunk >= ChunkCount || run.Pack >= Packs.Count)
-            {
-                throw new DamagedObjectException(key, "its runs of chunks are out of order");
-            }
-
-            previous = run.FirstChunk;
+            ExpectShape(key, 0, Top);
         }
-
-        if (ChunkCount > 0 && Runs.Count == 0)
-        {
-            throw new DamagedObjectException(key, "it does not say where its chunks are");
-        }
-    }
-}
-
-/// <summary>Where a chunk is inside its pack.</summary>
-readonly record struct ChunkPlace(Hash256 Name, ushort Frame, uint Offset, uint Length)
-{
-    public const int SizeBytes = Hash256.SizeBytes + 2 + 4 + 4;
-
-    public static ReadOnlyMemory<byte> Write(IReadOnlyList<ChunkPlace> places)
-    {
-        var writer = new FieldWriter();
-        writer.U32((uint)places.Count);
-        foreach (var place in places)
-        {
-            writer.Hash(place.Name);
-            writer.U16(place.Frame);
-            writer.U32(place.Offset);
-            writer.U32(place.Length);
-        }
-
-        return writer.Written;
-    }
-
-    /// <summary>The chunk table of a pack, checked against its frames.</summary>
-    public static Dictionary<Hash256, ChunkPlace> Read(StoredObject pack, ReadOnlySpan<byte> details)
-    {
-        var reader = new FieldReader(pack.Key, details);
-        var places = new Dictionary<Hash256, ChunkPlace>();
-        for (var count = reader.Count(SizeBytes); count > 0; count--)
-        {
-            var place = new ChunkPlace(reader.Hash(), reader.U16(), reader.U32(), reader.U32());
-            if (place.Frame >= pack.Frames.Count - 1 || (ulong)place.Offset + place.Length > pack.Frames[place.Frame].ContentBytes)
-            {
-                throw new DamagedObjectException(pack.Key, $"chunk {place.Name} lies outside its frames");
-            }
-
-            places[place.Name] = place;
-        }
-
-        reader.ExpectEnd();
-        return places;
-    }
-}
-
-/// <summary>A list of consecutive chunks of a database, with the hash of each page in them.</summary>
-readonly record struct ChunkList(Hash256[] Chunks, ulong[] PageHashes)
-{
-    public byte[] ToBytes()
-    {
-        var writer = new FieldWriter();
-        writer.U32((uint)Chunks.Length);
-        foreach (var chunk in Chunks)
-        {
-            writer.Hash(chunk);
-        }
-
-        writer.U32((uint)PageHashes.Length);
-        foreach (var hash in PageHashes)
-        {
-            writer.U64(hash);
-        }
-
-        return writer.Written.ToArray();
-    }
-
-    public static ChunkList Read(string key, ReadOnlySpan<byte> bytes)
-    {
-        var reader = new FieldReader(key, bytes);
-        var chunks = new Hash256[reader.Count(Hash256.SizeBytes)];
-        for (var i = 0; i < chunks.Length; i++)
-        {
-            chunks[i] = reader.Hash();
-        }
-
-        var hashes = new ulong[reader.Count(sizeof(ulong))];
-        for (var i = 0; i < hashes.Length; i++)
-        {
-            hashes[i] = reader.U64();
-        }
-
-        reader.ExpectEnd();
-        return new ChunkList(chunks, hashes);
     }
 }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using Salvor.Vault.Format;
 
 namespace Salvor.Vault.Snapshots;
@@ -8,21 +7,18 @@ public delegate void ContentHandler(long offset, ReadOnlySpan<byte> content);
 
 /// <summary>
 /// Reads a snapshot: packs in parallel, each chunk checked against its name before anyone sees it. Memory is bounded by the packs in
-/// flight and a few chunk lists, whatever the size of the database.
+/// flight and by the nodes for one gibibyte or so, whatever the size of the database.
 /// </summary>
-public sealed class SnapshotReader : IDisposable
+public sealed class SnapshotReader
 {
-    const int ListsCached = 32;
-
-    readonly VaultAccess vault;
     readonly string key;
-    readonly SemaphoreSlim listLock = new(1);
-    readonly Dictionary<int, ChunkList> listCache = [];
-    readonly Dictionary<Hash256, (int Pack, ChunkPlace Place)> listPlaces = [];
+    readonly ChunkReader chunks;
 
     SnapshotReader(VaultAccess vault, string key, ObjectHeader header, SnapshotDetails details, Hash256 detailsHash)
     {
-        (this.vault, this.key, Header, Details, DetailsHash) = (vault, key, header, details, detailsHash);
+        (this.key, Header, Details, DetailsHash) = (key, header, details, detailsHash);
+        chunks = new ChunkReader(vault);
+        Tree = new ChunkTreeReader(chunks, details.Top);
     }
 
     public ObjectHeader Header { get; }
@@ -33,9 +29,9 @@ public sealed class SnapshotReader : IDisposable
     public Hash256 DetailsHash { get; }
 
     /// <summary>Bytes fetched so far, for progress.</summary>
-    public long FetchedBytes => Interlocked.Read(ref fetchedBytes);
+    public long FetchedBytes => chunks.FetchedBytes;
 
-    long fetchedBytes;
+    internal ChunkTreeReader Tree { get; }
 
     public static async Task<SnapshotReader> OpenAsync(VaultAccess vault, SnapshotRef snapshot, CancellationToken cancellationToken)
     {
@@ -47,152 +43,92 @@ public sealed class SnapshotReader : IDisposable
         }
 
         var bytes = await stored.ReadDetailsAsync(cancellationToken);
-        var reader = new SnapshotReader(vault, key, stored.Header, SnapshotDetails.Read(key, bytes), vault.Secrets.NameOf(bytes));
-        await reader.LocateListsAsync(cancellationToken);
-        return reader;
+        return new SnapshotReader(vault, key, stored.Header, SnapshotDetails.Read(key, bytes), vault.Secrets.NameOf(bytes));
     }
 
-    /// <summary>The page hashes of the list with this index, in page order.</summary>
-    public async Task<IReadOnlyList<ulong>> ReadPageHashesAsync(int list, CancellationToken cancellationToken) =>
-        (await ReadListAsync(list, cancellationToken)).PageHashes;
+    /// <summary>Hands over the page hashes in order: the number of a page, and the hashes from that one on. Of the lock-byte page 0.</summary>
+    public async Task ReadPageHashesAsync(Action<uint, IReadOnlyList<ulong>> handler, CancellationToken cancellationToken)
+    {
+        await foreach (var leaves in Tree.LeavesAsync(packsInFlight: 1, cancellationToken))
+        {
+            foreach (var (start, leaf) in leaves)
+            {
+                Details.ExpectShape(key, start, leaf);
+                handler((uint)(start / Details.PageSize) + 1, leaf.PageHashes);
+            }
+        }
+    }
 
     /// <summary>Reads all content, in no particular order, with this many packs in flight.</summary>
     public async Task ReadAsync(int packsInFlight, ContentHandler handler, CancellationToken cancellationToken)
     {
-        var options = new ParallelOptions { MaxDegreeOfParallelism = packsInFlight, CancellationToken = cancellationToken };
-        await Parallel.ForAsync(0, Details.Runs.Count, options, async (run, cancel) => await ReadRunAsync(run, handler, cancel));
-    }
-
-    public void Dispose() => listLock.Dispose();
-
-    async Task ReadRunAsync(int run, ContentHandler handler, CancellationToken cancellationToken)
-    {
-        var first = Details.Runs[run].FirstChunk;
-        var end = run + 1 < Details.Runs.Count ? Details.Runs[run + 1].FirstChunk : Details.ChunkCount;
-        var packKey = VaultKeys.Pack(Details.Packs[(int)Details.Runs[run].Pack]);
-        using var pack = await vault.OpenAsync(packKey, ObjectKind.Pack, whole: true, cancellationToken);
-        var places = ChunkPlace.Read(pack, await pack.ReadDetailsAsync(cancellationToken));
-        var wanted = new List<(ChunkPlace Place, uint Chunk)>((int)(end - first));
-        for (var chunk = first; chunk < end; chunk++)
+        await foreach (var leaves in Tree.LeavesAsync(packsInFlight, cancellationToken))
         {
-            var name = await ChunkNameAsync(chunk, cancellationToken);
-            wanted.Add(places.TryGetValue(name, out var place)
-                ? (place, chunk)
-                : throw new DamagedObjectException(packKey, $"chunk {name} of {key} is not in it"));
-            if (place.Length != Details.LengthOf(chunk))
+            var wanted = new List<WantedChunk>();
+            foreach (var (start, leaf) in leaves)
             {
-                throw new DamagedObjectException(
-                    packKey, $"chunk {name} of {key} has {place.Length} bytes in place of {Details.LengthOf(chunk)}");
-            }
-        }
-
-        Interlocked.Add(ref fetchedBytes, pack.Frames.Sum(frame => (long)frame.StoredBytes));
-        foreach (var frame in wanted.GroupBy(item => item.Place.Frame))
-        {
-            await ReadFrameAsync(pack, frame.Key, [.. frame], handler, cancellationToken);
-        }
-    }
-
-    async Task ReadFrameAsync(
-        StoredObject pack, int frame, (ChunkPlace Place, uint Chunk)[] wanted, ContentHandler handler, CancellationToken cancellationToken)
-    {
-        var length = (int)pack.Frames[frame].ContentBytes;
-        var rented = ArrayPool<byte>.Shared.Rent(length);
-        try
-        {
-            await pack.ReadFrameAsync(frame, rented.AsMemory(0, length), cancellationToken);
-            foreach (var (place, chunk) in wanted)
-            {
-                if (vault.Secrets.NameOf(rented.AsSpan((int)place.Offset, (int)place.Length)) != place.Name)
+                Details.ExpectShape(key, start, leaf);
+                var offset = start;
+                foreach (var entry in leaf.Entries)
                 {
-                    throw new DamagedObjectException(pack.Key, $"chunk {place.Name} does not match its name");
+                    wanted.Add(new WantedChunk(entry.Name, entry.Pack, (uint)entry.Length, offset));
+                    offset += entry.Length;
                 }
             }
 
-            HandOver(rented, wanted, handler);
+            await chunks.ReadAsync(wanted, packsInFlight, (_, frame, found) => HandOver(frame, found, handler), cancellationToken);
         }
-        finally
+    }
+
+    /// <summary>
+    /// The leaf that holds a chunk, and the number of the chunk with which it begins.
+    /// </summary>
+    internal async ValueTask<(uint First, ChunkNode Leaf)> LeafOfAsync(uint chunk, CancellationToken cancellationToken)
+    {
+        var (start, leaf) = await Tree.FindAsync(0, (ulong)chunk * (uint)Details.ChunkBytes, cancellationToken);
+        Details.ExpectShape(key, start, leaf);
+        return ((uint)(start / (uint)Details.ChunkBytes), leaf);
+    }
+
+    /// <summary>Reads some chunks one pack after the other, and hands over each with its number.</summary>
+    internal async Task ReadChunksAsync(
+        IReadOnlyCollection<uint> numbers, Action<uint, ReadOnlyMemory<byte>> handler, CancellationToken cancellationToken)
+    {
+        var wanted = new List<WantedChunk>(numbers.Count);
+        foreach (var chunk in numbers)
         {
-            ArrayPool<byte>.Shared.Return(rented);
+            var (first, leaf) = await LeafOfAsync(chunk, cancellationToken);
+            var entry = leaf.Entries[(int)(chunk - first)];
+            wanted.Add(new WantedChunk(entry.Name, entry.Pack, (uint)entry.Length, chunk));
         }
+
+        await chunks.ReadAsync(
+            wanted, packsInFlight: 1,
+            (_, frame, found) =>
+            {
+                foreach (var (place, chunk) in found)
+                {
+                    handler((uint)chunk.Id, frame.Slice((int)place.Offset, (int)place.Length).ToArray());
+                }
+            },
+            cancellationToken);
     }
 
     /// <summary>Neighbours in the frame are nearly always neighbours in the file: they are handed over as one piece.</summary>
-    void HandOver(byte[] content, (ChunkPlace Place, uint Chunk)[] wanted, ContentHandler handler)
+    static void HandOver(
+        ReadOnlySpan<byte> frame, IReadOnlyList<(ChunkPlace Place, WantedChunk Chunk)> found, ContentHandler handler)
     {
-        for (var i = 0; i < wanted.Length;)
+        for (var i = 0; i < found.Count;)
         {
-            var start = (int)wanted[i].Place.Offset;
-            var end = start + (int)wanted[i].Place.Length;
-            var next = i + 1;
-            while (next < wanted.Length && wanted[next].Chunk == wanted[next - 1].Chunk + 1 && wanted[next].Place.Offset == end)
+            var start = (int)found[i].Place.Offset;
+            var end = start + (int)found[i].Place.Length;
+            var first = found[i].Chunk.Id;
+            for (i++; i < found.Count && found[i].Place.Offset == end && found[i].Chunk.Id == first + (ulong)(end - start); i++)
             {
-                end += (int)wanted[next++].Place.Length;
+                end += (int)found[i].Place.Length;
             }
 
-            handler((long)wanted[i].Chunk * Details.ChunkBytes, content.AsSpan(start, end - start));
-            i = next;
-        }
-    }
-
-    async ValueTask<Hash256> ChunkNameAsync(uint chunk, CancellationToken cancellationToken)
-    {
-        var list = await ReadListAsync((int)(chunk / SnapshotDetails.ChunksPerList), cancellationToken);
-        var index = (int)(chunk % SnapshotDetails.ChunksPerList);
-        return index < list.Chunks.Length
-            ? list.Chunks[index]
-            : throw new DamagedObjectException(key, $"chunk {chunk} is missing from its list");
-    }
-
-    async ValueTask<ChunkList> ReadListAsync(int index, CancellationToken cancellationToken)
-    {
-        await listLock.WaitAsync(cancellationToken);
-        try
-        {
-            if (listCache.TryGetValue(index, out var cached))
-            {
-                return cached;
-            }
-
-            if (listCache.Count >= ListsCached)
-            {
-                listCache.Remove(listCache.Keys.Min());
-            }
-
-            return listCache[index] = await FetchListAsync(Details.Lists[index], cancellationToken);
-        }
-        finally
-        {
-            listLock.Release();
-        }
-    }
-
-    async Task<ChunkList> FetchListAsync(Hash256 name, CancellationToken cancellationToken)
-    {
-        if (!listPlaces.TryGetValue(name, out var found))
-        {
-            throw new DamagedObjectException(key, $"its chunk list {name} is in none of its packs");
-        }
-
-        var packKey = VaultKeys.Pack(Details.ListPacks[found.Pack]);
-        using var pack = await vault.OpenAsync(packKey, ObjectKind.Pack, whole: false, cancellationToken);
-        var frame = await pack.ReadFrameAsync(found.Place.Frame, cancellationToken);
-        var content = frame.AsSpan((int)found.Place.Offset, (int)found.Place.Length);
-        return vault.Secrets.NameOf(content) == name
-            ? ChunkList.Read(packKey, content)
-            : throw new DamagedObjectException(packKey, $"chunk list {name} does not match its name");
-    }
-
-    async Task LocateListsAsync(CancellationToken cancellationToken)
-    {
-        for (var i = 0; i < Details.ListPacks.Count; i++)
-        {
-            using var pack = await vault.OpenAsync(
-                VaultKeys.Pack(Details.ListPacks[i]), ObjectKind.Pack, whole: false, cancellationToken);
-            foreach (var place in ChunkPlace.Read(pack, await pack.ReadDetailsAsync(cancellationToken)).Values)
-            {
-                listPlaces[place.Name] = (i, place);
-            }
+            handler((long)first, frame[start..end]);
         }
     }
 }

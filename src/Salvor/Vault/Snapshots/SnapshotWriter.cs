@@ -8,50 +8,92 @@ namespace Salvor.Vault.Snapshots;
 public sealed record StoredSnapshot(SnapshotDetails Details, Hash256 DetailsHash, long StoredBytes);
 
 /// <summary>
-/// Makes a snapshot from the pages of a database in order: chunks, packs, chunk lists and at last the root. Hashing and compressing run on
-/// all processors, a few runs ahead; memory is bounded by those.
+/// Makes a snapshot from the chunks of a database in order, new ones or those of an earlier snapshot: packs, the tree and at last the
+/// root. Hashing and compressing run on all processors, a few runs ahead; memory is bounded by those.
 /// </summary>
 public sealed class SnapshotWriter : IAsyncDisposable
 {
-    /// <summary>Content is handed over in runs of this length; each becomes one frame.</summary>
+    /// <summary>New content is handed over in runs of at most this length; each becomes one frame.</summary>
     public const int RunBytes = SealedFrame.ContentBytesMax;
 
     readonly VaultAccess vault;
     readonly uint epoch;
     readonly uint pageSize;
     readonly int chunkBytes;
-    readonly PackWriter chunkPacks;
-    readonly PackWriter listPacks;
-    readonly Queue<Task<(SealedRun Run, ulong[] PageHashes)>> sealing = new();
-    readonly List<ChunkRun> runs = [];
-    readonly List<Hash256> lists = [];
-    readonly List<Hash256> listChunks = [];
-    readonly List<ulong> listHashes = [];
-    uint chunkCount;
+    readonly PackWriter packs;
+    readonly ChunkTreeWriter tree;
+    readonly Queue<Task<(SealedRun Run, IReadOnlyList<PendingEntry> Entries)>> sealing = new();
 
     public SnapshotWriter(VaultAccess vault, uint epoch, uint pageSize)
     {
         (this.vault, this.epoch, this.pageSize) = (vault, epoch, pageSize);
-        chunkBytes = Math.Max(SnapshotDetails.ChunkBytesMin, (int)pageSize);
-        chunkPacks = new PackWriter(vault);
-        listPacks = new PackWriter(vault);
+        chunkBytes = SnapshotDetails.ChunkBytesOf(pageSize);
+        packs = new PackWriter(vault);
+        tree = new ChunkTreeWriter(vault);
     }
 
     /// <summary>Bytes stored so far.</summary>
-    public long StoredBytes => chunkPacks.StoredBytes + listPacks.StoredBytes;
+    public long StoredBytes => packs.StoredBytes + tree.StoredBytes;
+
+    /// <summary>How many runs are hashed and compressed at once, before the next has to wait.</summary>
+    public int RunsInFlight { get; init; } = Environment.ProcessorCount;
 
     /// <summary>
-    /// Takes the next run. <paramref name="content"/> is a rented buffer that goes back to its pool here; <paramref name="pageHashes"/>
-    /// has one hash per page in it.
+    /// Takes the next chunks as one run. <paramref name="content"/> is a rented buffer that goes back to its pool here;
+    /// <paramref name="pageHashes"/> has one hash per page in it.
     /// </summary>
-    public async Task AddAsync(byte[] content, int length, ulong[] pageHashes, CancellationToken cancellationToken)
+    public Task AddAsync(byte[] content, int length, ulong[] pageHashes, CancellationToken cancellationToken)
     {
-        if (sealing.Count > Environment.ProcessorCount)
+        var entries = new List<PendingEntry>();
+        var pagesPerChunk = chunkBytes / (int)pageSize;
+        for (var offset = 0; offset < length; offset += chunkBytes)
+        {
+            var first = entries.Count * pagesPerChunk;
+            var hashes = pageHashes.AsSpan(first, Math.Min(pagesPerChunk, pageHashes.Length - first));
+            entries.Add(Reserve((uint)Math.Min(chunkBytes, length - offset), hashes));
+        }
+
+        return SealAsync(content, length, entries, cancellationToken);
+    }
+
+    /// <summary>Adds the next chunk, whose content comes later by <see cref="SealAsync"/>.</summary>
+    internal PendingEntry Reserve(uint length, ReadOnlySpan<ulong> pageHashes)
+    {
+        var entry = new PendingEntry { Length = length };
+        tree.AddChunk(entry, pageHashes);
+        return entry;
+    }
+
+    /// <summary>Adds the next chunk, which is one of an earlier snapshot.</summary>
+    internal void Keep(ChunkEntry chunk, ReadOnlySpan<ulong> pageHashes) => Keep(PendingEntry.Of(chunk), pageHashes);
+
+    /// <summary>Adds the next chunk, which is the same as one that was added before.</summary>
+    internal void Keep(PendingEntry chunk, ReadOnlySpan<ulong> pageHashes) => tree.AddChunk(chunk, pageHashes);
+
+    /// <summary>A node of an earlier snapshot, some of whose chunks may have changed: if none did, it is not stored again.</summary>
+    internal void Know(ChunkEntry node) => tree.AddStored(node);
+
+    /// <summary>Adds the next chunks, which are all those of a node of an earlier snapshot.</summary>
+    internal void KeepNode(int level, ChunkEntry node) => tree.AddNode(level, node);
+
+    /// <summary>
+    /// Takes the content of reserved chunks, one after the other. <paramref name="content"/> is a rented buffer that goes back to its pool
+    /// here.
+    /// </summary>
+    internal async Task SealAsync(byte[] content, int length, IReadOnlyList<PendingEntry> entries, CancellationToken cancellationToken)
+    {
+        if (entries.Count == 0)
+        {
+            ArrayPool<byte>.Shared.Return(content);
+            return;
+        }
+
+        if (sealing.Count > RunsInFlight)
         {
             await CollectAsync(cancellationToken);
         }
 
-        sealing.Enqueue(SealAsync(content, length, pageHashes));
+        sealing.Enqueue(SealLaterAsync(content, length, entries));
     }
 
     /// <summary>Stores the rest and the root. The snapshot exists when this returns, and not before.</summary>
@@ -63,19 +105,14 @@ public sealed class SnapshotWriter : IAsyncDisposable
             await CollectAsync(cancellationToken);
         }
 
-        await CloseListAsync(cancellationToken);
-        await chunkPacks.FinishAsync(cancellationToken);
-        await listPacks.FinishAsync(cancellationToken);
+        await packs.FinishAsync(cancellationToken);
         var details = new SnapshotDetails
         {
             PageSize = pageSize,
             PageCount = pageCount,
             Checksum = checksum,
             IsImage = isImage,
-            Packs = chunkPacks.Packs,
-            Runs = runs,
-            ListPacks = listPacks.Packs,
-            Lists = lists,
+            Top = await tree.FinishAsync(cancellationToken),
         };
         var bytes = details.ToBytes();
         using var writer = new ObjectWriter(vault.Secrets);
@@ -102,55 +139,31 @@ public sealed class SnapshotWriter : IAsyncDisposable
             }
         }
 
-        await chunkPacks.DisposeAsync();
-        await listPacks.DisposeAsync();
+        await packs.DisposeAsync();
+        await tree.DisposeAsync();
     }
 
     /// <summary>Leaves the caller by yielding: to another processor, or into the queue of a test that has one thread.</summary>
-    async Task<(SealedRun Run, ulong[] PageHashes)> SealAsync(byte[] content, int length, ulong[] pageHashes)
+    async Task<(SealedRun Run, IReadOnlyList<PendingEntry> Entries)> SealLaterAsync(
+        byte[] content, int length, IReadOnlyList<PendingEntry> entries)
     {
         await Task.Yield();
         var run = SealedRun.Seal(vault.Secrets, content.AsSpan(0, length), chunkBytes);
         ArrayPool<byte>.Shared.Return(content);
-        return (run, pageHashes);
+        return (run, entries);
     }
 
     async Task CollectAsync(CancellationToken cancellationToken)
     {
-        var (run, pageHashes) = await sealing.Dequeue();
+        var (run, entries) = await sealing.Dequeue();
         var names = run.Chunks;
-        var pack = await chunkPacks.AddAsync(run, cancellationToken);
-        if (runs.Count == 0 || runs[^1].Pack != pack)
+        var pack = await packs.AddAsync(run, cancellationToken);
+        foreach (var (entry, chunk) in entries.Zip(names))
         {
-            runs.Add(new ChunkRun(chunkCount, pack));
+            Invariant.Check(entry.Length == (ulong)chunk.Length);
+            (entry.Name, entry.Pack) = (chunk.Name, pack);
         }
 
-        var pagesPerChunk = chunkBytes / (int)pageSize;
-        for (var i = 0; i < names.Length; i++)
-        {
-            listChunks.Add(names[i].Name);
-            var first = i * pagesPerChunk;
-            listHashes.AddRange(pageHashes.AsSpan(first, Math.Min(pagesPerChunk, pageHashes.Length - first)));
-            chunkCount++;
-            if (listChunks.Count == SnapshotDetails.ChunksPerList)
-            {
-                await CloseListAsync(cancellationToken);
-            }
-        }
-    }
-
-    async Task CloseListAsync(CancellationToken cancellationToken)
-    {
-        if (listChunks.Count == 0)
-        {
-            return;
-        }
-
-        var content = new ChunkList([.. listChunks], [.. listHashes]).ToBytes();
-        var run = SealedRun.Seal(vault.Secrets, content, content.Length);
-        lists.Add(run.Chunks[0].Name);
-        await listPacks.AddAsync(run, cancellationToken);
-        listChunks.Clear();
-        listHashes.Clear();
+        await tree.StoreReadyAsync(cancellationToken);
     }
 }

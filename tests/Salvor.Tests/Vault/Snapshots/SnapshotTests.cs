@@ -32,7 +32,7 @@ public sealed class SnapshotTests
         var content = Content(pageSize, pageCount, compressible);
 
         var stored = await WriteAsync(vault, pageSize, content);
-        using var reader = await SnapshotReader.OpenAsync(vault, new SnapshotRef(1, new Position(5)), default);
+        var reader = await SnapshotReader.OpenAsync(vault, new SnapshotRef(1, new Position(5)), default);
 
         Assert.Equivalent(stored.Details, reader.Details, strict: true);
         Assert.Equal(stored.DetailsHash, reader.DetailsHash);
@@ -50,8 +50,8 @@ public sealed class SnapshotTests
 
         var stored = await WriteAsync(vault, 4096, content);
 
-        Assert.Equal(4, stored.Details.Packs.Count);
-        Assert.Equal(10, stored.Details.Lists.Count);
+        Assert.Equal((1, 10), (stored.Details.Top.Level, stored.Details.Top.Entries.Count));
+        Assert.Equal(4 + 1, await store.ListAsync("app/packs/", null, default).CountAsync());
         Assert.All(
             await store.ListAsync("app/packs/", null, default).ToListAsync(),
             row => Assert.InRange(row.SizeBytes, 1, ObjectWriter.ObjectBytesMax));
@@ -63,7 +63,7 @@ public sealed class SnapshotTests
     {
         var stored = await WriteAsync(await OpenAsync(), 4096, Content(4096, 10_240, compressible: true));
 
-        Assert.Single(stored.Details.Packs);
+        Assert.Equal(1 + 1, await store.ListAsync("app/packs/", null, default).CountAsync());
         Assert.InRange(stored.StoredBytes, 1, 8 << 20);
     }
 
@@ -77,7 +77,7 @@ public sealed class SnapshotTests
         var vault = await OpenAsync();
         await WriteAsync(vault, 4096, content);
 
-        using var reader = await SnapshotReader.OpenAsync(vault, new SnapshotRef(1, new Position(5)), default);
+        var reader = await SnapshotReader.OpenAsync(vault, new SnapshotRef(1, new Position(5)), default);
 
         Assert.Equal(content, await ReadAsync(reader));
     }
@@ -91,20 +91,21 @@ public sealed class SnapshotTests
         var first = await WriteAsync(vault, 4096, content, position: 5, epoch: 1);
         var second = await WriteAsync(vault, 4096, content, position: 6, epoch: 2);
 
-        Assert.Equal(first.Details.Packs, second.Details.Packs);
-        Assert.Equal(first.Details.ListPacks, second.Details.ListPacks);
-        Assert.Equal(2, await store.ListAsync("app/packs/", null, default).CountAsync());
+        Assert.Equivalent(first.Details, second.Details, strict: true);
+        Assert.Equal(1, await store.ListAsync("app/packs/", null, default).CountAsync());
     }
 
     [Fact]
     public async Task A_pack_is_named_by_the_hash_in_its_footer()
     {
-        var stored = await WriteAsync(await OpenAsync(), 4096, Content(4096, 10, compressible: false));
+        await WriteAsync(await OpenAsync(), 4096, Content(4096, 1025, compressible: false));
 
-        foreach (var pack in stored.Details.Packs.Concat(stored.Details.ListPacks))
+        var packs = await store.ListAsync("app/packs/", null, default).ToListAsync();
+        Assert.Equal(2, packs.Count);
+        foreach (var pack in packs)
         {
-            var bytes = (await store.GetAsync($"app/packs/{pack}", 1 << 24, default))!;
-            Assert.Equal(pack.ToString(), Convert.ToHexStringLower(bytes.AsSpan(bytes.Length - 40, 32)));
+            var bytes = (await store.GetAsync(pack.Key, 1 << 24, default))!;
+            Assert.Equal(pack.Key["app/packs/".Length..], Convert.ToHexStringLower(bytes.AsSpan(bytes.Length - 40, 32)));
         }
     }
 
@@ -114,7 +115,7 @@ public sealed class SnapshotTests
         var vault = await OpenAsync();
         var stored = await WriteAsync(vault, 4096, new byte[4096 * 8]);
         var frozen = await FrozenStore.CopyAsync(store);
-        var key = VaultKeys.Pack(stored.Details.Packs[0]);
+        var key = VaultKeys.Pack(stored.Details.Top.Entries[0].Pack);
         var (header, details) = await Forge.OpenAsync(frozen, "app/" + key);
         using var writer = new ObjectWriter(VaultSecrets.Plain);
         var frame = SealedFrame.Seal(Content(4096, 8, compressible: false));
@@ -122,7 +123,7 @@ public sealed class SnapshotTests
         frame.Release();
         var forged = frozen.With("app/" + key, writer.Finish(header, details).Bytes.ToArray());
 
-        using var reader = await SnapshotReader.OpenAsync(
+        var reader = await SnapshotReader.OpenAsync(
             (await VaultAccess.FindAsync(forged, "app", default))!, new SnapshotRef(1, new Position(5)), default);
         var failure = await Assert.ThrowsAsync<DamagedObjectException>(() => ReadAsync(reader));
 
@@ -143,10 +144,10 @@ public sealed class SnapshotTests
         var header = new ObjectHeader { Kind = ObjectKind.Snapshot, VaultId = vault.Id, Branch = 1, PositionLast = 5 };
         await writer.FinishAsync(header, pageCount: 8, checksum: 0, isImage: false, default);
 
-        using var reader = await SnapshotReader.OpenAsync(vault, new SnapshotRef(1, new Position(5)), default);
-        var failure = await Assert.ThrowsAsync<DamagedObjectException>(() => ReadAsync(reader));
+        var failure = await Assert.ThrowsAsync<DamagedObjectException>(
+            () => SnapshotReader.OpenAsync(vault, new SnapshotRef(1, new Position(5)), default));
 
-        Assert.EndsWith("of snapshots/000001/0000000000000005 has 4096 bytes in place of 16384", failure.Message);
+        Assert.EndsWith("a leaf of its tree covers 3 chunks from byte 0 on", failure.Message);
     }
 
     [Fact]
@@ -214,11 +215,13 @@ public sealed class SnapshotTests
     static async Task<ulong[]> ReadHashesAsync(SnapshotReader reader)
     {
         var hashes = new List<ulong>();
-        for (var list = 0; list < reader.Details.Lists.Count; list++)
-        {
-            hashes.AddRange(await reader.ReadPageHashesAsync(list, default));
-        }
-
+        await reader.ReadPageHashesAsync(
+            (page, more) =>
+            {
+                Assert.Equal(hashes.Count + 1, (int)page);
+                hashes.AddRange(more);
+            },
+            default);
         return [.. hashes];
     }
 

@@ -1,0 +1,173 @@
+using System.Buffers;
+using Salvor.Vault.Format;
+
+namespace Salvor.Vault.Snapshots;
+
+/// <summary>A chunk to be read.</summary>
+/// <param name="Name">Its name.</param>
+/// <param name="Pack">The pack in which it was last seen.</param>
+/// <param name="Length">Its length; 0 where the caller does not know it.</param>
+/// <param name="Id">What the caller knows it by.</param>
+readonly record struct WantedChunk(Hash256 Name, Hash256 Pack, uint Length, ulong Id);
+
+/// <summary>
+/// Takes a frame and those of its chunks that were wanted, each checked against its name. Called from several threads at once where several
+/// packs are read at once.
+/// </summary>
+delegate void FrameHandler(string packKey, ReadOnlySpan<byte> frame, IReadOnlyList<(ChunkPlace Place, WantedChunk Chunk)> chunks);
+
+/// <summary>
+/// Reads chunks: each pack once, each frame once, whole packs where much of them is wanted. What is not where it was last seen, or is damaged
+/// there, is looked for where the pack's chunks were moved to.
+/// </summary>
+sealed class ChunkReader(VaultAccess vault)
+{
+    /// <summary>From here on a pack is fetched in one call.</summary>
+    const long WholeBytesMin = 4 << 20;
+
+    /// <summary>What a chunk of unknown length counts for that.</summary>
+    const long UnknownLengthBytes = 16 << 10;
+
+    readonly Lock gate = new();
+    Task<PackMoves>? moves;
+    long fetchedBytes;
+
+    /// <summary>Bytes fetched so far, for progress.</summary>
+    public long FetchedBytes => Interlocked.Read(ref fetchedBytes);
+
+    /// <summary>
+    /// Hands over every chunk, in no particular order. Throws <see cref="DamagedObjectException"/> for the first that is nowhere.
+    /// </summary>
+    public async Task ReadAsync(
+        IReadOnlyList<WantedChunk> wanted, int packsInFlight, FrameHandler handler, CancellationToken cancellationToken)
+    {
+        var packs = wanted.GroupBy(chunk => chunk.Pack);
+        if (packsInFlight == 1)
+        {
+            foreach (var pack in packs)
+            {
+                await ReadPackAsync(pack.Key, [.. pack], handler, cancellationToken);
+            }
+
+            return;
+        }
+
+        var options = new ParallelOptions { MaxDegreeOfParallelism = packsInFlight, CancellationToken = cancellationToken };
+        await Parallel.ForEachAsync(
+            packs, options, async (pack, cancel) => await ReadPackAsync(pack.Key, [.. pack], handler, cancel));
+    }
+
+    async Task ReadPackAsync(Hash256 pack, List<WantedChunk> wanted, FrameHandler handler, CancellationToken cancellationToken)
+    {
+        var (left, failure) = await TryReadPackAsync(pack, wanted, handler, cancellationToken);
+        if (failure is null)
+        {
+            return;
+        }
+
+        foreach (var other in (await MovesAsync(cancellationToken)).Of(pack))
+        {
+            (left, var still) = await TryReadPackAsync(other, left, handler, cancellationToken);
+            if (still is null)
+            {
+                return;
+            }
+        }
+
+        throw failure;
+    }
+
+    /// <summary>Hands over what is in a pack. The rest, and why the first of it was not found; null where all were.</summary>
+    async Task<(List<WantedChunk> Left, DamagedObjectException? Failure)> TryReadPackAsync(
+        Hash256 pack, List<WantedChunk> wanted, FrameHandler handler, CancellationToken cancellationToken)
+    {
+        var key = VaultKeys.Pack(pack);
+        var whole = wanted.Sum(chunk => chunk.Length == 0 ? UnknownLengthBytes : chunk.Length) >= WholeBytesMin;
+        StoredObject? stored = null;
+        try
+        {
+            stored = await vault.OpenAsync(key, ObjectKind.Pack, whole, cancellationToken);
+            var places = ChunkPlace.Read(stored, await stored.ReadDetailsAsync(cancellationToken));
+            var (found, left, failure) = Locate(key, places, wanted);
+            foreach (var frame in found.GroupBy(item => item.Place.Frame))
+            {
+                failure = await TryReadFrameAsync(stored, frame.Key, [.. frame], left, handler, cancellationToken) ?? failure;
+            }
+
+            return (left, failure);
+        }
+        catch (DamagedObjectException e) when (stored is null || e.Key == key)
+        {
+            return (wanted, e);
+        }
+        finally
+        {
+            stored?.Dispose();
+        }
+    }
+
+    static (List<(ChunkPlace Place, WantedChunk Chunk)> Found, List<WantedChunk> Left, DamagedObjectException? Failure) Locate(
+        string key, Dictionary<Hash256, ChunkPlace> places, List<WantedChunk> wanted)
+    {
+        var found = new List<(ChunkPlace Place, WantedChunk Chunk)>(wanted.Count);
+        var left = new List<WantedChunk>();
+        DamagedObjectException? failure = null;
+        foreach (var chunk in wanted)
+        {
+            if (places.TryGetValue(chunk.Name, out var place) && (chunk.Length == 0 || chunk.Length == place.Length))
+            {
+                found.Add((place, chunk));
+                continue;
+            }
+
+            left.Add(chunk);
+            failure ??= new DamagedObjectException(key, place.Length == 0
+                ? $"chunk {chunk.Name} is not in it"
+                : $"chunk {chunk.Name} has {place.Length} bytes in place of {chunk.Length}");
+        }
+
+        return (found, left, failure);
+    }
+
+    async Task<DamagedObjectException?> TryReadFrameAsync(
+        StoredObject pack, int frame, List<(ChunkPlace Place, WantedChunk Chunk)> wanted, List<WantedChunk> left, FrameHandler handler,
+        CancellationToken cancellationToken)
+    {
+        var length = (int)pack.Frames[frame].ContentBytes;
+        var rented = ArrayPool<byte>.Shared.Rent(length);
+        try
+        {
+            await pack.ReadFrameAsync(frame, rented.AsMemory(0, length), cancellationToken);
+            Interlocked.Add(ref fetchedBytes, pack.Frames[frame].StoredBytes);
+            var good = wanted.Where(item => IsItself(rented, item.Place)).ToList();
+            left.AddRange(wanted.Except(good).Select(item => item.Chunk));
+            handler(pack.Key, rented.AsSpan(0, length), good);
+            return good.Count == wanted.Count
+                ? null
+                : new DamagedObjectException(pack.Key, $"chunk {wanted.Except(good).First().Place.Name} does not match its name");
+        }
+        catch (DamagedObjectException e) when (e.Key == pack.Key)
+        {
+            left.AddRange(wanted.Select(item => item.Chunk));
+            return e;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(rented);
+        }
+    }
+
+    bool IsItself(byte[] frame, ChunkPlace place) =>
+        vault.Secrets.NameOf(frame.AsSpan((int)place.Offset, (int)place.Length)) == place.Name;
+
+    /// <summary>Read when something is missing for the first time; most readers never need them.</summary>
+    Task<PackMoves> MovesAsync(CancellationToken cancellationToken)
+    {
+        lock (gate)
+        {
+            return moves is null or { IsFaulted: true } or { IsCanceled: true }
+                ? moves = PackMoves.LoadAsync(vault, cancellationToken)
+                : moves;
+        }
+    }
+}
