@@ -95,9 +95,8 @@ static class KeyCommand
         invocation.Print($"{document.Source} at {document.Location}: the key was {(document.Exported ? "" : "not ")}exported");
         foreach (var slot in document.Slots)
         {
-            var label = slot.Label.Length == 0 ? "" : $"  \"{slot.Label}\"";
-            invocation.Print(
-                $"  slot {slot.Slot}  {slot.Kind}  {slot.Kdf}  {InstantText.Format(slot.CreatedAt)}{label}{(slot.Opened ? "  (given)" : "")}");
+            var label = (slot.Label.Length == 0 ? "" : $"  \"{slot.Label}\"") + (slot.Opened ? "  (given)" : "");
+            invocation.Print($"  slot {slot.Slot}  {slot.Kind}  {slot.Kdf}  {InstantText.Format(slot.CreatedAt)}{label}");
         }
 
         foreach (var item in damaged)

@@ -65,7 +65,8 @@ static class KeyTransferCommands
         }
 
         invocation.PrintJson(
-            new KeyChangeDocument(vault.Identity.Source, vault.Location, vault.Id, "export", [], [], file), CliJson.Default.KeyChangeDocument);
+            new KeyChangeDocument(vault.Identity.Source, vault.Location, vault.Id, "export", [], [], file),
+            CliJson.Default.KeyChangeDocument);
         return 0;
     }
 

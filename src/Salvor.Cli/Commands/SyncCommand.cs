@@ -100,7 +100,8 @@ static class SyncCommand
         var log = invocation.CreateLog(LogLevel.Warning);
         await using var host = new ProtectionHost(invocation.Time, invocation.Random, log);
         host.Add(
-            options with { IsForeground = true, Keys = ConfiguredSources.KeysOf(source) }, Destinations.OpenForWriting(config.Destinations[source.To[0]]));
+            options with { IsForeground = true, Keys = ConfiguredSources.KeysOf(source) },
+            Destinations.OpenForWriting(config.Destinations[source.To[0]]));
         var synced = host.SyncAsync(options.Name, cancellationToken);
         var ended = host.EndOfAsync(options.Name);
         if (await Task.WhenAny(synced, ended) == ended)

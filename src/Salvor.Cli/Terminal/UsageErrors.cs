@@ -25,7 +25,9 @@ static class UsageErrors
 
         if (parsed.UnmatchedTokens is [var extra, ..])
         {
-            return command.Subcommands.Count > 0 ? UnknownCommand(command, extra) : Error(command, $"'{PathOf(command)}' takes no '{extra}'");
+            return command.Subcommands.Count > 0
+                ? UnknownCommand(command, extra)
+                : Error(command, $"'{PathOf(command)}' takes no '{extra}'");
         }
 
         if (parsed.Errors.Count == 0)

@@ -53,6 +53,13 @@ public sealed class KillCycleTests
         });
 
     [Fact]
+    public Task An_encrypted_vault_keeps_the_same_promise() =>
+        KillAsync(
+            TestSeed.Count("SALVOR_KILLS", KillsDefault) / 8,
+            random => new() { Profile = "mixed", Checkpoint = "random", Rate = 400, Seed = random.Next() },
+            isEncrypted: true);
+
+    [Fact]
     public async Task A_killed_restore_leaves_no_partial_file_at_the_target_and_the_next_one_cleans_up_after_it()
     {
         var random = new Random(TestSeed.Take());
@@ -110,21 +117,21 @@ public sealed class KillCycleTests
         }
     }
 
-    static async Task KillAsync(int kills, Func<Random, WorkloadOptions> next)
+    static async Task KillAsync(int kills, Func<Random, WorkloadOptions> next, bool isEncrypted = false)
     {
         var seed = TestSeed.Take();
         var random = new Random(seed);
         for (var done = 0; done < kills; done += KillsPerLife)
         {
             var label = $"SALVOR_SEED={seed}, life {(done / KillsPerLife) + 1}";
-            await LiveAsync(next(random), random, Math.Min(KillsPerLife, kills - done), label);
+            await LiveAsync(next(random), random, Math.Min(KillsPerLife, kills - done), label, isEncrypted);
         }
     }
 
-    static async Task LiveAsync(WorkloadOptions options, Random random, int kills, string label)
+    static async Task LiveAsync(WorkloadOptions options, Random random, int kills, string label, bool isEncrypted)
     {
         var started = TimeProvider.System.GetTimestamp();
-        await using var rig = new ReplicationRig(options, writerCount: 2);
+        await using var rig = new ReplicationRig(options, writerCount: 2) { IsEncrypted = isEncrypted };
         var doing = "start";
         try
         {

@@ -25,6 +25,9 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
 
     public string Vault => Path.Combine(Destination, "app");
 
+    /// <summary>Whether the vault is encrypted; by a key file, which opens it at once.</summary>
+    public bool IsEncrypted { get; init; }
+
     public Workload App => _workload ??= new(Database, _scratch.Subdirectory("ledgers"), options, writerCount);
 
     /// <summary>The last commit that Salvor has reported durable.</summary>
@@ -44,7 +47,8 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
             await _salvor.DisposeAsync();
         }
 
-        _salvor = SalvorProcess.Start("replicate", Database, Destination);
+        _salvor = SalvorProcess.Start(
+            ["replicate", Database, Destination, .. KeyArguments, .. (IsEncrypted ? (string[])["--i-have-saved-the-key"] : [])]);
     }
 
     public Task SalvorReadyAsync() => Eventually.HoldsAsync(
@@ -116,7 +120,7 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
     /// <summary>Restores something that the list offers; then it has to be there.</summary>
     public async Task<Verdict?> RestoreListedAsync(Random random)
     {
-        var result = await SalvorProcess.RunAsync("list", "--from", Vault, "--json");
+        var result = await SalvorProcess.RunAsync(["list", "--from", Vault, "--json", .. KeyArguments]);
         if (result.ExitCode == NothingToRestore && Floor == 0)
         {
             return null;
@@ -146,7 +150,7 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
 
     /// <summary>Begins to restore the newest state to a file, for tests that end the restore early.</summary>
     public ChildProcess BeginRestore(string output) =>
-        SalvorProcess.Start(["restore", "--from", Vault, "--output", output, "--quiet"]);
+        SalvorProcess.Start(["restore", "--from", Vault, "--output", output, "--quiet", .. KeyArguments]);
 
     public Task<Verdict> JudgeAsync(string database, Bounds bounds) => Oracle.JudgeAsync(database, App.Ledgers, bounds);
 
@@ -174,12 +178,32 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
         _scratch.Dispose();
     }
 
+    string[] KeyArguments
+    {
+        get
+        {
+            if (!IsEncrypted)
+            {
+                return [];
+            }
+
+            var path = Path.Combine(_scratch.Path, "app.key");
+            if (!File.Exists(path))
+            {
+                File.WriteAllText(path, new string('k', 64));
+                File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
+            }
+
+            return ["--key-file", path];
+        }
+    }
+
     async Task<Verdict?> RestoreAsync(RestoreMoment target, bool newestBranch, Bounds bounds)
     {
         var directory = NewOutputDirectory();
         var output = Path.Combine(directory, "app.db");
         var result = await SalvorProcess.RunAsync(
-            ["restore", "--from", Vault, "--output", output, "--quiet", .. Options(target, newestBranch)]);
+            ["restore", "--from", Vault, "--output", output, "--quiet", .. KeyArguments, .. Options(target, newestBranch)]);
         if (result.ExitCode == NothingToRestore && target == RestoreMoment.Latest && Floor == 0)
         {
             Assert.Empty(Directory.EnumerateFileSystemEntries(directory));

@@ -2,6 +2,7 @@ using Salvor.Sqlite;
 using Salvor.Storage;
 using Salvor.Tests.Support;
 using Salvor.Vault;
+using Salvor.Vault.Keys;
 using Salvor.Vault.Restore;
 
 namespace Salvor.Tests.Vault;
@@ -14,7 +15,9 @@ sealed class BrokenVault
 
     static readonly TimeSpan ReadMax = TimeSpan.FromSeconds(30);
 
-    BrokenVault(VaultModel model, FrozenStore whole) => (Model, Whole) = (model, whole);
+    readonly bool isEncrypted;
+
+    BrokenVault(VaultModel model, FrozenStore whole, bool isEncrypted) => (Model, Whole, this.isEncrypted) = (model, whole, isEncrypted);
 
     public VaultModel Model { get; }
 
@@ -22,10 +25,14 @@ sealed class BrokenVault
 
     public IEnumerable<string> Keys => Whole.Keys;
 
-    public static async Task<BrokenVault> CreateAsync(int seed = 1)
+    /// <summary>What opens the vault; each time anew, so that nothing is known from before it was broken.</summary>
+    Keyring? Key => isEncrypted ? TestKeys.Keyring() : null;
+
+    public static async Task<BrokenVault> CreateAsync(int seed = 1, bool isEncrypted = false)
     {
         var store = new MemoryStore();
-        var model = await VaultModel.CreateAsync(store, new Random(seed), pageSize: 512);
+        var keys = isEncrypted ? TestKeys.Keyring() : null;
+        var model = await VaultModel.CreateAsync(store, new Random(seed), pageSize: 512, keys: keys);
         await model.BeginAsync();
         await model.CommitAsync(transactions: 2);
         await model.CommitInPartsAsync(parts: 2);
@@ -38,7 +45,7 @@ sealed class BrokenVault
         await model.ResyncAsync();
         await model.ForkAsync(model.Current.Points[0], image: true);
         await model.CommitAsync(transactions: 1);
-        return new BrokenVault(model, await FrozenStore.CopyAsync(store));
+        return new BrokenVault(model, await FrozenStore.CopyAsync(store), isEncrypted);
     }
 
     /// <summary>
@@ -71,11 +78,11 @@ sealed class BrokenVault
         return refusals;
     }
 
-    static async Task<bool> IsRefusedAsync(FrozenStore broken, ModelPoint point, string? named, bool mayHide)
+    async Task<bool> IsRefusedAsync(FrozenStore broken, ModelPoint point, string? named, bool mayHide)
     {
         try
         {
-            if (await VaultAccess.FindAsync(broken, "app", default) is not { } vault)
+            if (await VaultAccess.FindAsync(broken, "app", Key, default) is not { } vault)
             {
                 return true;
             }
@@ -93,18 +100,18 @@ sealed class BrokenVault
         catch (SalvorException e)
         {
             Assert.Equal(FailureKind.Integrity, e.Kind);
-            Assert.Matches("object [a-z]+|has no snapshot at or before", e.Message);
+            Assert.Matches("object [a-z]+|has no snapshot at or before|has lost all its key slots", e.Message);
             Assert.True(named is null || e.Message.Contains(named, StringComparison.Ordinal), $"not {named} was named: {e.Message}");
             return true;
         }
     }
 
     /// <summary>What a writer does first. It may find another state in a forged vault, but nothing else may happen.</summary>
-    static async Task LoadStateAsync(FrozenStore broken)
+    async Task LoadStateAsync(FrozenStore broken)
     {
         try
         {
-            if (await VaultAccess.FindAsync(broken, "app", default) is { } vault)
+            if (await VaultAccess.FindAsync(broken, "app", Key, default) is { } vault)
             {
                 await VaultState.LoadAsync(await VaultCatalog.LoadAsync(vault, default), cache: null, default);
             }

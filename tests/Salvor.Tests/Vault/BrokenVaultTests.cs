@@ -1,6 +1,8 @@
 using Salvor.Storage;
 using Salvor.Tests.Support;
+using Salvor.Vault;
 using Salvor.Vault.Format;
+using Salvor.Vault.Keys;
 
 namespace Salvor.Tests.Vault;
 
@@ -16,20 +18,26 @@ public sealed class BrokenVaultTests
     const int FooterHashStart = 40;
     const int FooterHashEnd = 8;
 
-    [Fact]
-    public async Task An_undamaged_vault_gives_every_point()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task An_undamaged_vault_gives_every_point(bool isEncrypted)
     {
-        var vault = await BrokenVault.CreateAsync();
+        var vault = await BrokenVault.CreateAsync(isEncrypted: isEncrypted);
 
         Assert.Equal(0, await vault.RefusalsAsync(vault.Whole, "nothing"));
-        Assert.True(vault.Keys.Select(key => key.Split('/')[1]).Distinct().Order().SequenceEqual(
-            ["branches", "claims", "log", "packs", "snapshots", "vault"]));
+        string[] keys = isEncrypted ? ["keys"] : [];
+        Assert.Equal(
+            ["branches", "claims", .. keys, "log", "packs", "snapshots", "vault"],
+            vault.Keys.Select(key => key.Split('/')[1]).Distinct().Order());
     }
 
-    [Fact]
-    public Task A_flipped_bit_is_noticed_and_its_object_named() => Seeds.ForEachAsync(1, async seed =>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public Task A_flipped_bit_is_noticed_and_its_object_named(bool isEncrypted) => Seeds.ForEachAsync(1, async seed =>
     {
-        var (vault, random) = (await BrokenVault.CreateAsync(seed), new Random(seed));
+        var (vault, random) = (await BrokenVault.CreateAsync(seed, isEncrypted), new Random(seed));
         foreach (var key in vault.Keys)
         {
             var bytes = vault.Whole[key];
@@ -46,10 +54,12 @@ public sealed class BrokenVaultTests
         }
     });
 
-    [Fact]
-    public Task A_truncated_object_is_named() => Seeds.ForEachAsync(1, async seed =>
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public Task A_truncated_object_is_named(bool isEncrypted) => Seeds.ForEachAsync(1, async seed =>
     {
-        var (vault, random) = (await BrokenVault.CreateAsync(seed), new Random(seed));
+        var (vault, random) = (await BrokenVault.CreateAsync(seed, isEncrypted), new Random(seed));
         foreach (var key in vault.Keys)
         {
             var bytes = vault.Whole[key];
@@ -62,10 +72,12 @@ public sealed class BrokenVaultTests
         }
     });
 
-    [Fact]
-    public async Task An_object_that_something_was_appended_to_is_named()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task An_object_that_something_was_appended_to_is_named(bool isEncrypted)
     {
-        var vault = await BrokenVault.CreateAsync();
+        var vault = await BrokenVault.CreateAsync(isEncrypted: isEncrypted);
         foreach (var key in vault.Keys.Where(key => KindOf(key) != "claims"))
         {
             var longer = vault.Whole.With(key, [.. vault.Whole[key], 0]);
@@ -73,10 +85,12 @@ public sealed class BrokenVaultTests
         }
     }
 
-    [Fact]
-    public async Task A_missing_object_is_noticed()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_missing_object_is_noticed(bool isEncrypted)
     {
-        var vault = await BrokenVault.CreateAsync();
+        var vault = await BrokenVault.CreateAsync(isEncrypted: isEncrypted);
         foreach (var key in vault.Keys)
         {
             // Without a later snapshot, or a branch that forked off later, there is still a way; and claims are for writers.
@@ -85,10 +99,12 @@ public sealed class BrokenVaultTests
         }
     }
 
-    [Fact]
-    public async Task An_object_in_the_place_of_another_is_noticed()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task An_object_in_the_place_of_another_is_noticed(bool isEncrypted)
     {
-        var vault = await BrokenVault.CreateAsync();
+        var vault = await BrokenVault.CreateAsync(isEncrypted: isEncrypted);
         foreach (var key in vault.Keys)
         {
             foreach (var other in vault.Keys.Where(other => other != key))
@@ -100,10 +116,12 @@ public sealed class BrokenVaultTests
         }
     }
 
-    [Fact]
-    public async Task Two_objects_that_were_swapped_are_noticed()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task Two_objects_that_were_swapped_are_noticed(bool isEncrypted)
     {
-        var vault = await BrokenVault.CreateAsync();
+        var vault = await BrokenVault.CreateAsync(isEncrypted: isEncrypted);
         foreach (var (key, other) in vault.Keys.SelectMany(key => vault.Keys.Select(other => (key, other))))
         {
             if (string.CompareOrdinal(key, other) < 0 && KindOf(key) == KindOf(other))
@@ -115,10 +133,12 @@ public sealed class BrokenVaultTests
         }
     }
 
-    [Fact]
-    public async Task A_copy_under_another_key_leads_nowhere_else()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_copy_under_another_key_leads_nowhere_else(bool isEncrypted)
     {
-        var vault = await BrokenVault.CreateAsync();
+        var vault = await BrokenVault.CreateAsync(isEncrypted: isEncrypted);
         foreach (var key in vault.Keys)
         {
             foreach (var copy in OtherKeys(key).Where(copy => !vault.Keys.Contains(copy)))
@@ -128,10 +148,12 @@ public sealed class BrokenVaultTests
         }
     }
 
-    [Fact]
-    public async Task A_branch_under_another_number_is_named()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_branch_under_another_number_is_named(bool isEncrypted)
     {
-        var vault = await BrokenVault.CreateAsync();
+        var vault = await BrokenVault.CreateAsync(isEncrypted: isEncrypted);
 
         var copied = vault.Whole.With("app/branches/000004", vault.Whole["app/branches/000003"]);
 
@@ -139,10 +161,13 @@ public sealed class BrokenVaultTests
         Assert.NotEqual(0, await vault.RefusalsAsync(copied, "copying a branch", named));
     }
 
-    [Fact]
-    public async Task An_object_of_another_vault_is_named()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task An_object_of_another_vault_is_named(bool isEncrypted)
     {
-        var (vault, other) = (await BrokenVault.CreateAsync(), await BrokenVault.CreateAsync());
+        var vault = await BrokenVault.CreateAsync(isEncrypted: isEncrypted);
+        var other = await BrokenVault.CreateAsync(isEncrypted: isEncrypted);
         foreach (var key in vault.Keys.Where(key => KindOf(key) is not ("claims" or "vault") && other.Keys.Contains(key)))
         {
             var foreign = vault.Whole.With(key, other.Whole[key]);
@@ -150,26 +175,54 @@ public sealed class BrokenVaultTests
         }
     }
 
-    [Fact]
-    public async Task The_identity_of_another_vault_makes_every_object_foreign()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task The_identity_of_another_vault_makes_every_object_foreign(bool isEncrypted)
     {
-        var (vault, other) = (await BrokenVault.CreateAsync(), await BrokenVault.CreateAsync());
+        var vault = await BrokenVault.CreateAsync(isEncrypted: isEncrypted);
+        var other = await BrokenVault.CreateAsync(isEncrypted: isEncrypted);
 
         var refusals = await vault.RefusalsAsync(vault.Whole.With("app/vault", other.Whole["app/vault"]), "taking another identity");
 
         Assert.Equal(vault.Model.Points.Count(), refusals);
     }
 
-    [Fact]
-    public async Task An_object_of_a_newer_format_is_refused_and_the_version_named()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task An_object_of_a_newer_format_is_refused_and_the_version_named(bool isEncrypted)
     {
-        var vault = await BrokenVault.CreateAsync();
+        var vault = await BrokenVault.CreateAsync(isEncrypted: isEncrypted);
         foreach (var key in vault.Keys.Where(key => KindOf(key) != "claims"))
         {
             var newer = vault.Whole.With(key, Forge.WithVersion(vault.Whole[key], 2));
             var named = $"object {NameIn(key)} has format version 2, and this program reads version 1";
             Assert.NotEqual(0, await vault.RefusalsAsync(newer, $"making {key} newer", named));
         }
+    }
+
+    [Fact]
+    public async Task Nothing_of_a_plain_vault_is_taken_by_an_encrypted_one()
+    {
+        var (vault, plain) = (await BrokenVault.CreateAsync(isEncrypted: true), await BrokenVault.CreateAsync());
+        foreach (var key in vault.Keys.Where(key => KindOf(key) is not ("claims" or "vault" or "keys") && plain.Keys.Contains(key)))
+        {
+            // Whoever may write knows the format and the vault's id; what they do not have is its key.
+            var forged = await Forge.ResealAsync(plain.Whole, key, header => header with { VaultId = vault.Model.Vault.Id });
+            Assert.NotEqual(0, await vault.RefusalsAsync(vault.Whole.With(key, forged), $"forging {key}", named: NameIn(key)));
+        }
+    }
+
+    [Fact]
+    public async Task A_plain_vault_in_the_place_of_an_encrypted_one_is_refused()
+    {
+        var plain = await BrokenVault.CreateAsync();
+
+        var failure = await Assert.ThrowsAsync<KeyException>(
+            () => VaultAccess.FindAsync(plain.Whole, "app", TestKeys.Keyring(), default));
+
+        Assert.Equal(FailureKind.Usage, failure.Kind);
     }
 
     /// <summary>Frames are read where a point needs them; those of a part that was left over are not.</summary>

@@ -74,8 +74,8 @@ public sealed class VaultSecrets
     internal FrameSeal SealOf(ReadOnlySpan<byte> header, uint frameCount)
     {
         Invariant.Check(!IsPlain);
-        var key = HKDF.DeriveKey(
-            HashAlgorithmName.SHA256, dataKey!, 32, header.Slice(ObjectHeader.SaltOffset, Hash256.SizeBytes).ToArray(), Info("salvor object"));
+        var salt = header.Slice(ObjectHeader.SaltOffset, Hash256.SizeBytes).ToArray();
+        var key = HKDF.DeriveKey(HashAlgorithmName.SHA256, dataKey!, DataKeyBytes, salt, Info("salvor object"));
         return new FrameSeal(key, header[..ObjectHeader.SealedBytes].ToArray(), frameCount);
     }
 

@@ -23,7 +23,9 @@ public sealed class KeyException(string message, string hint) : SalvorException(
         $"It was exported of source {export.Source}; look for the export of this one.");
 }
 
-/// <summary>The vault is encrypted and new, and losing its key would lose everything: nothing is written before the key is elsewhere.</summary>
+/// <summary>
+/// The vault is encrypted and new, and losing its key would lose everything: nothing is written before the key is elsewhere.
+/// </summary>
 public sealed class KeyNotSavedException(string source, string location) : SalvorException(
     FailureKind.Usage,
     $"the key of vault {location} was not exported yet, so nothing is written to it",

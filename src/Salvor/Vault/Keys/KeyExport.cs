@@ -139,6 +139,6 @@ public sealed class KeyExport
         return Convert.ToHexStringLower(hash[..4]);
     }
 
-    static SalvorException Wrong(string origin, string what) => new(
-        FailureKind.Usage, $"{origin} is an exported key that cannot be used: {what}", "Compare it with the export, line by line.");
+    static KeyException Wrong(string origin, string what) => new(
+        $"{origin} is an exported key that cannot be used: {what}", "Compare it with the export, line by line.");
 }

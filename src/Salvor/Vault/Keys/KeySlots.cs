@@ -50,7 +50,8 @@ public sealed class KeySlots
 
     /// <summary>Adds a slot in which this secret wraps the data key. Returns its number.</summary>
     internal async Task<ulong> AddAsync(
-        Guid vaultId, ReadOnlyMemory<byte> dataKey, VaultSecret secret, string label, TimeProvider time, CancellationToken cancellationToken)
+        Guid vaultId, ReadOnlyMemory<byte> dataKey, VaultSecret secret, string label, TimeProvider time,
+        CancellationToken cancellationToken)
     {
         var numbers = await NumbersAsync(cancellationToken);
         if (numbers.Count >= CountMax)
@@ -132,7 +133,8 @@ public sealed class KeySlots
         // The derived key is used this once, because its salt is random: so the nonce may be zero.
         using var cipher = new AesGcm(kdf.Derive(secret.Bytes, VaultKeys.KeySlot(number)), VaultSecrets.TagBytes);
         cipher.Encrypt(
-            stackalloc byte[12], dataKey, wrapped.AsSpan(0, dataKey.Length), wrapped.AsSpan(dataKey.Length), Bound(vaultId, number, record));
+            stackalloc byte[12], dataKey, wrapped.AsSpan(0, dataKey.Length), wrapped.AsSpan(dataKey.Length),
+            Bound(vaultId, number, record));
         return record with { Wrapped = Convert.ToHexStringLower(wrapped) };
     }
 

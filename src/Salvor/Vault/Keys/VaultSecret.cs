@@ -26,8 +26,7 @@ public sealed class VaultSecret
 
     /// <summary>A passphrase, as UTF-8.</summary>
     public static VaultSecret Passphrase(ReadOnlySpan<byte> passphrase, string origin) => passphrase.IsEmpty
-        ? throw new SalvorException(
-            FailureKind.Usage, $"the passphrase of {origin} is empty", "A vault is as secret as its passphrase: use a long one.")
+        ? throw new KeyException($"{origin} is empty", "A vault is as secret as its passphrase: use a long one.")
         : new VaultSecret(passphrase.ToArray(), "passphrase", origin, export: null);
 
     /// <summary>The content of a key file: random bytes in any form, or an export.</summary>
@@ -39,8 +38,7 @@ public sealed class VaultSecret
         }
 
         return content.Length < KeyFileBytesMin
-            ? throw new SalvorException(
-                FailureKind.Usage,
+            ? throw new KeyException(
                 $"{origin} has {content.Length} bytes, and a key file has at least {KeyFileBytesMin}",
                 "Make one with 'head -c 32 /dev/urandom | base64 > FILE', then 'chmod 600 FILE'; or use a passphrase.")
             : new VaultSecret(SHA256.HashData(content), "key_file", origin, export: null);

@@ -5,7 +5,7 @@ namespace Salvor.Tests.Jobs.Config;
 
 public sealed class ConfigErrorTests
 {
-    const string SourceKeys = "Known keys are type, path, paths, to, batch, max_block, max_wal and state_dir.";
+    const string SourceKeys = "Known keys are type, path, paths, to, batch, max_block, max_wal, state_dir and encryption.";
 
     [Theory]
     [InlineData("typ", "type")]

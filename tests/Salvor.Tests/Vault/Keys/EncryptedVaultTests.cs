@@ -242,7 +242,8 @@ public sealed class EncryptedVaultTests
         var failure = await Assert.ThrowsAsync<KeyException>(() => OpenAsync(Keyring.Of(TestKeys.Exported(KeyRotation.Export(other)))));
 
         Assert.Equal(
-            $"key file export does not open vault memory/app: it is the key of vault {other.Id}, and this is vault {vault.Id}", failure.Message);
+            $"key file export does not open vault memory/app: it is the key of vault {other.Id}, and this is vault {vault.Id}",
+            failure.Message);
     }
 
     [Fact]
@@ -251,7 +252,8 @@ public sealed class EncryptedVaultTests
         var waiting = TestKeys.Keyring(isSaved: false);
         var vault = await OpenAsync(waiting);
 
-        var failure = await Assert.ThrowsAsync<KeyNotSavedException>(() => vault.ExpectSavedKeyAsync(waiting, TimeProvider.System, default));
+        var failure = await Assert.ThrowsAsync<KeyNotSavedException>(
+            () => vault.ExpectSavedKeyAsync(waiting, TimeProvider.System, default));
         Assert.Equal("the key of vault memory/app was not exported yet, so nothing is written to it", failure.Message);
 
         await vault.NoteExportedAsync(TimeProvider.System, default);
