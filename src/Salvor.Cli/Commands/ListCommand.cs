@@ -46,13 +46,31 @@ static class ListCommand
     }
 
     static SpanBody Body(RestoreSpan span) =>
-        new(span.Branch, span.First.Value, span.Last.Value, span.From, span.To, "commits", span.BeginsWith);
+        new(span.Branch, span.First.Value, span.Last.Value, span.From, span.To, Name(span.Granularity), span.BeginsWith);
+
+    static string Name(Granularity granularity) => granularity switch
+    {
+        Granularity.Commits => "commits",
+        Granularity.Minutes => "minutes",
+        Granularity.Hours => "hours",
+        Granularity.Days => "days",
+        _ => "longer",
+    };
+
+    static string Describe(string granularity) => granularity switch
+    {
+        "commits" => "every commit",
+        "minutes" => "the last of each minute",
+        "hours" => "the last of each hour",
+        "days" => "the last of each day",
+        _ => "more than a day apart",
+    };
 
     static BranchBody Body(VaultCatalog catalog, Branch branch)
     {
         var logs = catalog.Logs(branch.Number);
         return new BranchBody(
-            branch.Number, branch.Record.Parent, branch.Record.ForkPosition, branch.Record.Reason, logs.Last - (ulong)logs.Missing.Count,
+            branch.Number, branch.Record.Parent, branch.Record.ForkPosition, branch.Record.Reason, (ulong)logs.Entries.Count,
             [.. catalog.Snapshots.Where(snapshot => snapshot.Branch == branch.Number).Select(snapshot => snapshot.Position.Value)],
             logs.Missing);
     }
@@ -70,7 +88,7 @@ static class ListCommand
             invocation.Print(
                 $"  {InstantText.Format(span.From)} {Symbols.Arrow} {InstantText.Format(span.To)}"
                     + $"  positions {span.FromPosition}{Symbols.Dash}{span.ToPosition}"
-                    + $"  every commit  branch {span.Branch}{(span.BeginsWith.Length == 0 ? "" : $"  after: {span.BeginsWith}")}");
+                    + $"  {Describe(span.Granularity)}  branch {span.Branch}{(span.BeginsWith.Length == 0 ? "" : $"  after: {span.BeginsWith}")}");
         }
 
         if (document.CompleteAsOf is { } complete)

@@ -26,7 +26,7 @@ sealed class ServingSession : IAsyncDisposable
     {
         (this.owner, this.database) = (owner, database);
         var queue = new ChangeSetQueue();
-        publisher = new Publisher(queue, new LogWriter(vault, state.Tip, epoch), owner.RaiseStatusChanged);
+        publisher = new Publisher(queue, new LogWriter(vault, state.Tip, epoch, owner.Time), owner.RaiseStatusChanged);
         var clock = new OrderedClock(owner.Time, state.Tip.TimeMicros);
         context = new ServingContext(owner, vault, epoch, database, state, branchReason, queue, publisher, clock);
         serving = database.Wal is null ? new RollbackServing(context) : new WalServing(context);

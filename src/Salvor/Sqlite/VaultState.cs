@@ -31,7 +31,7 @@ sealed record VaultState(
 
         var link = logs.Last == 0
             ? catalog.LineageStart(branch)
-            : (await catalog.ReadLogAsync(branch.Number, logs.Last, cancellationToken)).Header.LineageAfter;
+            : (await catalog.ReadLogAsync(branch.Number, logs.Chain[^1], cancellationToken)).Header.LineageAfter;
         var planner = new RestorePlanner(catalog);
         if (await planner.FirstAsync(branch.Number, cancellationToken) is not null)
         {
@@ -62,21 +62,22 @@ sealed record VaultState(
             return null;
         }
 
-        var point = await planner.PointAsync(tip.Branch, cache.Position, cancellationToken);
+        if (await planner.FindAsync(tip.Branch, cache.Position, cancellationToken) is not { } point)
+        {
+            // The ladder dropped it.
+            return null;
+        }
+
         var log = await planner.LogOfAsync(point, cancellationToken);
         var table = PageTable.Of(cache.Hashes);
-        if (point.Branch != cache.Branch || log.Header.PositionLast != cache.Position.Value
-            || log.Details.ChecksumAfter != table.Checksum || log.Details.PageSize != cache.PageSize)
+        var isWithin = log.Header.PositionLast != cache.Position.Value;
+        if (point.Branch != cache.Branch || (isWithin && !log.Details.IsCompacted)
+            || log.Details.Commits[log.LastAt(cache.Position)].Checksum != table.Checksum || log.Details.PageSize != cache.PageSize)
         {
             return null;
         }
 
-        var rest = new LogSegment(tip.Branch, log.Header.Number + 1, tip.Number, tip.Position);
-        var start = new SnapshotRef(tip.Branch, cache.Position);
-        var plan = new RestorePlan(tip.Branch, tip.Position, start, rest.First <= rest.Last ? [rest] : [])
-        {
-            SnapshotLineage = log.Header.LineageAfter,
-        };
+        var plan = planner.PlanOn(log, cache.Position, tip.Position);
         var target = new TableTarget(cache.PageSize, table);
         var last = await Replay.RunAsync(catalog, plan, target, cancellationToken) ?? log;
         return table.Checksum != last.Details.ChecksumAfter
@@ -97,7 +98,7 @@ sealed record VaultState(
         if (details is not null && target.Checksum != table.Checksum)
         {
             throw new DamagedObjectException(
-                VaultKeys.Log(last!.Header.Branch, last.Header.Number), "the pages before it do not add up to its checksum");
+                last!.Key, "the pages before it do not add up to its checksum");
         }
 
         return new VaultState(

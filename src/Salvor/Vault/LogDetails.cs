@@ -36,11 +36,37 @@ public readonly record struct CommitEntry(long RawTimeMicros, long TimeMicros, u
 /// <summary>One stored version of a page.</summary>
 public readonly record struct PageEntry(uint Number, ulong Hash);
 
+/// <summary>How far apart the restore points of a log object are. The value is part of the format.</summary>
+public enum Granularity : byte
+{
+    /// <summary>Every commit is there.</summary>
+    Commits = 0,
+
+    /// <summary>What was dropped lies in the same minute as the point after it, in UTC; and so on.</summary>
+    Minutes = 1,
+
+    Hours = 2,
+    Days = 3,
+
+    /// <summary>More than a day.</summary>
+    Longer = 4,
+}
+
+/// <summary>A commit of a compacted object before which transactions cannot be told apart: it was, or contains, a resync.</summary>
+/// <param name="Commit">The index of the commit; never the first, whose kind is that of the object.</param>
+/// <param name="Reason">For people: why.</param>
+public readonly record struct LogBreak(uint Commit, string Reason);
+
+/// <summary>An earlier part of a compacted object: the number in its key, and the hash of its details.</summary>
+public readonly record struct LogPart(uint Number, Hash256 DetailsHash);
+
 /// <summary>What a log object says about itself; its last frame. <c>docs/format.md</c> has the layout.</summary>
 public sealed record LogDetails
 {
     const int CommitBytes = 32;
     const int PageBytes = 12;
+    const int BreakBytes = 6;
+    const int PartBytes = 4 + Hash256.SizeBytes;
 
     public required LogKind Kind { get; init; }
 
@@ -77,6 +103,24 @@ public sealed record LogDetails
 
     /// <summary>Page versions in the order of their commits; a later one replaces an earlier one of the same page.</summary>
     public required IReadOnlyList<PageEntry> Pages { get; init; }
+
+    /// <summary>For a compacted object the first number that it covers; else 0.</summary>
+    public ulong FirstNumber { get; init; }
+
+    /// <summary>How far apart the restore points are.</summary>
+    public Granularity Granularity { get; init; }
+
+    /// <summary>The positions of the commits, ascending; empty where they are dense, from the first position of the header on.</summary>
+    public IReadOnlyList<ulong> Positions { get; init; } = [];
+
+    /// <summary>Where, after the first commit, something is missing between restore points that no ladder dropped.</summary>
+    public IReadOnlyList<LogBreak> Breaks { get; init; } = [];
+
+    /// <summary>The earlier parts of a compacted object, in order: their pages come before those of this one.</summary>
+    public IReadOnlyList<LogPart> Parts { get; init; } = [];
+
+    /// <summary>Whether this covers several numbers.</summary>
+    public bool IsCompacted => FirstNumber != 0;
 
     /// <summary>How many pages a full frame holds.</summary>
     public int PagesPerFrame => SealedFrame.ContentBytesMax / (int)PageSize;
@@ -117,6 +161,28 @@ public sealed record LogDetails
             writer.U64(page.Hash);
         }
 
+        writer.U64(FirstNumber);
+        writer.U8((byte)Granularity);
+        writer.U32((uint)Positions.Count);
+        foreach (var position in Positions)
+        {
+            writer.U64(position);
+        }
+
+        writer.U32((uint)Breaks.Count);
+        foreach (var item in Breaks)
+        {
+            writer.U32(item.Commit);
+            writer.Text(item.Reason);
+        }
+
+        writer.U32((uint)Parts.Count);
+        foreach (var part in Parts)
+        {
+            writer.U32(part.Number);
+            writer.Hash(part.DetailsHash);
+        }
+
         return writer.Written;
     }
 
@@ -139,6 +205,11 @@ public sealed record LogDetails
             FrameHashes = reader.Hashes(),
             Commits = ReadCommits(ref reader),
             Pages = ReadPages(ref reader),
+            FirstNumber = reader.U64(),
+            Granularity = (Granularity)reader.U8(),
+            Positions = ReadPositions(ref reader),
+            Breaks = ReadBreaks(ref reader),
+            Parts = ReadParts(ref reader),
         };
         reader.ExpectEnd();
         details.Check(key);
@@ -167,6 +238,39 @@ public sealed record LogDetails
         return pages;
     }
 
+    static ulong[] ReadPositions(ref FieldReader reader)
+    {
+        var positions = new ulong[reader.Count(sizeof(ulong))];
+        for (var i = 0; i < positions.Length; i++)
+        {
+            positions[i] = reader.U64();
+        }
+
+        return positions;
+    }
+
+    static LogBreak[] ReadBreaks(ref FieldReader reader)
+    {
+        var breaks = new LogBreak[reader.Count(BreakBytes)];
+        for (var i = 0; i < breaks.Length; i++)
+        {
+            breaks[i] = new LogBreak(reader.U32(), reader.Text());
+        }
+
+        return breaks;
+    }
+
+    static LogPart[] ReadParts(ref FieldReader reader)
+    {
+        var parts = new LogPart[reader.Count(PartBytes)];
+        for (var i = 0; i < parts.Length; i++)
+        {
+            parts[i] = new LogPart(reader.U32(), reader.Hash());
+        }
+
+        return parts;
+    }
+
     void Check(string key)
     {
         if (Kind is < LogKind.Commits or > LogKind.Resync)
@@ -185,11 +289,53 @@ public sealed record LogDetails
             throw new DamagedObjectException(key, $"it has {Pages.Count} pages in {FrameHashes.Count} frames");
         }
 
-        if (Final ? Commits.Count == 0 || Commits.Sum(commit => commit.Pages) != Pages.Count : Commits.Count != 0)
+        // The pages of a compacted object may begin in its parts: whoever reads those counts them.
+        var pages = Commits.Sum(commit => (long)commit.Pages);
+        if (Final ? Commits.Count == 0 || (Parts.Count == 0 ? pages != Pages.Count : pages < Pages.Count) : Commits.Count != 0)
         {
             throw new DamagedObjectException(key, "its commits do not account for its pages");
         }
 
+        CheckCompacted(key);
+
+        CheckTimes(key);
+        foreach (var page in Pages)
+        {
+            if (page.Number == 0 || page.Number == DatabasePages.LockBytePage(PageSize))
+            {
+                throw new DamagedObjectException(key, $"it holds page {page.Number}, which is never stored");
+            }
+        }
+    }
+
+    /// <summary>What only a compacted object may have, and the order that it must have.</summary>
+    void CheckCompacted(string key)
+    {
+        if (!IsCompacted && (Positions.Count > 0 || Breaks.Count > 0 || Parts.Count > 0 || Granularity != Granularity.Commits))
+        {
+            throw new DamagedObjectException(key, "it has what only a compacted object has");
+        }
+
+        if (Granularity > Granularity.Longer)
+        {
+            throw new DamagedObjectException(key, $"it has the unknown granularity {(int)Granularity}");
+        }
+
+        if (Positions.Count > 0 && (Positions.Count != Commits.Count || !Positions.Zip(Positions.Skip(1)).All(two => two.First < two.Second)))
+        {
+            throw new DamagedObjectException(key, "the positions of its commits are out of order");
+        }
+
+        if (Breaks.Any(item => item.Commit == 0 || item.Commit >= Commits.Count)
+            || !Breaks.Zip(Breaks.Skip(1)).All(two => two.First.Commit < two.Second.Commit)
+            || !Parts.Zip(Parts.Skip(1)).All(two => two.First.Number < two.Second.Number))
+        {
+            throw new DamagedObjectException(key, "its breaks or parts are out of order");
+        }
+    }
+
+    void CheckTimes(string key)
+    {
         var time = long.MinValue;
         foreach (var commit in Commits)
         {
@@ -200,15 +346,21 @@ public sealed record LogDetails
 
             time = commit.TimeMicros;
         }
-
-        foreach (var page in Pages)
-        {
-            if (page.Number == 0 || page.Number == DatabasePages.LockBytePage(PageSize))
-            {
-                throw new DamagedObjectException(key, $"it holds page {page.Number}, which is never stored");
-            }
-        }
     }
+}
+
+/// <summary>
+/// What a listing says of a log object without reading its details; it stands in the header, and the details must agree.
+/// </summary>
+/// <param name="Kind">Why the object, or the first of those that it was made of, exists; 0 in objects that are no log.</param>
+/// <param name="Final">Whether a change-set ends in it.</param>
+/// <param name="HasBreaks">Whether something is missing between its restore points that no ladder dropped.</param>
+/// <param name="Granularity">How far apart its restore points are.</param>
+/// <param name="Points">How many restore points it has.</param>
+public readonly record struct LogSummary(LogKind Kind, bool Final, bool HasBreaks, Granularity Granularity, uint Points)
+{
+    public static LogSummary Of(LogDetails details) =>
+        new(details.Kind, details.Final, details.Breaks.Count > 0, details.Granularity, (uint)details.Commits.Count);
 }
 
 /// <summary>Facts about the pages of a SQLite database file: https://www.sqlite.org/fileformat2.html.</summary>

@@ -12,11 +12,25 @@ public sealed record LogTip(uint Branch, ulong Number, Position Position, long T
 
 /// <summary>
 /// Appends change-sets to the log of a branch, one after the other. A number that another writer took first ends this writer: see
-/// <see cref="AppendAsync"/>.
+/// <see cref="AppendAsync"/>. Numbers become free again when their objects were compacted and deleted, so a free number alone proves
+/// nothing to a writer that was frozen or cut off for long: one that did not see the end of the log lately looks before it publishes, and
+/// counts nothing durable that took as long.
 /// </summary>
-public sealed class LogWriter(VaultAccess vault, LogTip tip, uint epoch)
+public sealed class LogWriter(VaultAccess vault, LogTip tip, uint epoch, TimeProvider time)
 {
+    /// <summary>How long an object stays after another one that covers it was seen.</summary>
+    public static readonly TimeSpan SupersededKept = TimeSpan.FromMinutes(10);
+
+    /// <summary>
+    /// How long a look at the end of the log holds. Far less than a superseded object stays, because clocks differ, and a put that was
+    /// under way may arrive late.
+    /// </summary>
+    static readonly TimeSpan LookHolds = SupersededKept / 4;
+
     ulong? openPart;
+
+    /// <summary>When the end of the log was last seen to be ours, by two clocks: the first one stops on some machines that sleep.</summary>
+    (long Timestamp, DateTimeOffset Wall)? confirmed;
 
     /// <summary>Where the log ends after the last successful append.</summary>
     public LogTip Tip { get; private set; } = tip;
@@ -43,7 +57,8 @@ public sealed class LogWriter(VaultAccess vault, LogTip tip, uint epoch)
             frame.Release();
         }
 
-        var details = Details(changeSet, frameHashes, openPart ?? number).ToBytes();
+        var details = Details(changeSet, frameHashes, openPart ?? number);
+        var bytes = details.ToBytes();
         var header = new ObjectHeader
         {
             Kind = ObjectKind.Log,
@@ -56,17 +71,12 @@ public sealed class LogWriter(VaultAccess vault, LogTip tip, uint epoch)
             TimeFirstMicros = changeSet.Final ? changeSet.Commits[0].TimeMicros : Tip.TimeMicros,
             TimeLastMicros = changeSet.Final ? changeSet.Commits[^1].TimeMicros : Tip.TimeMicros,
             LineageBefore = Tip.Lineage,
+            Log = LogSummary.Of(details),
         };
-        header = header with { LineageAfter = Lineage.Next(vault.Secrets, Tip.Lineage, header, details.Span) };
-        var (bytes, _) = writer.Finish(header, details.Span);
+        header = header with { LineageAfter = Lineage.Next(vault.Secrets, Tip.Lineage, header, bytes.Span) };
+        await PutAsync(VaultKeys.Log(Tip.Branch, number), writer.Finish(header, bytes.Span).Bytes, cancellationToken);
 
-        var key = VaultKeys.Log(Tip.Branch, number);
-        if (!await vault.PutAsync(key, bytes, cancellationToken))
-        {
-            await vault.ExpectOwnAsync(key, bytes, cancellationToken);
-        }
-
-        StoredBytes += bytes.Length;
+        StoredBytes += writer.LengthBytes;
         openPart = changeSet.Final ? null : openPart ?? number;
         Tip = Tip with
         {
@@ -75,6 +85,50 @@ public sealed class LogWriter(VaultAccess vault, LogTip tip, uint epoch)
             TimeMicros = header.TimeLastMicros,
             Lineage = header.LineageAfter,
         };
+    }
+
+    async Task PutAsync(string key, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        if (!IsConfirmed)
+        {
+            await LookAsync(cancellationToken);
+        }
+
+        var started = (time.GetTimestamp(), time.GetUtcNow());
+        if (!await vault.PutAsync(key, bytes, cancellationToken))
+        {
+            await vault.ExpectOwnAsync(key, bytes, cancellationToken);
+        }
+
+        if (!IsConfirmed)
+        {
+            await LookAsync(cancellationToken);
+        }
+
+        confirmed = confirmed!.Value.Timestamp > started.Item1 ? confirmed : started;
+    }
+
+    bool IsConfirmed => confirmed is { } last
+        && time.GetElapsedTime(last.Timestamp) < LookHolds && (time.GetUtcNow() - last.Wall).Duration() < LookHolds;
+
+    /// <summary>
+    /// Only the next number may follow the end that we know: an earlier attempt of ours may have stored it. The last object of a log is
+    /// never compacted, so whoever went on has left one behind it.
+    /// </summary>
+    async Task LookAsync(CancellationToken cancellationToken)
+    {
+        var started = (time.GetTimestamp(), time.GetUtcNow());
+        var end = VaultKeys.Log(Tip.Branch, Tip.Number);
+        await foreach (var row in vault.ListAsync(VaultKeys.LogsOf(Tip.Branch), end, cancellationToken))
+        {
+            var (entry, _) = VaultKeys.LogEntryOf(row.Key, row.SizeBytes);
+            if (entry.Last > Tip.Number + 1)
+            {
+                throw await vault.TakenOverAsync(row.Key, cancellationToken);
+            }
+        }
+
+        confirmed = started;
     }
 
     static LogDetails Details(ChangeSetBuilder changeSet, Hash256[] frameHashes, ulong firstPart) => new()

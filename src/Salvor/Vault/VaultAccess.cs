@@ -130,6 +130,30 @@ public sealed class VaultAccess
         return stored;
     }
 
+    /// <summary>All bytes of an object, or null where it does not exist.</summary>
+    internal Task<byte[]?> GetAsync(string key, CancellationToken cancellationToken) =>
+        Store.GetAsync(Prefix + key, ObjectWriter.ObjectBytesMax, cancellationToken);
+
+    internal Task DeleteAsync(string key, CancellationToken cancellationToken) => Store.DeleteAsync(Prefix + key, cancellationToken);
+
+    /// <summary>The header of an object, in one call and without looking at the rest of it.</summary>
+    internal async Task<ObjectHeader> ReadHeaderAsync(string key, ObjectKind kind, CancellationToken cancellationToken)
+    {
+        var bytes = new byte[ObjectHeader.SizeBytes];
+        try
+        {
+            var read = await Store.ReadAsync(Prefix + key, 0, bytes, cancellationToken);
+            var header = ObjectHeader.Read(key, bytes.AsSpan(0, read));
+            return header.Kind != kind ? throw new DamagedObjectException(key, $"it is a {header.Kind} object where a {kind} object belongs")
+                : header.VaultId != Id ? throw new DamagedObjectException(key, $"it belongs to vault {header.VaultId}, not to {Id}")
+                : header;
+        }
+        catch (StorageException e) when (e.Failure == StorageFailure.NotFound)
+        {
+            throw new DamagedObjectException(key, $"it is missing from {Store.Location}") { IsMissing = true };
+        }
+    }
+
     /// <summary>
     /// For a key that turned out to be taken. An earlier attempt was stored although its answer was lost: then the object is ours to the
     /// byte, and nothing is left to do. Otherwise another writer is at work.
@@ -141,8 +165,14 @@ public sealed class VaultAccess
             return;
         }
 
+        throw await TakenOverAsync(key, cancellationToken);
+    }
+
+    /// <summary>Somebody else added this object: the error that says who.</summary>
+    internal async Task<TakenOverException> TakenOverAsync(string key, CancellationToken cancellationToken)
+    {
         var holder = await new WriterClaims(this).NewestAsync(cancellationToken);
-        throw new TakenOverException(
+        return new TakenOverException(
             $"another writer added {key} to vault {Location}"
                 + (holder is null ? "" : $"; the newest claim is of pid {holder.Pid} on host {holder.Host}"));
     }

@@ -5,16 +5,33 @@ namespace Salvor.Vault;
 /// <summary>A snapshot in a listing. Its content is read only when it is needed.</summary>
 public readonly record struct SnapshotRef(uint Branch, Position Position);
 
-/// <summary>The log objects of one branch, by number.</summary>
-/// <param name="Last">The highest number; 0 where there is none.</param>
-/// <param name="Missing">Numbers below it that the listing does not have, up to a few of them.</param>
-public sealed record LogRange(ulong Last, IReadOnlyList<ulong> Missing);
-
 /// <summary>A line of history.</summary>
 public sealed record Branch(uint Number, BranchRecord Record);
 
 /// <summary>A log object that was read and checked by itself.</summary>
-public sealed record LogObject(ObjectHeader Header, LogDetails Details, long StoredBytes);
+/// <param name="Proof">Changes with anything that the object says: its own link, or the hash of the details of a compacted one.</param>
+public sealed record LogObject(string Key, ObjectHeader Header, LogDetails Details, Hash256 Proof, long StoredBytes)
+{
+    /// <summary>The position of the commit of this index.</summary>
+    public Position PositionOf(int commit) =>
+        new(Details.Positions.Count == 0 ? Header.PositionFirst + (ulong)commit : Details.Positions[commit]);
+
+    /// <summary>The index of the last commit at or before a position; negative where all are after it.</summary>
+    public int LastAt(Position position)
+    {
+        var (low, high) = (-1, Details.Commits.Count - 1);
+        while (low < high)
+        {
+            var middle = high - ((high - low) / 2);
+            (low, high) = PositionOf(middle) <= position ? (middle, high) : (low, middle - 1);
+        }
+
+        return low;
+    }
+
+    /// <summary>Whether a position is a restore point of this object.</summary>
+    public bool Has(Position position) => LastAt(position) is >= 0 and var index && PositionOf(index) == position;
+}
 
 /// <summary>
 /// What a vault holds, from listing it: branches, log numbers and snapshots. Log objects are read when asked for. A catalogue is a view of
@@ -22,10 +39,8 @@ public sealed record LogObject(ObjectHeader Header, LogDetails Details, long Sto
 /// </summary>
 public sealed class VaultCatalog
 {
-    const int MissingNamedMax = 16;
-
     readonly SortedDictionary<uint, Branch> branches = [];
-    readonly Dictionary<uint, LogRange> logs = [];
+    readonly Dictionary<uint, BranchLog> logs = [];
     readonly List<SnapshotRef> snapshots = [];
 
     VaultCatalog(VaultAccess vault) => Vault = vault;
@@ -57,7 +72,7 @@ public sealed class VaultCatalog
         return catalog;
     }
 
-    public LogRange Logs(uint branch) => logs.GetValueOrDefault(branch) ?? new LogRange(0, []);
+    public BranchLog Logs(uint branch) => logs.GetValueOrDefault(branch) ?? BranchLog.Empty;
 
     public Branch Branch(uint number) => branches.TryGetValue(number, out var branch)
         ? branch
@@ -85,26 +100,112 @@ public sealed class VaultCatalog
             ? Lineage.StartOf(Vault.Secrets, Vault.Id, branch.Number, new Position(branch.Record.ForkPosition), link)
             : throw new DamagedObjectException(VaultKeys.Branch(branch.Number), "its fork lineage is not a hash");
 
-    /// <summary>Reads a log object and checks it against its key and its own link of the lineage.</summary>
-    public async Task<LogObject> ReadLogAsync(uint branch, ulong number, CancellationToken cancellationToken)
+    /// <summary>Reads a log object as the writer made it.</summary>
+    public Task<LogObject> ReadLogAsync(uint branch, ulong number, CancellationToken cancellationToken) =>
+        ReadLogAsync(branch, LogEntry.Of(number, storedBytes: 0), cancellationToken);
+
+    /// <summary>Reads a log object and checks it against its key and its own link of the lineage. Its parts are not read.</summary>
+    public Task<LogObject> ReadLogAsync(uint branch, LogEntry entry, CancellationToken cancellationToken) =>
+        ReadLogAsync(VaultKeys.Log(branch, entry), cancellationToken);
+
+    /// <summary>The earlier parts of a compacted log object, in order, and the object itself.</summary>
+    internal async Task<IReadOnlyList<LogObject>> ReadPartsAsync(LogObject log, CancellationToken cancellationToken)
     {
-        using var stored = await OpenLogAsync(branch, number, cancellationToken);
+        var parts = new List<LogObject>();
+        foreach (var part in log.Details.Parts)
+        {
+            var key = VaultKeys.LogPart(log.Header.Branch, VaultKeys.LogEntryOf(log.Key, 0).Entry, part.Number);
+            var read = await ReadLogAsync(key, cancellationToken);
+            parts.Add(read.Proof == part.DetailsHash
+                ? read
+                : throw new DamagedObjectException(key, $"it is not the part that {log.Key} was made with"));
+        }
+
+        parts.Add(log);
+        return log.Details.Commits.Sum(commit => (long)commit.Pages) == parts.Sum(part => (long)part.Details.Pages.Count)
+            ? parts
+            : throw new DamagedObjectException(log.Key, "its commits do not account for the pages of its parts");
+    }
+
+    /// <summary>As the other two, by key.</summary>
+    internal async Task<LogObject> ReadLogAsync(string key, CancellationToken cancellationToken)
+    {
+        using var stored = await OpenLogAsync(key, whole: false, cancellationToken);
+        return await ReadDetailsAsync(stored, cancellationToken);
+    }
+
+    /// <summary>Reads the details of a log object that is open, and checks them.</summary>
+    internal async Task<LogObject> ReadDetailsAsync(StoredObject stored, CancellationToken cancellationToken)
+    {
         var bytes = await stored.ReadDetailsAsync(cancellationToken);
         var details = LogDetails.Read(stored.Key, bytes);
         var header = stored.Header;
-        if (header.LineageAfter != Lineage.Next(Vault.Secrets, header.LineageBefore, header, bytes))
+        var entry = VaultKeys.LogEntryOf(stored.Key, 0).Entry;
+        if (details.FirstNumber != (entry.IsCompacted ? entry.First : 0))
+        {
+            throw new DamagedObjectException(stored.Key, $"it begins with number {details.FirstNumber}, and its name says otherwise");
+        }
+
+        if (!details.IsCompacted && header.LineageAfter != Lineage.Next(Vault.Secrets, header.LineageBefore, header, bytes))
         {
             throw new DamagedObjectException(stored.Key, "its lineage does not cover what it holds");
         }
 
+        Check(stored, header, details);
+        var proof = details.IsCompacted ? Vault.Secrets.NameOf(bytes) : header.LineageAfter;
+        return new LogObject(stored.Key, header, details, proof, stored.Frames.Sum(frame => (long)frame.StoredBytes));
+    }
+
+    /// <summary>Opens a log object for reading its frames. Its details are not checked here.</summary>
+    internal async Task<StoredObject> OpenLogAsync(string key, bool whole, CancellationToken cancellationToken)
+    {
+        var stored = await Vault.OpenAsync(key, ObjectKind.Log, whole, cancellationToken);
+        try
+        {
+            ExpectPlace(key, stored.Header);
+            return stored;
+        }
+        catch
+        {
+            stored.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>The header of a log object, in one call.</summary>
+    internal async Task<ObjectHeader> ReadLogHeaderAsync(uint branch, LogEntry entry, CancellationToken cancellationToken)
+    {
+        var key = VaultKeys.Log(branch, entry);
+        var header = await Vault.ReadHeaderAsync(key, ObjectKind.Log, cancellationToken);
+        ExpectPlace(key, header);
+        return header;
+    }
+
+    static void ExpectPlace(string key, ObjectHeader header)
+    {
+        if (header.Branch != VaultKeys.BranchOf(key) || header.Number != VaultKeys.LogEntryOf(key, 0).Entry.Last)
+        {
+            throw new DamagedObjectException(key, $"it is log object {header.Number} of branch {header.Branch}, put in this place");
+        }
+    }
+
+    /// <summary>What the header and the frames must have in common with the details.</summary>
+    static void Check(StoredObject stored, ObjectHeader header, LogDetails details)
+    {
         var positions = header.PositionLast - header.PositionFirst + 1;
-        if (header.PositionLast < header.PositionFirst || positions != (ulong)Math.Max(1, details.Commits.Count))
+        var isSparse = details.Positions.Count > 0;
+        if (header.PositionLast < header.PositionFirst
+            || (isSparse && (details.Positions[0] < header.PositionFirst || details.Positions[^1] != header.PositionLast))
+            || (!isSparse && !(details.IsCompacted && !details.Final) && positions != (ulong)Math.Max(1, details.Commits.Count)))
         {
             throw new DamagedObjectException(stored.Key, "its positions do not match its commits");
         }
 
         if (details.Final
-            && (header.TimeFirstMicros != details.Commits[0].TimeMicros || header.TimeLastMicros != details.Commits[^1].TimeMicros))
+            && (header.TimeLastMicros != details.Commits[^1].TimeMicros
+                || (isSparse
+                    ? header.TimeFirstMicros > details.Commits[0].TimeMicros || !Micros.IsTime(header.TimeFirstMicros)
+                    : header.TimeFirstMicros != details.Commits[0].TimeMicros)))
         {
             throw new DamagedObjectException(stored.Key, "its times do not match its commits");
         }
@@ -114,22 +215,10 @@ public sealed class VaultCatalog
             throw new DamagedObjectException(stored.Key, "its frames do not match its details");
         }
 
-        return new LogObject(header, details, stored.Frames.Sum(frame => (long)frame.StoredBytes));
-    }
-
-    /// <summary>Opens a log object for reading its frames. Its details are not checked here.</summary>
-    internal async Task<StoredObject> OpenLogAsync(uint branch, ulong number, CancellationToken cancellationToken)
-    {
-        var key = VaultKeys.Log(branch, number);
-        var stored = await Vault.OpenAsync(key, ObjectKind.Log, whole: false, cancellationToken);
-        if (stored.Header.Branch == branch && stored.Header.Number == number)
+        if (header.Log != LogSummary.Of(details))
         {
-            return stored;
+            throw new DamagedObjectException(stored.Key, "its header tells of another content");
         }
-
-        stored.Dispose();
-        throw new DamagedObjectException(
-            key, $"it is log object {stored.Header.Number} of branch {stored.Header.Branch}, put in this place");
     }
 
     static async Task<Branch> ReadBranchAsync(VaultAccess vault, string key, CancellationToken cancellationToken)
@@ -149,24 +238,26 @@ public sealed class VaultCatalog
 
     async Task ListLogsAsync(CancellationToken cancellationToken)
     {
-        var last = new Dictionary<uint, ulong>();
-        var missing = new Dictionary<uint, List<ulong>>();
+        var listed = new Dictionary<uint, List<LogEntry>>();
         await foreach (var row in Vault.ListAsync(VaultKeys.Logs, after: null, cancellationToken))
         {
-            var (branch, number) = (VaultKeys.BranchOf(row.Key), VaultKeys.NumberOf(row.Key));
-            var expected = last.GetValueOrDefault(branch) + 1;
-            var gaps = missing.TryGetValue(branch, out var known) ? known : missing[branch] = [];
-            for (; expected < number && gaps.Count < MissingNamedMax; expected++)
+            var branch = VaultKeys.BranchOf(row.Key);
+            var (entry, part) = VaultKeys.LogEntryOf(row.Key, row.SizeBytes);
+            var entries = listed.TryGetValue(branch, out var known) ? known : listed[branch] = [];
+            if (part == 0)
             {
-                gaps.Add(expected);
+                entries.Add(entry);
             }
-
-            last[branch] = number;
+            else if (entries.Count > 0 && (entries[^1].First, entries[^1].Last) == (entry.First, entry.Last))
+            {
+                // Parts come right after the object that they belong to; without one they are leftovers.
+                entries[^1] = entries[^1] with { StoredBytes = entries[^1].StoredBytes + row.SizeBytes };
+            }
         }
 
-        foreach (var (branch, number) in last)
+        foreach (var (branch, entries) in listed)
         {
-            logs[branch] = new LogRange(number, missing[branch]);
+            logs[branch] = new BranchLog(entries);
         }
     }
 }

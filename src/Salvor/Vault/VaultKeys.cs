@@ -31,6 +31,15 @@ static class VaultKeys
     public static string Log(uint branch, ulong number) =>
         string.Create(CultureInfo.InvariantCulture, $"{Logs}{branch:D6}/{number:D16}");
 
+    /// <summary>A log object of a listing, compacted or not.</summary>
+    public static string Log(uint branch, LogEntry entry) => entry.IsCompacted
+        ? string.Create(CultureInfo.InvariantCulture, $"{Logs}{branch:D6}/{entry.First:D16}-{entry.Last:D16}")
+        : Log(branch, entry.Last);
+
+    /// <summary>An earlier part of a compacted log object, from 1.</summary>
+    public static string LogPart(uint branch, LogEntry entry, uint part) =>
+        string.Create(CultureInfo.InvariantCulture, $"{Log(branch, entry)}-{part:D4}");
+
     public static string Snapshot(uint branch, Position position) =>
         string.Create(CultureInfo.InvariantCulture, $"{Snapshots}{branch:D6}/{position.Value:D16}");
 
@@ -55,6 +64,32 @@ static class VaultKeys
 
         return key == Spelled(key, number)
             ? number
+            : throw new DamagedObjectException(key, "its name is not how Salvor writes that number; it is not an object of Salvor");
+    }
+
+    /// <summary>The numbers in the key of a log object, and the part; 0 for the one that completes it, or where there are no parts.</summary>
+    public static (LogEntry Entry, uint Part) LogEntryOf(string key, long storedBytes)
+    {
+        var name = key[(key.LastIndexOf('/') + 1)..];
+        if (!name.Contains('-'))
+        {
+            return (LogEntry.Of(NumberOf(key), storedBytes), 0);
+        }
+
+        var numbers = new ulong[3];
+        var fields = name.Split('-');
+        for (var i = 0; i < fields.Length; i++)
+        {
+            if (i == numbers.Length || !ulong.TryParse(fields[i], NumberStyles.None, CultureInfo.InvariantCulture, out numbers[i]))
+            {
+                throw new DamagedObjectException(key, "its name does not end in a number; it is not an object of Salvor");
+            }
+        }
+
+        var entry = new LogEntry(numbers[0], numbers[1], storedBytes);
+        var spelled = fields.Length == numbers.Length ? LogPart(BranchOf(key), entry, (uint)numbers[2]) : Log(BranchOf(key), entry);
+        return key == spelled && entry.IsCompacted && (fields.Length < numbers.Length || numbers[2] > 0)
+            ? (entry, (uint)numbers[2])
             : throw new DamagedObjectException(key, "its name is not how Salvor writes that number; it is not an object of Salvor");
     }
 

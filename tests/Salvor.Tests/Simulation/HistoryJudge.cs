@@ -85,9 +85,9 @@ sealed class HistoryJudge(SimulatedWorld world, int seed)
         pages.AddRange(content.Chunk((int)SimulatedWorld.PageSize));
     }
 
-    async Task<byte[][]> ReadContentAsync(VaultCatalog catalog, LogObject log)
+    static async Task<byte[][]> ReadContentAsync(VaultCatalog catalog, LogObject log)
     {
-        using var stored = await catalog.OpenLogAsync(branch, log.Header.Number, default);
+        using var stored = await catalog.OpenLogAsync(log.Key, whole: false, default);
         var content = new List<byte[]>();
         for (var frame = 0; frame < log.Details.FrameHashes.Count; frame++)
         {

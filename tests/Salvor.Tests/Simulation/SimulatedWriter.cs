@@ -111,7 +111,7 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
         world.Witness.Note($"epoch {epoch} begins on branch {tip.Branch} after position {tip.Position}, number {tip.Number}");
         position = tip.Position.Value;
         queue = new ChangeSetQueue { PartBytes = world.PartBytes, WaitingBytesMax = 16 * world.PartBytes };
-        publisher = new Publisher(queue, new LogWriter(vault, tip, epoch), NoteProgress);
+        publisher = new Publisher(queue, new LogWriter(vault, tip, epoch, world.Time), NoteProgress);
         clock = new OrderedClock(world.Time, tip.TimeMicros);
     }
 

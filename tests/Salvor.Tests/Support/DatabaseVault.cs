@@ -39,7 +39,7 @@ sealed class DatabaseVault
         await Forks.BeginAsync(await VaultCatalog.LoadAsync(vault, default), epoch: 1, TimeProvider.System, default);
         var database = new DatabaseVault(store, vault, pageSize);
         var start = new LogTip(1, 0, Position.None, 0, Lineage.StartOf(vault.Secrets, vault.Id, 1, Position.None, Hash256.Zero));
-        database.log = new LogWriter(vault, start, epoch: 1);
+        database.log = new LogWriter(vault, start, epoch: 1, TimeProvider.System);
         var image = await database.StoreZerosAsync(pageCount);
         await database.AppendAsync(LogKind.Base, image.DetailsHash, [], pageCount);
         return database;

@@ -93,8 +93,8 @@ sealed class VaultModel
     {
         Grow((uint)random.Next(1, 12));
         await StartBranchAsync(new ModelBranch(1, null, Position.None), forkNumber: 0, Hash256.Zero);
-        var link = Lineage.StartOf(Vault.Secrets, Vault.Id, 1, Position.None, Hash256.Zero);
-        log = new LogWriter(Vault, new LogTip(1, 0, Position.None, 0, link), epoch);
+        var tip = new LogTip(1, 0, Position.None, 0, Lineage.StartOf(Vault.Secrets, Vault.Id, 1, Position.None, Hash256.Zero));
+        log = new LogWriter(Vault, tip, epoch, TimeProvider.System);
         await ImageAsync();
     }
 
@@ -143,7 +143,7 @@ sealed class VaultModel
         pages.Clear();
         pages.AddRange(before);
         await ClaimAsync();
-        log = new LogWriter(Vault, log.Tip, epoch);
+        log = new LogWriter(Vault, log.Tip, epoch, TimeProvider.System);
     }
 
     /// <summary>What happened meanwhile cannot be told apart: one difference.</summary>
@@ -178,21 +178,16 @@ sealed class VaultModel
     public async Task ForkAsync(ModelPoint point, bool image)
     {
         var catalog = await VaultCatalog.LoadAsync(Vault, default);
-        var number = 0UL;
-        LogObject parent;
-        do
-        {
-            parent = await catalog.ReadLogAsync(point.Branch, ++number, default);
-        }
-        while (!parent.Details.Final || parent.Header.PositionLast < point.Position.Value);
+        var parent = await new RestorePlanner(catalog).LogOfAsync(new RestorePoint(point.Branch, point.Position, point.Time), default);
 
         await ClaimAsync();
         var branch = new ModelBranch(Current.Number + 1, Branches.Single(item => item.Number == point.Branch), point.Position);
-        await StartBranchAsync(branch, number, parent.Header.LineageAfter);
+        await StartBranchAsync(branch, parent.Header.Number, parent.Header.LineageAfter);
         pages.Clear();
         pages.AddRange(point.Content.Chunk((int)PageSize));
         var link = Lineage.StartOf(Vault.Secrets, Vault.Id, branch.Number, point.Position, parent.Header.LineageAfter);
-        log = new LogWriter(Vault, new LogTip(branch.Number, 0, point.Position, Micros.Of(point.Time), link), epoch);
+        var tip = new LogTip(branch.Number, 0, point.Position, Micros.Of(point.Time), link);
+        log = new LogWriter(Vault, tip, epoch, TimeProvider.System);
         if (image)
         {
             await ImageAsync();

@@ -37,7 +37,9 @@ sealed class BrokenVault
         await model.CommitAsync(transactions: 2);
         await model.CommitInPartsAsync(parts: 2);
         await model.LeaveOverAsync();
-        await model.CommitAsync(transactions: 1);
+
+        // Two, so that the first of them needs what is left over before it, and not only the snapshot after it.
+        await model.CommitAsync(transactions: 2);
         await model.SnapshotAsync();
         await model.CommitAsync(transactions: 2);
         await model.ForkAsync(model.Current.Points[2], image: false);

@@ -13,7 +13,7 @@ public sealed class LogWriterTests
     public async Task An_object_continues_the_one_before_it()
     {
         var vault = await OpenAsync();
-        var writer = new LogWriter(vault, Start(vault), epoch: 3);
+        var writer = new LogWriter(vault, Start(vault), epoch: 3, TimeProvider.System);
         using var first = Change(commits: 2);
         using var second = Change(commits: 1);
 
@@ -35,7 +35,7 @@ public sealed class LogWriterTests
     public async Task Parts_have_the_next_position_and_count_only_with_the_last()
     {
         var vault = await OpenAsync();
-        var writer = new LogWriter(vault, Start(vault), epoch: 1);
+        var writer = new LogWriter(vault, Start(vault), epoch: 1, TimeProvider.System);
         using var part = Change(commits: 0);
         part.Final = false;
         using var last = Change(commits: 2);
@@ -60,7 +60,7 @@ public sealed class LogWriterTests
     {
         var lossy = new FaultyStore(store, call => call.Operation == StoreOperation.Put ? Fault.After : Fault.None);
         var vault = await OpenAsync();
-        var writer = new LogWriter((await VaultAccess.FindAsync(lossy, "app", default))!, Start(vault), epoch: 1);
+        var writer = new LogWriter((await VaultAccess.FindAsync(lossy, "app", default))!, Start(vault), epoch: 1, TimeProvider.System);
         using var change = Change(commits: 1);
 
         await Assert.ThrowsAsync<StorageException>(() => writer.AppendAsync(change, default));
@@ -68,7 +68,7 @@ public sealed class LogWriterTests
 
         // The second put answers that the key is taken, and that answer is lost as well; the third time all is well.
         await Assert.ThrowsAsync<StorageException>(() => writer.AppendAsync(change, default));
-        var again = new LogWriter(vault, Start(vault), epoch: 1);
+        var again = new LogWriter(vault, Start(vault), epoch: 1, TimeProvider.System);
         await again.AppendAsync(change, default);
         Assert.Equal(1UL, again.Tip.Number);
         Assert.Single(await store.ListAsync("app/log/", null, default).ToListAsync());
@@ -80,8 +80,8 @@ public sealed class LogWriterTests
         var vault = await OpenAsync();
         await ClaimAsync(vault, "db2", 42);
         using var change = Change(commits: 1);
-        await new LogWriter(vault, Start(vault), epoch: 2).AppendAsync(change, default);
-        var late = new LogWriter(vault, Start(vault), epoch: 1);
+        await new LogWriter(vault, Start(vault), epoch: 2, TimeProvider.System).AppendAsync(change, default);
+        var late = new LogWriter(vault, Start(vault), epoch: 1, TimeProvider.System);
 
         var failure = await Assert.ThrowsAsync<TakenOverException>(() => late.AppendAsync(change, default));
 
@@ -99,10 +99,10 @@ public sealed class LogWriterTests
     {
         var vault = await OpenAsync();
         using var change = Change(commits: 1);
-        await new LogWriter(vault, Start(vault), epoch: 2).AppendAsync(change, default);
+        await new LogWriter(vault, Start(vault), epoch: 2, TimeProvider.System).AppendAsync(change, default);
 
         var failure = await Assert.ThrowsAsync<TakenOverException>(
-            () => new LogWriter(vault, Start(vault), epoch: 1).AppendAsync(change, default));
+            () => new LogWriter(vault, Start(vault), epoch: 1, TimeProvider.System).AppendAsync(change, default));
 
         Assert.Equal("another writer added log/000001/0000000000000001 to vault memory/app", failure.Message);
     }
@@ -117,7 +117,7 @@ public sealed class LogWriterTests
             using var change = Change(commits: 1);
             try
             {
-                await new LogWriter(vault, Start(vault), (uint)epoch).AppendAsync(change, default);
+                await new LogWriter(vault, Start(vault), (uint)epoch, TimeProvider.System).AppendAsync(change, default);
                 return true;
             }
             catch (SalvorException e) when (e.Kind == FailureKind.Locked)

@@ -22,7 +22,7 @@ sealed class NewestVersions(uint pageSize, uint snapshotPages) : IReplayTarget
     public Dictionary<uint, (int Object, int Index, ulong Hash)> Pages { get; } = [];
 
     /// <summary>The log objects that hold those.</summary>
-    public List<(uint Branch, ulong Number, Hash256 LineageAfter)> Objects { get; } = [];
+    public List<(string Key, Hash256 Proof)> Objects { get; } = [];
 
     /// <summary>The image that the last base in the log completes.</summary>
     public Hash256? Base { get; private set; }
@@ -36,9 +36,9 @@ sealed class NewestVersions(uint pageSize, uint snapshotPages) : IReplayTarget
 
     public void AddPage(LogObject log, int index)
     {
-        if (Objects.Count == 0 || Objects[^1].LineageAfter != log.Header.LineageAfter)
+        if (Objects.Count == 0 || Objects[^1].Key != log.Key)
         {
-            Objects.Add((log.Header.Branch, log.Header.Number, log.Header.LineageAfter));
+            Objects.Add((log.Key, log.Proof));
         }
 
         var (page, hash) = log.Details.Pages[index];

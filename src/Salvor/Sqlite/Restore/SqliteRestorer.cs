@@ -58,7 +58,7 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
             throw new DamagedObjectException(
                 last is null
                     ? VaultKeys.Snapshot(plan.Snapshot.Branch, plan.Snapshot.Position)
-                    : VaultKeys.Log(last.Header.Branch, last.Header.Number),
+                    : last.Key,
                 $"the source had checksum {expected:x16} at position {plan.Target}, and the restored pages have {(ulong)checksum:x16}");
         }
 
@@ -101,14 +101,14 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
         await Parallel.ForEachAsync(objects, options, async (versions, cancel) =>
         {
             var source = newest.Objects[versions.Key];
-            var log = await catalog.ReadLogAsync(source.Branch, source.Number, cancel);
-            var key = VaultKeys.Log(source.Branch, source.Number);
-            if (log.Header.LineageAfter != source.LineageAfter)
+            var key = source.Key;
+            using var stored = await catalog.OpenLogAsync(key, whole: false, cancel);
+            var log = await catalog.ReadDetailsAsync(stored, cancel);
+            if (log.Proof != source.Proof)
             {
                 throw new DamagedObjectException(key, "it changed while it was read");
             }
 
-            using var stored = await catalog.OpenLogAsync(source.Branch, source.Number, cancel);
             var perFrame = log.Details.PagesPerFrame;
             foreach (var frame in versions.GroupBy(item => item.Value.Index / perFrame))
             {

@@ -16,15 +16,15 @@ sealed class LogFrames(VaultCatalog catalog)
     readonly RecentlyUsed<Hash256, LogObject> objects = new(ObjectsKept, _ => 1);
 
     /// <summary>The content of the page in this row of an object's pages; valid until the next call.</summary>
-    /// <param name="source">The object; its link says that it is still the one that was replayed.</param>
+    /// <param name="source">The object; its proof says that it is still the one that was replayed.</param>
     /// <param name="index">The row.</param>
     /// <param name="pageSize">The size of a page, in bytes.</param>
     /// <param name="cancellationToken">Ends the fetch.</param>
     public async ValueTask<ReadOnlyMemory<byte>> ReadAsync(
-        (uint Branch, ulong Number, Hash256 LineageAfter) source, int index, uint pageSize, CancellationToken cancellationToken)
+        (string Key, Hash256 Proof) source, int index, uint pageSize, CancellationToken cancellationToken)
     {
         var perFrame = SealedFrame.ContentBytesMax / (int)pageSize;
-        var key = (source.LineageAfter, index / perFrame);
+        var key = (source.Proof, index / perFrame);
         if (!frames.TryGet(key, out var frame))
         {
             frame = await FetchAsync(source, index / perFrame, cancellationToken);
@@ -34,21 +34,21 @@ sealed class LogFrames(VaultCatalog catalog)
         var offset = index % perFrame * (int)pageSize;
         return offset + pageSize <= frame.Length
             ? frame.AsMemory(offset, (int)pageSize)
-            : throw new DamagedObjectException(VaultKeys.Log(source.Branch, source.Number), "a frame is shorter than its pages");
+            : throw new DamagedObjectException(source.Key, "a frame is shorter than its pages");
     }
 
     async Task<byte[]> FetchAsync(
-        (uint Branch, ulong Number, Hash256 LineageAfter) source, int frame, CancellationToken cancellationToken)
+        (string Key, Hash256 Proof) source, int frame, CancellationToken cancellationToken)
     {
-        var key = VaultKeys.Log(source.Branch, source.Number);
-        if (!objects.TryGet(source.LineageAfter, out var log))
+        var key = source.Key;
+        using var stored = await catalog.OpenLogAsync(key, whole: false, cancellationToken);
+        if (!objects.TryGet(source.Proof, out var log))
         {
-            log = await catalog.ReadLogAsync(source.Branch, source.Number, cancellationToken);
-            objects.Add(source.LineageAfter, log);
+            log = await catalog.ReadDetailsAsync(stored, cancellationToken);
+            objects.Add(source.Proof, log);
         }
 
-        using var stored = await catalog.OpenLogAsync(source.Branch, source.Number, cancellationToken);
-        if (log.Header.LineageAfter != source.LineageAfter || stored.Header.LineageAfter != source.LineageAfter)
+        if (log.Proof != source.Proof || log.Header != stored.Header)
         {
             throw new DamagedObjectException(key, "it changed while it was read");
         }

@@ -109,7 +109,7 @@ sealed class PageReader
         {
             var source = Newest.Objects[number];
             var content = await frames.ReadAsync(source, index, PageSize, cancellationToken);
-            Copy(VaultKeys.Log(source.Branch, source.Number), content.Span, target, hash);
+            Copy(source.Key, content.Span, target, hash);
         }
     }
 

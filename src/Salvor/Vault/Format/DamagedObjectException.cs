@@ -9,4 +9,7 @@ public sealed class DamagedObjectException(string key, string what)
 {
     /// <summary>The key of the object inside its vault.</summary>
     public string Key { get; } = key;
+
+    /// <summary>Whether the object is not there at all. Of a log object it may be that it was superseded after it was listed.</summary>
+    public bool IsMissing { get; init; }
 }

@@ -66,6 +66,8 @@ public sealed record ObjectHeader
     internal const int SealedBytes = ChecksummedBytes;
 
     const int ChecksummedBytes = SizeBytes - 4;
+    const int FinalFlag = 1;
+    const int BreaksFlag = 2;
 
     /// <summary>As PNG does it: a byte that is not ASCII, the name, and line ends that a text-mode copy would change.</summary>
     public static ReadOnlySpan<byte> Magic => [0x89, (byte)'S', (byte)'L', (byte)'V', 0x0D, 0x0A, 0x1A, 0x0A];
@@ -91,6 +93,9 @@ public sealed record ObjectHeader
 
     public long TimeLastMicros { get; init; }
 
+    /// <summary>For log objects: what a listing says of them.</summary>
+    public LogSummary Log { get; init; }
+
     public Hash256 LineageBefore { get; init; }
 
     public Hash256 LineageAfter { get; init; }
@@ -115,6 +120,10 @@ public sealed record ObjectHeader
         LineageBefore.CopyTo(target[80..]);
         LineageAfter.CopyTo(target[112..]);
         Salt.CopyTo(target[SaltOffset..]);
+        target[13] = (byte)Log.Kind;
+        target[14] = (byte)((Log.Final ? FinalFlag : 0) | (Log.HasBreaks ? BreaksFlag : 0));
+        target[15] = (byte)Log.Granularity;
+        BinaryPrimitives.WriteUInt32LittleEndian(target[144..], Log.Points);
         BinaryPrimitives.WriteUInt32LittleEndian(target[ChecksummedBytes..], Checksum.Crc32C(target[..ChecksummedBytes]));
     }
 
@@ -148,6 +157,9 @@ public sealed record ObjectHeader
             PositionLast = BinaryPrimitives.ReadUInt64LittleEndian(bytes[56..]),
             TimeFirstMicros = BinaryPrimitives.ReadInt64LittleEndian(bytes[64..]),
             TimeLastMicros = BinaryPrimitives.ReadInt64LittleEndian(bytes[72..]),
+            Log = new LogSummary(
+                (LogKind)bytes[13], (bytes[14] & FinalFlag) != 0, (bytes[14] & BreaksFlag) != 0, (Granularity)bytes[15],
+                BinaryPrimitives.ReadUInt32LittleEndian(bytes[144..])),
             LineageBefore = new Hash256(bytes.Slice(80, 32)),
             LineageAfter = new Hash256(bytes.Slice(112, 32)),
             Salt = new Hash256(bytes.Slice(SaltOffset, 32)),

@@ -52,7 +52,7 @@ public sealed class StoredObject : IDisposable
     {
         var storeKey = prefix + key;
         var size = await store.SizeAsync(storeKey, cancellationToken)
-            ?? throw new DamagedObjectException(key, $"it is missing from {store.Location}");
+            ?? throw new DamagedObjectException(key, $"it is missing from {store.Location}") { IsMissing = true };
         if (size is < ObjectHeader.SizeBytes + ObjectWriter.FooterBytes or > ObjectWriter.ObjectBytesMax)
         {
             throw new DamagedObjectException(key, $"it has {size} bytes, which no object has");

@@ -24,22 +24,22 @@ static class Replay
 {
     /// <summary>Returns the last object that was applied, or null where the plan has no log.</summary>
     public static async Task<LogObject?> RunAsync(
-        VaultCatalog catalog, RestorePlan plan, IReplayTarget target, CancellationToken cancellationToken)
+        VaultCatalog catalog, RestorePlan plan, IReplayTarget target, CancellationToken cancellationToken, int ahead = LogWalk.ReadAhead)
     {
         LogObject? last = null;
         var reached = plan.Snapshot.Position;
-        await foreach (var parts in LogWalk.ReadAsync(catalog, plan, cancellationToken))
+        await foreach (var parts in LogWalk.ReadAsync(catalog, plan, cancellationToken, ahead))
         {
             var until = plan.Log.First(segment => segment.Branch == parts[0].Header.Branch).Until;
             last = parts[^1];
             if (parts.FirstOrDefault(part => part.Details.PageSize != target.PageSize) is { } other)
             {
                 throw new DamagedObjectException(
-                    VaultKeys.Log(other.Header.Branch, other.Header.Number),
+                    other.Key,
                     $"its pages have {other.Details.PageSize} bytes, and those of its snapshot {target.PageSize}");
             }
 
-            reached = AddCommits(target, parts, until);
+            reached = AddCommits(target, parts, reached, until);
         }
 
         // A snapshot or a branch that lies about its place in the log would make us skip objects without a gap to see.
@@ -48,37 +48,33 @@ static class Replay
             : throw new DamagedObjectException(
                 last is null
                     ? VaultKeys.Snapshot(plan.Snapshot.Branch, plan.Snapshot.Position)
-                    : VaultKeys.Log(last.Header.Branch, last.Header.Number),
+                    : last.Key,
                 $"the log after it ends at position {reached}, and position {plan.Target} should follow");
     }
 
-    /// <summary>Applies a complete change-set up to a position, and returns the last one applied.</summary>
-    static Position AddCommits(IReplayTarget target, IReadOnlyList<LogObject> parts, Position until)
+    /// <summary>Applies what a complete change-set has after one position and up to another, and returns the last one applied.</summary>
+    static Position AddCommits(IReplayTarget target, IReadOnlyList<LogObject> parts, Position reached, Position until)
     {
         var last = parts[^1];
-        var (page, position) = (0, last.Header.PositionFirst - 1);
-        foreach (var commit in last.Details.Commits)
+        var row = 0L;
+        for (var i = 0; i < last.Details.Commits.Count && last.PositionOf(i) <= until; i++)
         {
-            if (position == until.Value)
+            // The pages of all parts that the writer made belong to the first transaction that ends.
+            var commit = last.Details.Commits[i];
+            var earlier = i == 0 && !last.Details.IsCompacted ? parts.SkipLast(1).Sum(part => (long)part.Details.Pages.Count) : 0;
+            var end = row + earlier + commit.Pages;
+            if (last.PositionOf(i) > reached)
             {
-                break;
+                ExpectGrowth(target, last, commit, end - row);
+                AddPages(target, parts, row, end, commit.PageCount);
+                target.AddCommit(last, commit);
+                reached = last.PositionOf(i);
             }
 
-            // The pages of all parts belong to the first transaction that ends.
-            var earlier = position + 1 == last.Header.PositionFirst ? parts.SkipLast(1).ToArray() : [];
-            ExpectGrowth(target, last, commit, earlier.Sum(part => (long)part.Details.Pages.Count) + commit.Pages);
-            foreach (var part in earlier)
-            {
-                AddPages(target, part, 0, part.Details.Pages.Count, commit.PageCount);
-            }
-
-            AddPages(target, last, page, page + (int)commit.Pages, commit.PageCount);
-            page += (int)commit.Pages;
-            target.AddCommit(last, commit);
-            position++;
+            row = end;
         }
 
-        return new Position(position);
+        return reached;
     }
 
     /// <summary>
@@ -90,20 +86,30 @@ static class Replay
         if (commit.PageCount > target.PageCount + pages + 1)
         {
             throw new DamagedObjectException(
-                VaultKeys.Log(log.Header.Branch, log.Header.Number),
+                log.Key,
                 $"it grows the database from {target.PageCount} to {commit.PageCount} pages with {pages} of them");
         }
     }
 
-    /// <summary>What a transaction wrote past the end that it left is not part of the database.</summary>
-    static void AddPages(IReplayTarget target, LogObject log, int first, int end, uint pageCount)
+    /// <summary>
+    /// Adds rows of the page tables of all parts, counted through. What a transaction wrote past the end that it left is not part of the
+    /// database.
+    /// </summary>
+    static void AddPages(IReplayTarget target, IReadOnlyList<LogObject> parts, long first, long end, uint pageCount)
     {
-        for (var i = first; i < end; i++)
+        var start = 0L;
+        foreach (var part in parts)
         {
-            if (log.Details.Pages[i].Number <= pageCount)
+            var pages = part.Details.Pages;
+            for (var i = Math.Max(first, start); i < Math.Min(end, start + pages.Count); i++)
             {
-                target.AddPage(log, i);
+                if (pages[(int)(i - start)].Number <= pageCount)
+                {
+                    target.AddPage(part, (int)(i - start));
+                }
             }
+
+            start += pages.Count;
         }
     }
 }

@@ -23,7 +23,8 @@ public sealed class RestorePlannerTests
         var early = await PlanAsync(first, branch: 1);
 
         Assert.Equal(new SnapshotRef(1, new Position(logged.Position.Value - 2)), late.Snapshot);
-        Assert.Equal([new LogSegment(1, logged.Number - 1, logged.Number, logged.Position)], late.Log);
+        Assert.Equal([logged.Number - 1, logged.Number], late.Log.Single().Entries.Select(entry => entry.Last));
+        Assert.Equal((1u, logged.Position), (late.Log.Single().Branch, late.Log.Single().Until));
         Assert.Equal(2UL, late.LogObjectCount);
         Assert.Equal(new SnapshotRef(1, Position.None), early.Snapshot);
         Assert.Equal(first, early.Log.Single().Until);
@@ -54,7 +55,7 @@ public sealed class RestorePlannerTests
 
         Assert.Equal(2, plan.Log.Count);
         Assert.Equal((1u, fork.Position), (plan.Log[0].Branch, plan.Log[0].Until));
-        Assert.Equal(new LogSegment(2, 1, 1, model.Tip.Position), plan.Log[1]);
+        Assert.Equal((2u, model.Tip.Position, 1UL), (plan.Log[1].Branch, plan.Log[1].Until, plan.Log[1].Entries.Single().Last));
         Assert.Equal(fork.Position.Next, model.Tip.Position);
     }
 
