@@ -30,6 +30,7 @@ public static class ConfiguredSources
         Batch = source.Batch,
         BlockMax = source.BlockMax,
         WalMaxBytes = source.WalMaxBytes,
+        SnapshotEvery = source.SnapshotEvery,
     };
 
     /// <summary>The source and database of this name; the only one where no name is given.</summary>
