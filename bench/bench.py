@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Measures what the README promises, on this machine, and prints one table.
 
-    bench/run [--quick] [--only lag,writers,copy,restore,memory,size] [--size MIB]
+    bench/run [--quick] [--only lag,writers,copy,memory,snapshots,unchanged] [--size MIB] [--days N]
 
 Figures are ratios against something in the same run (cp, sqlite3, the app without Salvor) wherever that makes sense, because absolute
 figures of two machines, or of one machine on two days, do not compare. Every benchmark ends with a restore that is checked.
@@ -268,11 +268,81 @@ def memory(folder, quick):
         daemon.wait()
 
 
+def backup(database):
+    started = time.perf_counter()
+    made = json.loads(subprocess.run([*SALVOR, "backup", database, "--json"], check=True, stdout=subprocess.PIPE).stdout)
+    return made, time.perf_counter() - started
+
+
+def snapshots(folder, mebibytes, days):
+    """A day of scattered changes after the other, and what a snapshot of each costs, against a full copy of the same codec a day."""
+    database, vault, restored = (os.path.join(folder, name) for name in ("daily.db", "daily.vault", "daily.restored.db"))
+    make_database(database, mebibytes)
+    started = time.perf_counter()
+    salvor = Replicating(database, vault)
+    salvor.sync()
+    full_seconds, full_bytes = time.perf_counter() - started, folder_bytes(vault)
+    app = sqlite3.connect(database, isolation_level=None)
+    pages, rows_count = app.execute("pragma page_count").fetchone()[0], app.execute("select max(id) from t").fetchone()[0]
+    rng = random.Random(2)
+    added, seconds, log_bytes = [], [], 0
+    for _ in range(days):
+        before = folder_bytes(vault)
+        for _ in range(10):
+            app.execute("begin")
+            for _ in range(pages // 1000):
+                app.execute("update t set blob=? where id=?", (rng.randbytes(120), rng.randint(1, rows_count)))
+            app.execute("commit")
+        salvor.sync()
+        log_bytes += folder_bytes(vault) - before
+        made, waited = backup(database)
+        added.append(made["added_bytes"])
+        seconds.append(waited)
+    app.close()
+    Timed([*SALVOR, "restore", "--from", vault, "--backup-id", str(days), "--output", restored, "--quiet"])
+    salvor.stop()
+    subprocess.run(["sqlite3", database, "pragma wal_checkpoint(truncate)"], check=True, stdout=subprocess.DEVNULL)
+    assert subprocess.run(["cmp", restored, database]).returncode == 0, "the restored file is another"
+    os.remove(restored)
+    size = os.path.getsize(database) / MIB
+    row(f"snapshot a day of {size:.0f} MiB, 1 % of its pages changed at random, {days} days",
+        f"{statistics.median(added) / MIB:.1f} MiB and {statistics.median(seconds):.2f} s each (at most {max(seconds):.2f} s)",
+        f"a full copy: {full_bytes / MIB:.0f} MiB and {full_seconds:.2f} s")
+    row("all of them, with the first copy", f"{(sum(added) + full_bytes) / MIB:.0f} MiB, and {log_bytes / MIB:.0f} MiB of log",
+        f"a full copy a day: {full_bytes * (days + 1) / MIB:.0f} MiB")
+
+
+def unchanged(folder, mebibytes):
+    """A large database in which next to nothing changed. Its content hardly matters, because it is not looked at."""
+    database, vault = (os.path.join(folder, name) for name in ("large.db", "large.vault"))
+    app = sqlite3.connect(database, isolation_level=None)
+    app.execute("pragma journal_mode=WAL")
+    app.execute("pragma synchronous=off")
+    app.execute("create table t(x)")
+    for _ in range(max(1, mebibytes // 512)):
+        app.execute("insert into t values(zeroblob(?))", (min(512, mebibytes) * MIB,))
+        app.execute("pragma wal_checkpoint(truncate)")
+    app.execute("create table small(x)")
+    salvor = Replicating(database, vault)
+    salvor.sync()
+    backup(database)
+    app.execute("insert into small values(1)")
+    app.execute("delete from small")
+    made, waited = backup(database)
+    app.close()
+    memory_now = salvor.memory_mib()
+    salvor.stop()
+    row(f"snapshot of {os.path.getsize(database) / 1024 / MIB:.1f} GiB in which one page changed",
+        f"{made['seconds']:.2f} s (the command {waited:.2f} s), {made['added_bytes']} bytes",
+        f"promised 1 s for 10 GiB; {memory_now:.0f} MiB resident")
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="lag,writers,copy,memory")
-    parser.add_argument("--size", type=int, default=1000, help="of the large database, in MiB")
+    parser.add_argument("--only", default="lag,writers,copy,memory,snapshots,unchanged")
+    parser.add_argument("--size", type=int, default=1000, help="of the large database, in MiB (for 'unchanged': ten times that)")
+    parser.add_argument("--days", type=int, default=30, help="how many snapshots are made")
     options = parser.parse_args()
     only = options.only.split(",")
     with tempfile.TemporaryDirectory(prefix="salvor-bench-") as folder:
@@ -284,6 +354,10 @@ def main():
             copy_and_restore(folder, options.quick, options.size)
         if "memory" in only:
             memory(folder, options.quick)
+        if "snapshots" in only:
+            snapshots(folder, options.size, options.days)
+        if "unchanged" in only:
+            unchanged(folder, 10 * options.size)
     print(f"{os.cpu_count()} processors, {open('/proc/cpuinfo').read().split('model name')[1].split(':')[1].split(chr(10))[0].strip()}, "
           f"Linux {os.uname().release}, load at the end {os.getloadavg()[0]:.1f}")
     print("\n| what | figure | against |\n|---|---|---|")

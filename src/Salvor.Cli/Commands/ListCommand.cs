@@ -10,11 +10,12 @@ namespace Salvor.Cli.Commands;
 static class ListCommand
 {
     static readonly VaultOptions Vault = new();
+    static readonly Option<string?> Type = CreateType();
     static readonly Option<bool> Verbose = new("--verbose") { Description = "Also print branches, snapshots and log objects." };
 
     public static Command Create()
     {
-        var command = new Command("list", "Print what can be restored: spans of restore points, in UTC.") { Verbose };
+        var command = new Command("list", "Print what can be restored: spans of restore points, and backups, in UTC.") { Type, Verbose };
         Vault.AddTo(command);
         return command.WithAction(RunAsync);
     }
@@ -39,10 +40,43 @@ static class ListCommand
             vault.Location,
             RestoreTargets.CompleteAsOf(spans.Count == 0 ? null : new RestorePoint(spans[^1].Branch, spans[^1].Last, spans[^1].To), head),
             [.. spans.Select(Body)],
-            [.. catalog.Branches.Select(branch => Body(catalog, branch))]);
+            [.. catalog.Branches.Select(branch => Body(catalog, branch))],
+            await BackupsAsync(invocation, catalog));
         Print(invocation, document);
         invocation.PrintJson(document, CliJson.Default.ListDocument);
         return 0;
+    }
+
+    static Option<string?> CreateType()
+    {
+        string[] types = ["full", "incremental", "differential"];
+        var option = new Option<string?>("--type") { Description = "Only backups made with this '--mode'.", HelpName = "MODE" };
+        option.Validators.Add(result =>
+        {
+            if (result.Tokens is [var token] && !types.Contains(token.Value))
+            {
+                result.AddError($"'--type' is \"{token.Value}\", and takes {Suggestion.Enumerate(types)}");
+            }
+        });
+        return option;
+    }
+
+    /// <summary>The newest first.</summary>
+    static async Task<IReadOnlyList<BackupBody>> BackupsAsync(Invocation invocation, VaultCatalog catalog)
+    {
+        var bodies = new List<BackupBody>();
+        foreach (var id in catalog.Backups.Reverse())
+        {
+            var record = await Backups.ReadAsync(catalog, id, invocation.Cancellation);
+            if (invocation.Get(Type) is not { } type || record.Mode == type)
+            {
+                bodies.Add(new BackupBody(
+                    record.Id, record.Mode, record.Label, record.Time, record.CreatedAt, record.Branch, record.Position, record.SizeBytes,
+                    record.AddedBytes));
+            }
+        }
+
+        return bodies;
     }
 
     static SpanBody Body(RestoreSpan span) =>
@@ -89,6 +123,14 @@ static class ListCommand
                 $"  {InstantText.Format(span.From)} {Symbols.Arrow} {InstantText.Format(span.To)}"
                     + $"  positions {span.FromPosition}{Symbols.Dash}{span.ToPosition}"
                     + $"  {Describe(span.Granularity)}  branch {span.Branch}{(span.BeginsWith.Length == 0 ? "" : $"  after: {span.BeginsWith}")}");
+        }
+
+        foreach (var backup in document.Backups)
+        {
+            invocation.Print(
+                $"  backup {backup.Id}  {InstantText.Format(backup.Timestamp)}  {backup.Type}  "
+                    + $"{SizeText.Format(backup.SizeBytes)}, {SizeText.Format(backup.AddedBytes)} added  "
+                    + (backup.Label.Length == 0 ? "-" : backup.Label));
         }
 
         if (document.CompleteAsOf is { } complete)

@@ -22,6 +22,9 @@ static class RestoreCommand
     };
 
     static readonly Option<string?> PositionOption = new("--position") { Description = "Restore exactly this position.", HelpName = "N" };
+    static readonly Option<int?> BackupId = TypedOptions.Number(
+        "--backup-id", 1, int.MaxValue, "Restore this backup; 'salvor list' shows their ids.");
+
     static readonly Option<int?> BranchOption = TypedOptions.Number("--branch", 1, 999_999, "The branch (default: the newest).");
     static readonly Option<bool> DryRun = new("--dry-run") { Description = "Print the plan and write nothing." };
     static readonly Option<bool> IfDbNotExists = new("--if-db-not-exists")
@@ -55,7 +58,7 @@ static class RestoreCommand
     {
         var command = new Command("restore", "Bring a database back, as of now or any moment, proved before the file appears.")
         {
-            Output, Timestamp, PositionOption, BranchOption, DryRun, IfDbNotExists, IfReplicaExists, InPlace, Force, NoCheck,
+            Output, Timestamp, PositionOption, BackupId, BranchOption, DryRun, IfDbNotExists, IfReplicaExists, InPlace, Force, NoCheck,
             StateDirectory,
         };
         Vault.AddTo(command);
@@ -92,6 +95,12 @@ static class RestoreCommand
         if (invocation.Get(Timestamp) is not null && invocation.Get(PositionOption) is not null)
         {
             throw new SalvorException(FailureKind.Usage, "'--timestamp' and '--position' exclude each other", "Give one of them.");
+        }
+
+        if (invocation.Has(BackupId) && (invocation.Has(Timestamp) || invocation.Has(PositionOption) || invocation.Has(BranchOption)))
+        {
+            throw new SalvorException(
+                FailureKind.Usage, "'--backup-id' says which point to restore, and so does another option", "Give one of them.");
         }
 
         bool[] given = [invocation.Get(Output) is not null, invocation.Get(InPlace), invocation.Get(IfDbNotExists)];
@@ -146,7 +155,9 @@ static class RestoreCommand
     {
         var planner = new RestorePlanner(catalog);
         var requested = invocation.Get(Timestamp) is { } text ? InstantText.Parse(text) : (DateTimeOffset?)null;
-        var request = new RestoreRequest((uint?)invocation.Get(BranchOption), requested, ParsePosition(invocation));
+        var request = invocation.Get(BackupId) is { } id
+            ? RequestOf(await Backups.ReadAsync(catalog, (ulong)id, invocation.Cancellation))
+            : new RestoreRequest((uint?)invocation.Get(BranchOption), requested, ParsePosition(invocation));
         var point = await RestoreTargets.ResolveAsync(catalog, planner, request, invocation.Cancellation);
         var plan = await planner.PlanAsync(request.Branch ?? planner.NewestBranch, point.Position, invocation.Cancellation);
         var (output, mode, makesDirectory) = PlaceOf(invocation, name, home, point);
@@ -169,6 +180,8 @@ static class RestoreCommand
         await RunAsync(invocation, catalog, plan, point, name, output, mode, makesDirectory, requested, pid: null);
         return 0;
     }
+
+    static RestoreRequest RequestOf(BackupRecord backup) => new(backup.Branch, Time: null, new Position(backup.Position));
 
     static Position? ParsePosition(Invocation invocation) => invocation.Get(PositionOption) switch
     {
@@ -301,6 +314,7 @@ static class RestoreCommand
     static void PrintTarget(Invocation invocation, DateTimeOffset? requested, RestorePoint point)
     {
         var wanted = requested is { } time ? InstantText.Format(time)
+            : invocation.Get(BackupId) is { } id ? $"backup {id}"
             : invocation.Get(PositionOption) is not null ? $"position {point.Position}"
             : "latest";
         var before = requested is not null && requested != point.Time ? "the last commit before, " : "";

@@ -112,6 +112,11 @@ static class StatusCommand
                     + (body.Running ? $", lag {last.LagSeconds:0.###} s" : ""));
         }
 
+        if (last.SnapshotFailure.Length > 0)
+        {
+            invocation.Print($"  no snapshot was made: {last.SnapshotFailure}");
+        }
+
         if (last.CopyTotalBytes > 0)
         {
             invocation.Print($"  copied {SizeText.Format(last.CopiedBytes)} of {SizeText.Format(last.CopyTotalBytes)}");

@@ -1,10 +1,6 @@
 using System.CommandLine;
-using Microsoft.Extensions.Logging;
 using Salvor.Cli.Terminal;
 using Salvor.Jobs;
-using Salvor.Jobs.Config;
-using Salvor.Platform;
-using Salvor.Sqlite;
 using Salvor.Text;
 
 namespace Salvor.Cli.Commands;
@@ -65,50 +61,21 @@ static class SyncCommand
         if (name is not null && File.Exists(name))
         {
             var path = Path.GetFullPath(name);
-            var state = invocation.Get(StateDirectory) is { } given ? Path.GetFullPath(given) : LocalState.DefaultDirectory(path);
-            return await AskAsync(path, state, cancellationToken)
-                ?? throw new SalvorException(
-                    FailureKind.Failure,
-                    $"nothing replicates {path} now",
-                    $"Start 'salvor replicate {path} DEST' or 'salvor daemon', then try again.");
+            var state = OneShot.StateOf(path, invocation.Get(StateDirectory));
+            return await AskAsync(path, state, cancellationToken) ?? throw OneShot.NotReplicated(path);
         }
 
         var config = invocation.LoadConfig();
         var (source, member) = ConfiguredSources.Find(config, name);
         var options = ConfiguredSources.OptionsOf(source, member);
         return await AskAsync(member.Path, options.StateDirectory, cancellationToken)
-            ?? await OnceAsync(invocation, config, source, options, cancellationToken);
+            ?? await OneShot.AttachAsync(invocation, config, source, options, async host => new SyncDocument(
+                options.Name, (await host.SyncAsync(options.Name, cancellationToken)).Value, Durable: true));
     }
 
     /// <summary>Asks the daemon that holds the database; null where none does.</summary>
-    static async Task<SyncDocument?> AskAsync(string path, string stateDirectory, CancellationToken cancellationToken)
-    {
-        if (LockFile.HolderOf(LocalState.LockPath(stateDirectory, path)) is not { Socket: { } socket })
-        {
-            return null;
-        }
-
-        var answer = await ControlClient.AskAsync(socket, new ControlRequest("sync", path), cancellationToken);
-        return new SyncDocument(answer.Source, answer.Position, Durable: true);
-    }
-
-    /// <summary>No daemon runs: attaches, publishes what is committed, and lets go again.</summary>
-    static async Task<SyncDocument> OnceAsync(
-        Invocation invocation, SalvorConfig config, SqliteSourceConfig source, ReplicatorOptions options,
-        CancellationToken cancellationToken)
-    {
-        var log = invocation.CreateLog(LogLevel.Warning);
-        await using var host = new ProtectionHost(invocation.Time, invocation.Random, log);
-        host.Add(
-            options with { IsForeground = true, Keys = ConfiguredSources.KeysOf(source) },
-            Destinations.OpenForWriting(config.Destinations[source.To[0]]));
-        var synced = host.SyncAsync(options.Name, cancellationToken);
-        var ended = host.EndOfAsync(options.Name);
-        if (await Task.WhenAny(synced, ended) == ended)
-        {
-            await ended;
-        }
-
-        return new SyncDocument(options.Name, (await synced).Value, Durable: true);
-    }
+    static async Task<SyncDocument?> AskAsync(string path, string stateDirectory, CancellationToken cancellationToken) =>
+        await OneShot.AskAsync(stateDirectory, new ControlRequest("sync", path), cancellationToken) is { } answer
+            ? new SyncDocument(answer.Source, answer.Position, Durable: true)
+            : null;
 }

@@ -41,6 +41,7 @@ static class CommandLine
         DaemonCommand.Create(),
         ReplicateCommand.Create(),
         SyncCommand.Create(),
+        BackupCommand.Create(),
         RestoreCommand.Create(),
         ListCommand.Create(),
         StatusCommand.Create(),

@@ -14,9 +14,17 @@ sealed record VersionDocument(string Version, string Format, string Sqlite, stri
 
 sealed record SyncDocument(string Source, ulong Position, bool Durable);
 
+sealed record BackupDocument(
+    string Source, ulong BackupId, string Label, string Mode, uint Branch, ulong Position, DateTimeOffset Time, DateTimeOffset CreatedAt,
+    long SizeBytes, long AddedBytes, string Checksum, bool Verified, double Seconds);
+
 sealed record ListDocument(
     string Source, string Path, string Location, DateTimeOffset? CompleteAsOf, IReadOnlyList<SpanBody> Spans,
-    IReadOnlyList<BranchBody> Branches);
+    IReadOnlyList<BranchBody> Branches, IReadOnlyList<BackupBody> Backups);
+
+sealed record BackupBody(
+    ulong Id, string Type, string Label, DateTimeOffset Timestamp, DateTimeOffset CreatedAt, uint Branch, ulong Position, long SizeBytes,
+    long AddedBytes);
 
 sealed record SpanBody(
     uint Branch, ulong FromPosition, ulong ToPosition, DateTimeOffset From, DateTimeOffset To, string Granularity, string BeginsWith);
@@ -57,6 +65,7 @@ sealed record DemoRestore(string Target, ulong Position, int CommitsFound, doubl
 [JsonSerializable(typeof(ErrorDocument))]
 [JsonSerializable(typeof(VersionDocument))]
 [JsonSerializable(typeof(SyncDocument))]
+[JsonSerializable(typeof(BackupDocument))]
 [JsonSerializable(typeof(ListDocument))]
 [JsonSerializable(typeof(RestoreDocument))]
 [JsonSerializable(typeof(StatusDocument))]

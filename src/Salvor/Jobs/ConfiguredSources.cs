@@ -32,6 +32,7 @@ public static class ConfiguredSources
         Batch = source.Batch,
         BlockMax = source.BlockMax,
         WalMaxBytes = source.WalMaxBytes,
+        SnapshotEvery = source.SnapshotEvery,
     };
 
     /// <summary>What opens the vaults of a source; null where they are plain.</summary>

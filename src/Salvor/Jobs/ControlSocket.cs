@@ -5,9 +5,16 @@ using System.Text.Json.Serialization;
 namespace Salvor.Jobs;
 
 /// <summary>What another process asks of a running daemon.</summary>
-/// <param name="Verb">sync, pause or resume.</param>
+/// <param name="Verb">sync, backup, pause or resume.</param>
 /// <param name="Path">The database that it is about.</param>
-public sealed record ControlRequest(string Verb, string Path);
+public sealed record ControlRequest(string Verb, string Path)
+{
+    /// <summary>The label of a backup.</summary>
+    public string Label { get; init; } = "";
+
+    /// <summary>What a backup is called.</summary>
+    public string Mode { get; init; } = "";
+}
 
 /// <summary>The answer: a position, or an error as it would have been printed.</summary>
 public sealed record ControlResponse
@@ -17,6 +24,9 @@ public sealed record ControlResponse
     public ulong Position { get; init; }
 
     public string Source { get; init; } = "";
+
+    /// <summary>The backup that was made.</summary>
+    public Vault.BackupRecord? Backup { get; init; }
 
     public FailureKind Kind { get; init; }
 

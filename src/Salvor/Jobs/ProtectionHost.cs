@@ -100,6 +100,10 @@ public sealed class ProtectionHost : IAsyncDisposable
         return await SyncAsync(protection, cancellationToken);
     }
 
+    /// <summary>Makes a backup of everything committed to a database before the call.</summary>
+    public Task<BackupRecord> BackUpAsync(string name, string label, string mode, CancellationToken cancellationToken) =>
+        All().First(item => item.Replicator.Options.Name == name).Replicator.BackUpAsync(label, mode, cancellationToken);
+
     /// <summary>
     /// As <see cref="SyncAsync(string, CancellationToken)"/>, before a stop: nothing to wait for where a database does not exist, cannot be
     /// read or is paused, which its status says already.
@@ -179,6 +183,9 @@ public sealed class ProtectionHost : IAsyncDisposable
                 {
                     Ok = true, Source = source, Position = (await SyncAsync(protection, cancellationToken)).Value,
                 };
+            case "backup":
+                var backup = await protection.Replicator.BackUpAsync(request.Label, request.Mode, cancellationToken);
+                return new ControlResponse { Ok = true, Source = source, Position = backup.Position, Backup = backup };
             case "pause":
                 await protection.Replicator.PauseAsync(cancellationToken);
                 return new ControlResponse { Ok = true, Source = source };

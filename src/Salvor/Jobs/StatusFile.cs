@@ -38,6 +38,10 @@ public sealed record StatusRecord
 
     public required int Resyncs { get; init; }
 
+    public DateTimeOffset? SnapshotTime { get; init; }
+
+    public string SnapshotFailure { get; init; } = "";
+
     public required double ClockJumpSeconds { get; init; }
 
     public required int Pid { get; init; }
@@ -67,6 +71,8 @@ public sealed record StatusRecord
         CopiedBytes = status.CopiedBytes,
         CopyTotalBytes = status.CopyTotalBytes,
         Resyncs = status.Resyncs,
+        SnapshotTime = status.SnapshotTime,
+        SnapshotFailure = status.SnapshotFailure,
         ClockJumpSeconds = Math.Round(status.ClockJump.TotalSeconds, 3),
         Pid = Environment.ProcessId,
         Host = ProcessIdentity.Current().Host,

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Salvor.Platform;
 using Salvor.Sqlite.Capture;
+using Salvor.Sqlite.Snapshots;
 using Salvor.Vault;
 using Salvor.Vault.Restore;
 
@@ -29,6 +30,7 @@ sealed class ServingSession : IAsyncDisposable
         publisher = new Publisher(queue, new LogWriter(vault, state.Tip, epoch, owner.Time), owner.RaiseStatusChanged);
         var clock = new OrderedClock(owner.Time, state.Tip.TimeMicros);
         context = new ServingContext(owner, vault, epoch, database, state, branchReason, queue, publisher, clock);
+        Snapshots = new SnapshotKeeper(owner, vault, epoch, publisher);
         serving = database.Wal is null ? new RollbackServing(context) : new WalServing(context);
     }
 
@@ -74,7 +76,9 @@ sealed class ServingSession : IAsyncDisposable
     {
         using var publishing = new CancellationTokenSource();
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, ending.Token);
+        using var keeping = CancellationTokenSource.CreateLinkedTokenSource(stop.Token);
         var published = publisher.RunAsync(publishing.Token);
+        var kept = Snapshots.RunAsync(keeping.Token);
         try
         {
             await ListenAsync();
@@ -90,9 +94,11 @@ sealed class ServingSession : IAsyncDisposable
         }
         finally
         {
+            await keeping.CancelAsync();
             await serving.EndAsync(endReason);
             await DrainAsync(published, drainMax);
             await serving.SaveTableAsync();
+            await kept.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             await publishing.CancelAsync();
             await published.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }
@@ -127,6 +133,9 @@ sealed class ServingSession : IAsyncDisposable
         }
     }
 
+    /// <summary>Makes the snapshots of this source.</summary>
+    public SnapshotKeeper Snapshots { get; }
+
     public ulong LogNumber => publisher.Durable.Number;
 
     /// <summary>Adds what this session knows.</summary>
@@ -141,7 +150,9 @@ sealed class ServingSession : IAsyncDisposable
             Position = durable.Position.Value,
             PositionTime = durable.Position.Value == 0 ? null : Micros.ToTime(durable.TimeMicros),
             Lag = lag > TimeSpan.Zero ? lag : TimeSpan.Zero,
-            StoredBytes = publisher.StoredBytes + context.SnapshotBytes,
+            StoredBytes = publisher.StoredBytes + context.SnapshotBytes + Snapshots.StoredBytes,
+            SnapshotTime = Snapshots.Time,
+            SnapshotFailure = Snapshots.Failure?.Message ?? "",
             CopiedBytes = context.CopiedBytes,
             CopyTotalBytes = context.CopyTotalBytes,
             ClockJump = context.Clock.Jump,

@@ -71,6 +71,12 @@ public sealed record SourceStatus
     /// <summary>The size of what is being copied; 0 when nothing is.</summary>
     public long CopyTotalBytes { get; init; }
 
+    /// <summary>The time of the state in the newest snapshot; null until it was looked up.</summary>
+    public DateTimeOffset? SnapshotTime { get; init; }
+
+    /// <summary>Why the last snapshot that was due was not made; empty where it was.</summary>
+    public string SnapshotFailure { get; init; } = "";
+
     /// <summary>How often continuity had to be regained by a resync since the start.</summary>
     public int Resyncs { get; init; }
 

@@ -29,6 +29,9 @@ public sealed record ReplicatorOptions
     /// <summary>How long a log that cannot be captured may grow before it is let go.</summary>
     public required long WalMaxBytes { get; init; }
 
+    /// <summary>A new snapshot is made when this time passed since the last one and something changed.</summary>
+    public TimeSpan SnapshotEvery { get; init; } = TimeSpan.FromDays(1);
+
     /// <summary>
     /// One database in the foreground: what does not pass by itself (no database, or another process that serves it) ends it, for the
     /// caller to say. Otherwise it is said in the log and the status, and tried again, because other sources have to go on.
@@ -200,6 +203,22 @@ public sealed class SqliteReplicator : IDisposable
             }
 
             await Task.Delay(TimeSpan.FromMilliseconds(20), time, cancellationToken);
+        }
+    }
+
+    /// <summary>Makes a backup of everything committed before the call: a snapshot with an id and a label.</summary>
+    /// <param name="label">For people; may be empty.</param>
+    /// <param name="mode">What the backup is called; each is complete.</param>
+    /// <param name="cancellationToken">Ends it; no backup is left behind.</param>
+    public async Task<BackupRecord> BackUpAsync(string label, string mode, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            await SyncAsync(cancellationToken);
+            if (serving is { } session)
+            {
+                return await session.Snapshots.BackUpAsync(label, mode, cancellationToken);
+            }
         }
     }
 

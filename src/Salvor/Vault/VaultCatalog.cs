@@ -42,6 +42,7 @@ public sealed class VaultCatalog
     readonly SortedDictionary<uint, Branch> branches = [];
     readonly Dictionary<uint, BranchLog> logs = [];
     readonly List<SnapshotRef> snapshots = [];
+    readonly List<ulong> backups = [];
 
     VaultCatalog(VaultAccess vault) => Vault = vault;
 
@@ -51,6 +52,9 @@ public sealed class VaultCatalog
     public IReadOnlyCollection<Branch> Branches => branches.Values;
 
     public IReadOnlyList<SnapshotRef> Snapshots => snapshots;
+
+    /// <summary>The ids of the backups, ascending; <see cref="Vault.Backups"/> reads them.</summary>
+    public IReadOnlyList<ulong> Backups => backups;
 
     public bool IsEmpty => branches.Count == 0;
 
@@ -67,6 +71,11 @@ public sealed class VaultCatalog
         await foreach (var row in vault.ListAsync(VaultKeys.Snapshots, after: null, cancellationToken))
         {
             catalog.snapshots.Add(new SnapshotRef(VaultKeys.BranchOf(row.Key), new Position(VaultKeys.NumberOf(row.Key))));
+        }
+
+        await foreach (var row in vault.ListAsync(VaultKeys.Backups, after: null, cancellationToken))
+        {
+            catalog.backups.Add(VaultKeys.NumberOf(row.Key));
         }
 
         return catalog;

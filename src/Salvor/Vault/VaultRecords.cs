@@ -170,6 +170,9 @@ public sealed record BackupRecord
     /// <summary>The size of the database, in bytes.</summary>
     public required long SizeBytes { get; init; }
 
+    /// <summary>The checksum of the database, as 16 hexadecimal digits.</summary>
+    public required string Checksum { get; init; }
+
     /// <summary>Bytes that its snapshot added to the vault; 0 where one was there already.</summary>
     public required long AddedBytes { get; init; }
 }

@@ -20,6 +20,7 @@ public sealed class JsonTests : IAsyncDisposable
         var replicate = await _rig.ReplicateAsync("--json");
         AssertDocument("sync", await _rig.ExpectAsync(0, "sync", _rig.Database, "--json"));
         AssertDocument("status", await _rig.ExpectAsync(0, "status", _rig.Database, "--json"));
+        AssertDocument("backup", await _rig.ExpectAsync(0, "backup", _rig.Database, "--label", "one", "--verify", "--json"));
         AssertDocument("replicate", await CliRig.StopAsync(replicate));
         AssertDocument("list", await _rig.ExpectAsync(0, "list", "--from", "vaults", "--json"));
         string[] restore = ["restore", "--from", "vaults", "--output", "x.db", "--json"];

@@ -10,8 +10,8 @@ using Salvor.Vault.Snapshots;
 namespace Salvor.Tests.Support;
 
 /// <summary>
-/// The vault of a database that begins as zeros, of any size without the cost of it: all its chunks are the same one. Commits say which pages
-/// they write; the checksums are those of the real thing.
+/// The vault of a database that begins as zeros, of any size without the cost of it: all its chunks are the same one. Commits say which
+/// pages they write; the checksums are those of the real thing.
 /// </summary>
 sealed class DatabaseVault
 {

@@ -85,7 +85,8 @@ sealed class ConfigReader(ConfigDocument document)
         string name, string owner, ConfigMapping source, OrderedDictionary<string, DestinationConfig> destinations)
     {
         CheckType(source, "source", owner, available: "sqlite", SourceTypesPlanned);
-        source.CheckKeys("type", "path", "paths", "to", "batch", "max_block", "max_wal", "state_dir", "encryption");
+        source.CheckKeys(
+            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "snapshot_every", "state_dir", "encryption");
         var path = source.OptionalPath("path", PathExample);
         var paths = ReadGlob(source, owner);
         if (path is null && paths is null)
@@ -111,6 +112,9 @@ sealed class ConfigReader(ConfigDocument document)
                 "max_block", SqliteSourceConfig.BlockMaxDefault, SqliteSourceConfig.BlockMaxMin, SqliteSourceConfig.BlockMaxMax),
             WalMaxBytes = source.Size(
                 "max_wal", SqliteSourceConfig.WalMaxBytesDefault, SqliteSourceConfig.WalMaxBytesMin, SqliteSourceConfig.WalMaxBytesMax),
+            SnapshotEvery = source.Duration(
+                "snapshot_every", SqliteSourceConfig.SnapshotEveryDefault, SqliteSourceConfig.SnapshotEveryMin,
+                SqliteSourceConfig.SnapshotEveryMax),
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
             Encryption = source.Value("encryption") is { } node ? EncryptionReader.Read(document, node, owner) : null,
         };

@@ -44,6 +44,10 @@ public sealed record SqliteSourceConfig
     public const long WalMaxBytesMin = 1L << 20;
     public const long WalMaxBytesMax = 1L << 40;
 
+    public static readonly TimeSpan SnapshotEveryDefault = TimeSpan.FromDays(1);
+    public static readonly TimeSpan SnapshotEveryMin = TimeSpan.FromSeconds(1);
+    public static readonly TimeSpan SnapshotEveryMax = TimeSpan.FromDays(30);
+
     public required string Name { get; init; }
 
     /// <summary>The database file, absolute.</summary>
@@ -63,6 +67,9 @@ public sealed record SqliteSourceConfig
 
     /// <summary>How large the application's WAL may grow before Salvor lets go of it.</summary>
     public long WalMaxBytes { get; init; } = WalMaxBytesDefault;
+
+    /// <summary>How long after a snapshot the next one is made, where something changed.</summary>
+    public TimeSpan SnapshotEvery { get; init; } = SnapshotEveryDefault;
 
     /// <summary>Where local state lives, absolute. Null: in <c>.salvor/</c> beside the database.</summary>
     public string? StateDirectory { get; init; }

@@ -49,6 +49,9 @@ sealed class CaptureEngine : IDisposable
 
     public Turns Turns { get; }
 
+    /// <summary>One snapshot at a time: there is no hurry, and the sources have the processors first.</summary>
+    public SemaphoreSlim SnapshotTurn { get; } = new(1);
+
     /// <summary>Room for reading frames, shared by all tasks because only one runs at a time.</summary>
     public byte[] Buffer { get; private set; } = new byte[256 << 10];
 
@@ -135,6 +138,7 @@ sealed class CaptureEngine : IDisposable
         thread.Join();
         inotify.Dispose();
         Turns.Dispose();
+        SnapshotTurn.Dispose();
     }
 
     void Run()

@@ -6,8 +6,8 @@ using Salvor.Vault.Snapshots;
 namespace Salvor.Sqlite.Restore;
 
 /// <summary>
-/// Where the newest version of each page is at a restore point: in the log, or still in the snapshot. Filled by replaying the details of the
-/// log, about 40 bytes for each page that it touched.
+/// Where the newest version of each page is at a restore point: in the log, or still in the snapshot. Filled by replaying the details
+/// of the log, about 40 bytes for each page that it touched.
 /// </summary>
 sealed class NewestVersions(uint pageSize, uint snapshotPages) : IReplayTarget
 {
@@ -17,7 +17,8 @@ sealed class NewestVersions(uint pageSize, uint snapshotPages) : IReplayTarget
     public uint PageSize { get; } = pageSize;
 
     /// <summary>
-    /// Pages whose newest version is in the log: the index of the object in <see cref="Objects"/> and of the row in its pages, and the hash.
+    /// Pages whose newest version is in the log: the index of the object in <see cref="Objects"/> and of the row in its pages, and the
+    /// hash.
     /// </summary>
     public Dictionary<uint, (int Object, int Index, ulong Hash)> Pages { get; } = [];
 

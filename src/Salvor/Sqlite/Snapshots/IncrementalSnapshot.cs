@@ -14,9 +14,9 @@ namespace Salvor.Sqlite.Snapshots;
 public sealed record MadeSnapshot(RestorePoint Point, long SizeBytes, long AddedBytes, ulong Checksum);
 
 /// <summary>
-/// Makes a snapshot out of the newest one before it and the log between, from the vault alone: only chunks that the log touched are read and
-/// stored, whole nodes of the tree that it did not touch are taken over unread. It is published only when the XOR of all page hashes is
-/// the checksum that the source had.
+/// Makes a snapshot out of the newest one before it and the log between, from the vault alone: only chunks that the log touched are
+/// read and stored, whole nodes of the tree that it did not touch are taken over unread. It is published only when the XOR of all page
+/// hashes is the checksum that the source had.
 /// </summary>
 public sealed class IncrementalSnapshot
 {
@@ -44,8 +44,8 @@ public sealed class IncrementalSnapshot
     }
 
     /// <summary>
-    /// The snapshot at a restore point, made now or found where it exists. A point that is not the last of its log object gets none, because
-    /// the log could not go on behind it; it is as restorable as before.
+    /// The snapshot at a restore point, made now or found where it exists. A point that is not the last of its log object gets none,
+    /// because the log could not go on behind it; it is as restorable as before.
     /// </summary>
     /// <param name="catalog">The vault, as it is now.</param>
     /// <param name="point">Where.</param>
@@ -131,7 +131,9 @@ public sealed class IncrementalSnapshot
         return [.. chunks.Where(chunk => chunk < after.ChunkCount).Order()];
     }
 
-    /// <summary>The highest level of a node that begins with this chunk and can be taken over as a whole; null where there is none.</summary>
+    /// <summary>
+    /// The highest level of a node that begins with this chunk and can be taken over as a whole; null where there is none.
+    /// </summary>
     int? KeptLevelAt(uint chunk)
     {
         for (var level = Math.Min(LevelOf(after.ChunkCount), before.Top.Level) - 1; level >= 0; level--)

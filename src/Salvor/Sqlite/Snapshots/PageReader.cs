@@ -61,7 +61,9 @@ sealed class PageReader
     /// <summary>Whether a page is zeros without a hash: SQLite takes its locks in it.</summary>
     public bool IsLockPage(uint page) => page == lockPage;
 
-    /// <summary>Reads pages from 1 to <see cref="PageCount"/>, in any order; frames and chunks that several of them need are read once.</summary>
+    /// <summary>
+    /// Reads pages from 1 to <see cref="PageCount"/>, in any order; frames and chunks that several of them need are read once.
+    /// </summary>
     public async Task ReadAsync(IReadOnlyList<PageTarget> pages, CancellationToken cancellationToken)
     {
         var logged = new List<(PageTarget Target, int Object, int Index, ulong Hash)>();

@@ -5,12 +5,14 @@ namespace Salvor.Vault.Snapshots;
 /// <summary>What a node of a chunk tree says about one chunk, or about one node below it.</summary>
 /// <param name="Name">The hash of the content of the chunk or node.</param>
 /// <param name="Length">How many bytes of the source it covers; at least 1.</param>
-/// <param name="Pack">The pack that held it when the node was written. A hint: it may have moved since, see <see cref="PackMoves"/>.</param>
+/// <param name="Pack">
+/// The pack that held it when the node was written. A hint: it may have moved since, see <see cref="PackMoves"/>.
+/// </param>
 public readonly record struct ChunkEntry(Hash256 Name, ulong Length, Hash256 Pack);
 
 /// <summary>
-/// A node of a chunk tree. A leaf (level 0) lists consecutive chunks, a node above it consecutive nodes of the level below. A node is stored
-/// as a chunk and named by its content, so snapshots share what did not change. <c>docs/format.md</c> has the layout.
+/// A node of a chunk tree. A leaf (level 0) lists consecutive chunks, a node above it consecutive nodes of the level below. A node is
+/// stored as a chunk and named by its content, so snapshots share what did not change. <c>docs/format.md</c> has the layout.
 /// </summary>
 public sealed record ChunkNode
 {

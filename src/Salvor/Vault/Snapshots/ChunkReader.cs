@@ -17,8 +17,8 @@ readonly record struct WantedChunk(Hash256 Name, Hash256 Pack, uint Length, ulon
 delegate void FrameHandler(string packKey, ReadOnlySpan<byte> frame, IReadOnlyList<(ChunkPlace Place, WantedChunk Chunk)> chunks);
 
 /// <summary>
-/// Reads chunks: each pack once, each frame once, whole packs where much of them is wanted. What is not where it was last seen, or is damaged
-/// there, is looked for where the pack's chunks were moved to.
+/// Reads chunks: each pack once, each frame once, whole packs where much of them is wanted. What is not where it was last seen, or is
+/// damaged there, is looked for where the pack's chunks were moved to.
 /// </summary>
 sealed class ChunkReader(VaultAccess vault)
 {

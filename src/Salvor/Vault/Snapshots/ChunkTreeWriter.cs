@@ -3,7 +3,8 @@ using Salvor.Vault.Format;
 namespace Salvor.Vault.Snapshots;
 
 /// <summary>
-/// An entry of a node that is being written. Its place in the tree is fixed at once, and its name and pack are filled in when they are known.
+/// An entry of a node that is being written. Its place in the tree is fixed at once, and its name and pack are filled in when they are
+/// known.
 /// </summary>
 sealed class PendingEntry
 {

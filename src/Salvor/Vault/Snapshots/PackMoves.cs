@@ -3,8 +3,8 @@ using Salvor.Vault.Format;
 namespace Salvor.Vault.Snapshots;
 
 /// <summary>
-/// Where the chunks of packs went. Snapshots name a pack for each chunk, and are never rewritten; so whoever moves chunks to other packs, to
-/// heal them or to give back the room of dead ones, first stores a record that leads from the old pack to the new ones.
+/// Where the chunks of packs went. Snapshots name a pack for each chunk, and are never rewritten; so whoever moves chunks to other
+/// packs, to heal them or to give back the room of dead ones, first stores a record that leads from the old pack to the new ones.
 /// </summary>
 public sealed class PackMoves
 {
@@ -51,7 +51,9 @@ public sealed class PackMoves
         return moves;
     }
 
-    /// <summary>The packs to which the chunks of a pack were moved, in one step or several; nearest first, each once, never itself.</summary>
+    /// <summary>
+    /// The packs to which the chunks of a pack were moved, in one step or several; nearest first, each once, never itself.
+    /// </summary>
     public IReadOnlyList<Hash256> Of(Hash256 pack)
     {
         var found = new List<Hash256>();

@@ -46,7 +46,9 @@ public sealed class SnapshotReader
         return new SnapshotReader(vault, key, stored.Header, SnapshotDetails.Read(key, bytes), vault.Secrets.NameOf(bytes));
     }
 
-    /// <summary>Hands over the page hashes in order: the number of a page, and the hashes from that one on. Of the lock-byte page 0.</summary>
+    /// <summary>
+    /// Hands over the page hashes in order: the number of a page, and the hashes from that one on. Of the lock-byte page 0.
+    /// </summary>
     public async Task ReadPageHashesAsync(Action<uint, IReadOnlyList<ulong>> handler, CancellationToken cancellationToken)
     {
         await foreach (var leaves in Tree.LeavesAsync(packsInFlight: 1, cancellationToken))

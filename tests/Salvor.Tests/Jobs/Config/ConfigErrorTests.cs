@@ -5,7 +5,8 @@ namespace Salvor.Tests.Jobs.Config;
 
 public sealed class ConfigErrorTests
 {
-    const string SourceKeys = "Known keys are type, path, paths, to, batch, max_block, max_wal, state_dir and encryption.";
+    const string SourceKeys =
+        "Known keys are type, path, paths, to, batch, max_block, max_wal, snapshot_every, state_dir and encryption.";
 
     [Theory]
     [InlineData("typ", "type")]
@@ -172,6 +173,8 @@ public sealed class ConfigErrorTests
     [InlineData("max_block", "999us", "4:68", "1ms to 1m")]
     [InlineData("max_wal", "1023KiB", "4:66", "1MiB to 1TiB")]
     [InlineData("max_wal", "2TiB", "4:66", "1MiB to 1TiB")]
+    [InlineData("snapshot_every", "500ms", "4:73", "1s to 30d")]
+    [InlineData("snapshot_every", "31d", "4:73", "1s to 30d")]
     public void A_value_out_of_its_range_is_refused(string key, string text, string place, string range) => AssertError(
         place,
         $"{key} of source app is {text}, outside of {range}",

@@ -21,6 +21,7 @@ public sealed class ConfigReaderTests
         Assert.Equal(TimeSpan.FromMilliseconds(50), source.Batch);
         Assert.Equal(TimeSpan.FromMilliseconds(200), source.BlockMax);
         Assert.Equal(1L << 30, source.WalMaxBytes);
+        Assert.Equal(TimeSpan.FromHours(24), source.SnapshotEvery);
         Assert.Null(source.StateDirectory);
         Assert.Null(config.Restore.Scratch);
         Assert.Equal(LogLevel.Information, config.Log.Level);
@@ -43,6 +44,7 @@ public sealed class ConfigReaderTests
                 batch: 1s
                 max_block: 20ms
                 max_wal: 16MiB
+                snapshot_every: 6h
                 state_dir: /var/lib/salvor
             """);
 
@@ -51,6 +53,7 @@ public sealed class ConfigReaderTests
         Assert.Equal(TimeSpan.FromSeconds(1), source.Batch);
         Assert.Equal(TimeSpan.FromMilliseconds(20), source.BlockMax);
         Assert.Equal(16 << 20, source.WalMaxBytes);
+        Assert.Equal(TimeSpan.FromHours(6), source.SnapshotEvery);
         Assert.Equal("/var/lib/salvor", source.StateDirectory);
         Assert.Equal("/scratch", config.Restore.Scratch);
         Assert.Equal(LogLevel.Debug, config.Log.Level);

@@ -45,7 +45,8 @@ public sealed class IncrementalSnapshotTests
             random.Shuffle(pages);
             foreach (var some in pages.Chunk(random.Next(1, 9)))
             {
-                var targets = some.Select(page => new PageTarget((uint)page + 1, content.AsMemory(page * (int)model.PageSize, (int)model.PageSize)));
+                var size = (int)model.PageSize;
+                var targets = some.Select(page => new PageTarget((uint)page + 1, content.AsMemory(page * size, size)));
                 await reader.ReadAsync([.. targets], default);
             }
 
@@ -106,7 +107,8 @@ public sealed class IncrementalSnapshotTests
 
     public static TheoryData<uint, uint> Sizes => new()
     {
-        { 1000, 1 }, { 1, 1000 }, { 1000, 1001 }, { 1001, 1000 }, { 1024, 1025 }, { 1025, 1024 }, { 5000, 1024 }, { 1024, 5000 }, { 4097, 4096 },
+        { 1000, 1 }, { 1, 1000 }, { 1000, 1001 }, { 1001, 1000 }, { 1024, 1025 }, { 1025, 1024 }, { 5000, 1024 }, { 1024, 5000 },
+        { 4097, 4096 },
     };
 
     [Theory]
@@ -114,13 +116,14 @@ public sealed class IncrementalSnapshotTests
     public async Task A_database_that_shrank_or_grew_is_what_it_is_now(uint from, uint to)
     {
         var database = await DatabaseVault.CreateAsync(4096, from);
-        await database.CommitAsync(to, [.. Enumerable.Range(1, (int)to).Where(page => page > from).Select(page => ((uint)page, (byte)1))]);
+        var grown = Enumerable.Range(1, (int)to).Where(page => page > from).Select(page => ((uint)page, (byte)1)).ToArray();
+        await database.CommitAsync(to, grown);
 
         await database.SnapshotAsync();
 
         var snapshot = await database.OpenSnapshotAsync();
         Assert.Equal((to, database.Checksum), (snapshot.Details.PageCount, snapshot.Details.Checksum));
-        await ExpectContentAsync(database, [.. Enumerable.Range(1, (int)to).Where(page => page > from).Select(page => ((uint)page, (byte)1))]);
+        await ExpectContentAsync(database, grown);
         var whole = await DatabaseVault.CreateAsync(4096, to);
         Assert.Equal(await TopLevelAsync(whole), snapshot.Details.Top.Level);
     }
@@ -149,7 +152,8 @@ public sealed class IncrementalSnapshotTests
         await database.SnapshotAsync();
 
         var reader = await database.OpenPagesAsync();
-        foreach (var (page, fill) in ((uint, byte)[])[(1, 1), (2, 0), (LockPage - 1, 0), (LockPage, 0), (LockPage + 1, 4), (LockPage + 2, 3)])
+        (uint, byte)[] expected = [(1, 1), (2, 0), (LockPage - 1, 0), (LockPage, 0), (LockPage + 1, 4), (LockPage + 2, 3)];
+        foreach (var (page, fill) in expected)
         {
             var content = new byte[65_536];
             content.AsSpan().Fill(0xEE);

@@ -37,6 +37,8 @@ sealed class TrapRig : IAsyncDisposable
 
     public long WalMaxBytes { get; init; } = 1 << 30;
 
+    public TimeSpan SnapshotEvery { get; set; } = TimeSpan.FromDays(1);
+
     public IObjectStore Store { get; set; } = new MemoryStore();
 
     public ScratchDirectory Scratch => scratch;
@@ -59,6 +61,7 @@ sealed class TrapRig : IAsyncDisposable
             Batch = TimeSpan.FromMilliseconds(5),
             BlockMax = TimeSpan.FromMilliseconds(200),
             WalMaxBytes = WalMaxBytes,
+            SnapshotEvery = SnapshotEvery,
         };
         stopping = new CancellationTokenSource();
         engine = new CaptureEngine(time) { Failed = e => log.Add($"unexpected: {e}") };

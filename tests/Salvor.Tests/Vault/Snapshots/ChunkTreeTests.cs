@@ -95,8 +95,8 @@ public sealed class ChunkTreeTests
 
         // The reader is told of two packs that are gone; the second of them leads to where the nodes really are.
         await PackMoves.PutAsync(
-            vault, new Dictionary<Hash256, IReadOnlyList<Hash256>> { [unused] = [between], [between] = [home, unused] }, TimeProvider.System,
-            default);
+            vault, new Dictionary<Hash256, IReadOnlyList<Hash256>> { [unused] = [between], [between] = [home, unused] },
+            TimeProvider.System, default);
         var lost = top with { Entries = [.. top.Entries.Select(entry => entry with { Pack = unused })] };
 
         Assert.Equal(await ReadAsync(await ReaderAsync(top)), await ReadAsync(await ReaderAsync(lost)));

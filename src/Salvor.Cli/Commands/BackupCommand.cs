@@ -1,0 +1,174 @@
+using System.CommandLine;
+using Salvor.Cli.Terminal;
+using Salvor.Jobs;
+using Salvor.Jobs.Config;
+using Salvor.Sqlite;
+using Salvor.Sqlite.Restore;
+using Salvor.Text;
+using Salvor.Vault;
+using Salvor.Vault.Restore;
+
+namespace Salvor.Cli.Commands;
+
+static class BackupCommand
+{
+    static readonly Argument<string?> Source = new("SOURCE")
+    {
+        Description = "The name of a configured source, or the path of a database that is being replicated.",
+        Arity = ArgumentArity.ZeroOrOne,
+    };
+
+    static readonly Option<string?> Db = new("--db", "--source-name") { Description = "The same as SOURCE.", HelpName = "NAME" };
+    static readonly Option<string?> Label = new("--label") { Description = "What it is for, shown by 'list'.", HelpName = "TEXT" };
+    static readonly Option<string?> Destination = new("--dest")
+    {
+        Description = "The destination, where the source has several.", HelpName = "NAME",
+    };
+
+    static readonly Option<string> Mode = new Option<string>("--mode")
+    {
+        Description = "full, incremental or differential: all store only what is new, and each is complete by itself.",
+        DefaultValueFactory = _ => "incremental",
+        HelpName = "MODE",
+    }.WithChoices("full", "incremental", "differential");
+
+    static readonly Option<string?> Parent = new("--parent") { Description = "Refused: a backup depends on no other.", HelpName = "ID" };
+    static readonly Option<bool> Verify = new("--verify") { Description = "Restore it into scratch and check it before saying so." };
+    static readonly Option<string?> StateDirectory = new("--state-dir")
+    {
+        Description = "The folder of local state, if 'replicate' was given one.", HelpName = "DIR",
+    };
+
+    public static Command Create() => new Command(
+        "backup", "Make a backup of everything committed before the call: a restore point with an id and a label.")
+    {
+        Source, Db, Label, Destination, Mode, Parent, Verify, StateDirectory,
+    }.WithAction(RunAsync);
+
+    static async Task<int> RunAsync(Invocation invocation)
+    {
+        const int LabelLengthMax = 200;
+        if (invocation.Get(Parent) is not null)
+        {
+            throw new SalvorException(
+                FailureKind.Usage,
+                "'--parent' has no meaning here: a backup depends on no other",
+                "Leave it out. Every backup stores only what is new since the last, and each is complete by itself.");
+        }
+
+        if (invocation.Get(Label) is { } label && (label.Length > LabelLengthMax || label.Any(char.IsControl)))
+        {
+            throw new SalvorException(
+                FailureKind.Usage,
+                "the label is too long, or has characters that cannot be printed",
+                $"Use one line of at most {LabelLengthMax} characters.");
+        }
+
+        var started = invocation.Time.GetTimestamp();
+        invocation.Print($"Backup started: {InstantText.Format(invocation.Time.GetUtcNow())}");
+        var (source, backup, findVault, scratch) = await MakeAsync(invocation);
+        if (invocation.Get(Verify))
+        {
+            await VerifyAsync(invocation, await findVault(), backup, scratch);
+        }
+
+        var seconds = Math.Round(invocation.Time.GetElapsedTime(started).TotalSeconds, 3);
+        Print(invocation, backup, seconds);
+        invocation.PrintJson(
+            new BackupDocument(
+                source, backup.Id, backup.Label, backup.Mode, backup.Branch, backup.Position, backup.Time, backup.CreatedAt,
+                backup.SizeBytes, backup.AddedBytes, backup.Checksum, invocation.Get(Verify), seconds),
+            CliJson.Default.BackupDocument);
+        return 0;
+    }
+
+    static async Task<(string Source, BackupRecord Backup, Func<Task<VaultAccess>> FindVault, string? Scratch)> MakeAsync(
+        Invocation invocation)
+    {
+        var (label, mode) = (invocation.Get(Label) ?? "", invocation.Get(Mode));
+        var name = invocation.Get(Db) ?? invocation.Get(Source);
+        if (name is not null && File.Exists(name))
+        {
+            var path = Path.GetFullPath(name);
+            var state = OneShot.StateOf(path, invocation.Get(StateDirectory));
+            var answer = await OneShot.AskAsync(state, Request(path), invocation.Cancellation) ?? throw OneShot.NotReplicated(path);
+            return (answer.Source, answer.Backup!, () => FindByStatusAsync(path, state, answer.Source), null);
+        }
+
+        var config = invocation.LoadConfig();
+        var (source, member) = ConfiguredSources.Find(config, name);
+        ExpectDestination(invocation, source);
+        var options = ConfiguredSources.OptionsOf(source, member);
+        var backup = (await OneShot.AskAsync(options.StateDirectory, Request(member.Path), invocation.Cancellation))?.Backup
+            ?? await OneShot.AttachAsync(
+                invocation, config, source, options, host => host.BackUpAsync(options.Name, label, mode, invocation.Cancellation));
+        return (member.Name, backup, FindAsync, config.Restore.Scratch);
+
+        ControlRequest Request(string path) => new("backup", path) { Label = label, Mode = mode };
+
+        async Task<VaultAccess> FindAsync() =>
+            (await Destinations.FindVaultAsync(config, member.Name, source.To.Take(1), invocation.Cancellation))!;
+
+        Task<VaultAccess> FindByStatusAsync(string path, string state, string sourceName) => Destinations.FindVaultAsync(
+            StatusFile.Read(LocalState.StatusPath(state, path))!.Destination, sourceName, invocation.Cancellation);
+    }
+
+    static void ExpectDestination(Invocation invocation, SqliteSourceConfig source)
+    {
+        if (invocation.Get(Destination) is { } name && name != source.To[0])
+        {
+            throw new SalvorException(
+                FailureKind.Usage,
+                $"source {source.Name} is not replicated to {name}",
+                $"Use '--dest {source.To[0]}', or leave it out.");
+        }
+    }
+
+    /// <summary>A real restore, proved like every other, into a folder that is gone afterwards.</summary>
+    static async Task VerifyAsync(Invocation invocation, VaultAccess vault, BackupRecord backup, string? scratch)
+    {
+        var catalog = await VaultCatalog.LoadAsync(vault, invocation.Cancellation);
+        var plan = await new RestorePlanner(catalog).PlanAsync(backup.Branch, new Position(backup.Position), invocation.Cancellation);
+        var folder = Directory.CreateDirectory(
+            Path.Combine(scratch ?? Path.GetTempPath(), $"salvor-verify-{Environment.ProcessId}"),
+            UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        try
+        {
+            using var progress = new ProgressLine(invocation, "verifying");
+            var output = Path.Combine(folder.FullName, "verify.db");
+            using var target = RestoreTarget.Prepare(output, RestoreMode.NewFile, new RestoreTargetOptions(), invocation.Time);
+            var restorer = new SqliteRestorer(catalog, plan)
+            {
+                Progressed = item => progress.Report(item.WrittenBytes, item.TotalBytes),
+                Sized = target.RequireSpace,
+            };
+            await restorer.WriteAsync(target.File, invocation.Cancellation);
+            await Task.Run(() => target.Commit(IntegrityCheckDepth.Full, invocation.Cancellation), invocation.Cancellation);
+        }
+        finally
+        {
+            folder.Delete(recursive: true);
+        }
+    }
+
+    static void Print(Invocation invocation, BackupRecord backup, double seconds)
+    {
+        invocation.Print($"Backup ID: {backup.Id}");
+        invocation.Print($"Mode: {backup.Mode} (complete by itself)");
+        if (backup.Label.Length > 0)
+        {
+            invocation.Print($"Label: {backup.Label}");
+        }
+
+        invocation.Print($"Restore point: position {backup.Position} of {InstantText.Format(backup.Time)}, branch {backup.Branch}");
+        invocation.Print($"Size: {SizeText.Format(backup.SizeBytes)}, {SizeText.Format(backup.AddedBytes)} added to the vault");
+        invocation.Print($"Checksum: {backup.Checksum}");
+        if (invocation.Get(Verify))
+        {
+            invocation.Print($"{Symbols.Ok} restored and checked: whole-database checksum, integrity_check");
+        }
+
+        invocation.Print($"Duration: {seconds:0.###}s");
+        invocation.Print("Backup completed successfully");
+    }
+}

@@ -1,0 +1,173 @@
+using Microsoft.Extensions.Logging;
+using Salvor.Platform;
+using Salvor.Sqlite.Capture;
+using Salvor.Vault;
+using Salvor.Vault.Restore;
+using Salvor.Vault.Snapshots;
+
+namespace Salvor.Sqlite.Snapshots;
+
+/// <summary>
+/// Makes the snapshots of one source beside its capture, out of the vault alone: the source is not read, and nothing waits for it. One at a
+/// time per process. A failure is told and tried again; the capture goes on.
+/// </summary>
+sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoch, Publisher publisher)
+{
+    static readonly TimeSpan LookMin = TimeSpan.FromMilliseconds(250);
+    static readonly TimeSpan LookMax = TimeSpan.FromMinutes(1);
+    static readonly TimeSpan RetryMax = TimeSpan.FromHours(1);
+
+    Newest? newest;
+
+    /// <summary>Bytes that snapshots added since the start.</summary>
+    public long StoredBytes { get; private set; }
+
+    /// <summary>The time of the state in the newest snapshot; null until that was looked up.</summary>
+    public DateTimeOffset? Time => newest?.Time;
+
+    /// <summary>Why the last one was not made; null where it was.</summary>
+    public SalvorException? Failure { get; private set; }
+
+    /// <summary>Makes one whenever it is due, until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        var look = owner.Options.SnapshotEvery / 4;
+        look = look < LookMin ? LookMin : look > LookMax ? LookMax : look;
+        var wait = look;
+        while (true)
+        {
+            await Task.Delay(wait, owner.Time, cancellationToken);
+            try
+            {
+                if (await IsDueAsync(cancellationToken))
+                {
+                    await MakeAsync(cancellationToken);
+                }
+
+                Note(null);
+                wait = look;
+            }
+            catch (SalvorException e)
+            {
+                Note(e);
+                wait = wait * 2 < RetryMax ? wait * 2 : RetryMax;
+            }
+        }
+    }
+
+    /// <summary>Makes one of the newest restore point, or finds it.</summary>
+    public async Task<MadeSnapshot> MakeAsync(CancellationToken cancellationToken)
+    {
+        await owner.Engine.SnapshotTurn.WaitAsync(cancellationToken);
+        try
+        {
+            var storedBefore = publisher.StoredBytes;
+            var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+            var point = await new RestorePlanner(catalog).LatestAsync(publisher.Durable.Branch, cancellationToken);
+            var made = await IncrementalSnapshot.MakeAsync(catalog, point, epoch, cancellationToken);
+            newest = new Newest(point.Position, point.Time, made.SizeBytes, -storedBefore);
+            StoredBytes += made.AddedBytes;
+            owner.Logger.LogDebug(
+                "{Source}: snapshot at position {Position}, {Bytes} bytes", owner.Options.Name, point.Position, made.AddedBytes);
+            return made;
+        }
+        finally
+        {
+            owner.Engine.SnapshotTurn.Release();
+        }
+    }
+
+    /// <summary>Makes a snapshot, and a backup of it.</summary>
+    public async Task<BackupRecord> BackUpAsync(string label, string mode, CancellationToken cancellationToken)
+    {
+        var made = await MakeAsync(cancellationToken);
+        var record = new BackupRecord
+        {
+            Id = 0,
+            Branch = made.Point.Branch,
+            Position = made.Point.Position.Value,
+            Time = made.Point.Time,
+            Label = label,
+            Mode = mode,
+            CreatedAt = owner.Time.GetUtcNow(),
+            Host = ProcessIdentity.Current().Host,
+            SizeBytes = made.SizeBytes,
+            Checksum = $"{made.Checksum:x16}",
+            AddedBytes = made.AddedBytes,
+        };
+        return await Backups.PutAsync(vault, record, cancellationToken);
+    }
+
+    async Task<bool> IsDueAsync(CancellationToken cancellationToken)
+    {
+        // A branch without a restore point of its own has nothing that its parent's snapshots lack.
+        var durable = publisher.Durable;
+        if (durable.Number == 0 || durable.Position.Value == 0 || durable.Position == newest?.Position)
+        {
+            return false;
+        }
+
+        newest ??= await FindNewestAsync(durable, cancellationToken);
+        var state = new SnapshotState(
+            Changed: newest.Position < durable.Position,
+            Age: owner.Time.GetUtcNow() - newest.Time,
+            LogBytes: newest.LogBytes + publisher.StoredBytes,
+            newest.SizeBytes);
+        return SnapshotSchedule.IsDue(state, owner.Options.SnapshotEvery);
+    }
+
+    /// <summary>What an earlier run left: its time and size are in the vault.</summary>
+    async Task<Newest> FindNewestAsync(LogTip durable, CancellationToken cancellationToken)
+    {
+        var storedBefore = publisher.StoredBytes;
+        var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+        var planner = new RestorePlanner(catalog);
+        var latest = await planner.LatestAsync(durable.Branch, cancellationToken);
+        var plan = await planner.PlanAsync(durable.Branch, latest.Position, cancellationToken);
+        var snapshot = await SnapshotReader.OpenAsync(vault, plan.Snapshot, cancellationToken);
+        var logBytes = 0L;
+        foreach (var segment in plan.Log)
+        {
+            logBytes += await LogBytesAsync(segment, cancellationToken);
+        }
+
+        return new Newest(
+            plan.Snapshot.Position, Micros.ToTime(snapshot.Header.TimeLastMicros), snapshot.Details.SizeBytes, logBytes - storedBefore);
+    }
+
+    async Task<long> LogBytesAsync(LogSegment segment, CancellationToken cancellationToken)
+    {
+        var (sum, end) = (0L, VaultKeys.Log(segment.Branch, segment.Last));
+        var rows = vault.ListAsync(
+            VaultKeys.LogsOf(segment.Branch), VaultKeys.Log(segment.Branch, segment.First - 1), cancellationToken);
+        await foreach (var row in rows)
+        {
+            if (string.CompareOrdinal(row.Key, end) > 0)
+            {
+                break;
+            }
+
+            sum += row.SizeBytes;
+        }
+
+        return sum;
+    }
+
+    void Note(SalvorException? failure)
+    {
+        if (failure is not null && failure.Message != Failure?.Message)
+        {
+            owner.Logger.LogWarning(
+                "{Source}: no snapshot was made: {Message}. hint: {Hint}", owner.Options.Name, failure.Message, failure.Hint);
+        }
+
+        if (failure?.Message != Failure?.Message)
+        {
+            Failure = failure;
+            owner.RaiseStatusChanged();
+        }
+    }
+
+    /// <param name="LogBytes">What the log stored since, less what the publisher had stored by then.</param>
+    sealed record Newest(Position Position, DateTimeOffset Time, long SizeBytes, long LogBytes);
+}

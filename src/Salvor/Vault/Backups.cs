@@ -1,0 +1,39 @@
+using Salvor.Vault.Format;
+
+namespace Salvor.Vault;
+
+/// <summary>The backups of a vault: restore points with a number and a label, made on request or by schedule.</summary>
+public static class Backups
+{
+    /// <summary>
+    /// Stores a record under the next free id, which is filled in. What it refers to must be durable before.
+    /// </summary>
+    public static async Task<BackupRecord> PutAsync(VaultAccess vault, BackupRecord record, CancellationToken cancellationToken)
+    {
+        var header = new ObjectHeader { Kind = ObjectKind.Backup, VaultId = vault.Id };
+        var id = await NumberedRecords.PutNextAsync(
+            vault, VaultKeys.Backups, VaultKeys.Backup, header,
+            number => VaultJson.Write(record with { Id = number }, VaultJson.Default.BackupRecord), cancellationToken);
+        return record with { Id = id };
+    }
+
+    /// <summary>Reads one. Throws <see cref="FailureKind.NotRestorable"/> where there is none of this id.</summary>
+    public static async Task<BackupRecord> ReadAsync(VaultCatalog catalog, ulong id, CancellationToken cancellationToken)
+    {
+        if (!catalog.Backups.Contains(id))
+        {
+            throw new SalvorException(
+                FailureKind.NotRestorable,
+                $"vault {catalog.Vault.Location} has no backup {id}",
+                catalog.Backups.Count == 0
+                    ? "It has none; 'salvor backup' makes one, and 'salvor list' shows what can be restored without."
+                    : $"Its newest is {catalog.Backups[^1]}; 'salvor list' shows all.");
+        }
+
+        var key = VaultKeys.Backup(id);
+        var record = await catalog.Vault.ReadRecordAsync(key, ObjectKind.Backup, VaultJson.Default.BackupRecord, cancellationToken);
+        return record.Id == id
+            ? record
+            : throw new DamagedObjectException(key, $"it is backup {record.Id}, put in this place");
+    }
+}
