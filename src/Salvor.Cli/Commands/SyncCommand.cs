@@ -98,7 +98,8 @@ static class SyncCommand
         CancellationToken cancellationToken)
     {
         var log = invocation.CreateLog(LogLevel.Warning);
-        await using var host = new ProtectionHost(invocation.Time, invocation.Random, log);
+        await using var host = new ProtectionHost(
+            $"salvor sync {options.Name}", invocation.Time, invocation.Random, log);
         host.Add(options with { IsForeground = true }, Destinations.OpenForWriting(config.Destinations[source.To[0]]));
         var synced = host.SyncAsync(options.Name, cancellationToken);
         var ended = host.EndOfAsync(options.Name);

@@ -11,7 +11,11 @@ public readonly record struct SnapshotRef(uint Branch, Position Position);
 public sealed record LogRange(ulong Last, IReadOnlyList<ulong> Missing);
 
 /// <summary>A line of history.</summary>
-public sealed record Branch(uint Number, BranchRecord Record);
+public sealed record Branch(uint Number, BranchRecord Record)
+{
+    /// <summary>Of the writer that began it.</summary>
+    public uint Epoch { get; init; }
+}
 
 /// <summary>A log object that was read and checked by itself.</summary>
 public sealed record LogObject(ObjectHeader Header, LogDetails Details, long StoredBytes);
@@ -143,7 +147,7 @@ public sealed class VaultCatalog
 
         var record = VaultJson.Read(key, await stored.ReadDetailsAsync(cancellationToken), VaultJson.Default.BranchRecord);
         return record.Parent < number
-            ? new Branch(number, record)
+            ? new Branch(number, record) { Epoch = stored.Header.Epoch }
             : throw new DamagedObjectException(key, $"it claims branch {record.Parent}, which is not older, as its parent");
     }
 
