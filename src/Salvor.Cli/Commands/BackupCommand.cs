@@ -101,16 +101,19 @@ static class BackupCommand
         var options = ConfiguredSources.OptionsOf(source, member);
         var backup = (await OneShot.AskAsync(options.StateDirectory, Request(member.Path), invocation.Cancellation))?.Backup
             ?? await OneShot.AttachAsync(
-                invocation, config, source, options, host => host.BackUpAsync(options.Name, label, mode, invocation.Cancellation));
+                invocation, $"salvor backup {options.Name}", config, source, options,
+                host => host.BackUpAsync(options.Name, label, mode, invocation.Cancellation));
         return (member.Name, backup, FindAsync, config.Restore.Scratch);
 
         ControlRequest Request(string path) => new("backup", path) { Label = label, Mode = mode };
 
         async Task<VaultAccess> FindAsync() =>
-            (await Destinations.FindVaultAsync(config, member.Name, source.To.Take(1), invocation.Cancellation))!;
+            (await Destinations.FindVaultAsync(
+                config, member.Name, source.To.Take(1), KeyOptions.Find(invocation, source), invocation.Cancellation))!;
 
         Task<VaultAccess> FindByStatusAsync(string path, string state, string sourceName) => Destinations.FindVaultAsync(
-            StatusFile.Read(LocalState.StatusPath(state, path))!.Destination, sourceName, invocation.Cancellation);
+            StatusFile.Read(LocalState.StatusPath(state, path))!.Destination, sourceName, KeyOptions.Find(invocation, source: null),
+            invocation.Cancellation);
     }
 
     static void ExpectDestination(Invocation invocation, SqliteSourceConfig source)

@@ -26,7 +26,8 @@ static class DaemonCommand
         var config = invocation.LoadConfig();
         var log = invocation.CreateLog(config.Log.Level);
         invocation.StopsAtHangup = false;
-        await using var host = new ProtectionHost(invocation.Time, invocation.Random, log);
+        await using var host = new ProtectionHost(
+            $"salvor daemon --config {Path.GetFullPath(path)}", invocation.Time, invocation.Random, log);
         using var daemon = new ConfiguredHost(host, path, log);
         await daemon.ApplyAsync(config);
         invocation.Tell($"salvor daemon: {host.Names.Count} database(s) of {config.Sources.Count} source(s), from {path}");

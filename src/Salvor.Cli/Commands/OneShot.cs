@@ -19,11 +19,14 @@ static class OneShot
 
     /// <summary>No daemon runs: attaches, does it, and lets go again.</summary>
     public static async Task<T> AttachAsync<T>(
-        Invocation invocation, SalvorConfig config, SqliteSourceConfig source, ReplicatorOptions options, Func<ProtectionHost, Task<T>> act)
+        Invocation invocation, string command, SalvorConfig config, SqliteSourceConfig source, ReplicatorOptions options,
+        Func<ProtectionHost, Task<T>> act)
     {
         var log = invocation.CreateLog(LogLevel.Warning);
-        await using var host = new ProtectionHost(invocation.Time, invocation.Random, log);
-        host.Add(options with { IsForeground = true }, Destinations.OpenForWriting(config.Destinations[source.To[0]]));
+        await using var host = new ProtectionHost(command, invocation.Time, invocation.Random, log);
+        host.Add(
+            options with { IsForeground = true, Keys = ConfiguredSources.KeysOf(source) },
+            Destinations.OpenForWriting(config.Destinations[source.To[0]]));
         var acted = act(host);
         var ended = host.EndOfAsync(options.Name);
         if (await Task.WhenAny(acted, ended) == ended)

@@ -69,7 +69,8 @@ static class ReplicateCommand
         };
         var store = Destinations.OpenForWriting(invocation.Get(Destination));
         var log = invocation.CreateLog(LogLevel.Warning);
-        await using var host = new ProtectionHost(invocation.Time, invocation.Random, log);
+        await using var host = new ProtectionHost(
+            CommandOf(options, store.Location), invocation.Time, invocation.Random, log);
         var announced = 0;
         host.StatusChanged += status =>
         {
@@ -108,4 +109,8 @@ static class ReplicateCommand
 
         return keys;
     }
+    /// <summary>Without the app that it may run: its arguments are not ours to show.</summary>
+    static string CommandOf(ReplicatorOptions options, string destination) =>
+        $"salvor replicate {options.Path} {destination} --name {options.Name}"
+            + (options.StateDirectory == LocalState.DefaultDirectory(options.Path) ? "" : $" --state-dir {options.StateDirectory}");
 }

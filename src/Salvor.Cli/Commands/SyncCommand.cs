@@ -69,7 +69,7 @@ static class SyncCommand
         var (source, member) = ConfiguredSources.Find(config, name);
         var options = ConfiguredSources.OptionsOf(source, member);
         return await AskAsync(member.Path, options.StateDirectory, cancellationToken)
-            ?? await OneShot.AttachAsync(invocation, config, source, options, async host => new SyncDocument(
+            ?? await OneShot.AttachAsync(invocation, $"salvor sync {options.Name}", config, source, options, async host => new SyncDocument(
                 options.Name, (await host.SyncAsync(options.Name, cancellationToken)).Value, Durable: true));
     }
 

@@ -7,17 +7,23 @@ using Salvor.Vault;
 namespace Salvor.Jobs;
 
 /// <summary>
-/// Publishes one small head per destination: when its sources fall idle, every 15 minutes, and when somebody was told that all is durable.
-/// An idle source costs nothing by itself.
+/// Publishes one small head per destination: when its sources fall idle, every 15 minutes, when somebody was told that all is durable, and
+/// at the end. Each renews the claims of all its sources. An idle source costs nothing by itself.
 /// </summary>
-sealed class HeadPublisher(TimeProvider time, ILogger logger) : IAsyncDisposable
+/// <param name="command">
+/// What this process does. The same command on the same machine continues the heads of the process before it, so that they do not pile up.
+/// </param>
+/// <param name="time">The clock.</param>
+/// <param name="random">Tells this process from another that does the same at the same time.</param>
+/// <param name="logger">For what goes wrong.</param>
+sealed class HeadPublisher(string command, TimeProvider time, Random random, ILogger logger) : IAsyncDisposable
 {
-    static readonly TimeSpan Interval = TimeSpan.FromMinutes(15);
-
     /// <summary>Sources are idle when none of them published for this long.</summary>
     static readonly TimeSpan IdleAfter = TimeSpan.FromSeconds(10);
 
-    readonly string writerId = $"{ProcessIdentity.Current().Host}-{Guid.CreateVersion7(time.GetUtcNow()):N}";
+    /// <summary>How long the last head, which lets go of the claims, may take.</summary>
+    static readonly TimeSpan ReleaseMax = TimeSpan.FromSeconds(10);
+
     readonly CancellationTokenSource stopping = new();
     readonly Lock gate = new();
     readonly Dictionary<IObjectStore, Destination> destinations = [];
@@ -29,7 +35,7 @@ sealed class HeadPublisher(TimeProvider time, ILogger logger) : IAsyncDisposable
         {
             if (!destinations.TryGetValue(store, out var destination))
             {
-                destinations[store] = destination = new Destination(sources);
+                destinations[store] = destination = new Destination(sources) { PublishedAt = time.GetTimestamp() };
                 destination.Running = RunAsync(store, destination);
             }
 
@@ -64,8 +70,24 @@ sealed class HeadPublisher(TimeProvider time, ILogger logger) : IAsyncDisposable
             return;
         }
 
-        destination.Note(source, completeAsOf);
-        await PutAsync(store, destination, cancellationToken);
+        await PutAsync(store, destination, completeAsOf, [source], cancellationToken);
+    }
+
+    /// <summary>Says that these sources, which ended, are no longer written by this process, so that another one may begin at once.</summary>
+    public async Task ReleaseAsync(IObjectStore store, IReadOnlyList<SqliteReplicator> ended)
+    {
+        if (destinations.TryGetValue(store, out var destination) && ended.Any(source => source.Epoch is not null))
+        {
+            using var limit = new CancellationTokenSource(ReleaseMax, time);
+            try
+            {
+                await PutAsync(store, destination, completeAsOf: null, ended, limit.Token);
+            }
+            catch (OperationCanceledException)
+            {
+                logger.LogWarning("{Destination} did not answer; the claims there lapse by themselves", store.Location);
+            }
+        }
     }
 
     public async ValueTask DisposeAsync()
@@ -78,7 +100,6 @@ sealed class HeadPublisher(TimeProvider time, ILogger logger) : IAsyncDisposable
     async Task RunAsync(IObjectStore store, Destination destination)
     {
         var published = 0UL;
-        var publishedAt = time.GetTimestamp();
         var seen = 0UL;
         while (true)
         {
@@ -86,7 +107,7 @@ sealed class HeadPublisher(TimeProvider time, ILogger logger) : IAsyncDisposable
             {
                 // Nothing new, and said so: until a source changes, only the interval counts.
                 Volatile.Write(ref destination.Waiting, 1);
-                await destination.Changed.WaitAsync(Interval, stopping.Token);
+                await WaitAsync(destination, Heads.Interval - time.GetElapsedTime(destination.PublishedAt));
                 Volatile.Write(ref destination.Waiting, 0);
             }
             else
@@ -95,11 +116,11 @@ sealed class HeadPublisher(TimeProvider time, ILogger logger) : IAsyncDisposable
             }
 
             var sum = destination.Sum();
-            var due = time.GetElapsedTime(publishedAt) >= Interval;
+            var due = time.GetElapsedTime(destination.PublishedAt) >= Heads.Interval;
             if ((sum != published && sum == seen) || due)
             {
                 await PublishAllAsync(store, destination);
-                (published, publishedAt) = (sum, time.GetTimestamp());
+                published = sum;
             }
 
             seen = sum;
@@ -108,13 +129,14 @@ sealed class HeadPublisher(TimeProvider time, ILogger logger) : IAsyncDisposable
 
     async Task PublishAllAsync(IObjectStore store, Destination destination)
     {
+        var now = time.GetUtcNow();
+        var complete = new List<SqliteReplicator>();
         foreach (var source in destination.Sources().Where(source => source.Status.State == SourceState.Healthy))
         {
-            var now = time.GetUtcNow();
             try
             {
                 await source.SyncAsync(stopping.Token);
-                destination.Note(source, now);
+                complete.Add(source);
             }
             catch (SalvorException e)
             {
@@ -123,24 +145,44 @@ sealed class HeadPublisher(TimeProvider time, ILogger logger) : IAsyncDisposable
             }
         }
 
-        await PutAsync(store, destination, stopping.Token);
+        await PutAsync(store, destination, now, complete, stopping.Token);
     }
 
-    async Task PutAsync(IObjectStore store, Destination destination, CancellationToken cancellationToken)
+    /// <summary>Waits for a change, or for this long.</summary>
+    async Task WaitAsync(Destination destination, TimeSpan delay)
+    {
+        using var limit = CancellationTokenSource.CreateLinkedTokenSource(stopping.Token);
+        var changed = destination.Changed.WaitAsync(limit.Token);
+        await Task.WhenAny(changed, Task.Delay(delay > TimeSpan.Zero ? delay : TimeSpan.Zero, time, limit.Token));
+        await limit.CancelAsync();
+        await changed.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        stopping.Token.ThrowIfCancellationRequested();
+    }
+
+    /// <summary>Publishes a head with all sources, of which some are known to be complete, or have ended.</summary>
+    async Task PutAsync(
+        IObjectStore store, Destination destination, DateTimeOffset? completeAsOf, IReadOnlyCollection<SqliteReplicator> named,
+        CancellationToken cancellationToken)
     {
         await destination.Putting.WaitAsync(cancellationToken);
         try
         {
-            var record = new HeadRecord
+            // Also where this fails: the next one says the same and more, and is not tried without a pause.
+            destination.PublishedAt = time.GetTimestamp();
+            await OpenAsync(store, destination, cancellationToken);
+            var now = time.GetUtcNow();
+            foreach (var source in destination.Sources().Union(named))
             {
-                Host = ProcessIdentity.Current().Host,
-                Pid = Environment.ProcessId,
-                At = time.GetUtcNow(),
-                Vaults = destination.Entries(),
-            };
+                destination.Note(source, now, named.Contains(source) ? completeAsOf : null);
+            }
+
+            var here = ProcessIdentity.Current();
+            var record = new HeadRecord { Host = here.Host, Pid = here.Pid, At = now, Vaults = destination.Entries() };
             if (record.Vaults.Count > 0)
             {
-                destination.Number = await Heads.PutAsync(store, writerId, destination.Number, record, cancellationToken);
+                destination.Number = await Heads.TryPutAsync(
+                    store, destination.WriterId, destination.Number + 1, record, cancellationToken)
+                    ?? await NextAsync(store, destination, record, cancellationToken);
             }
         }
         catch (StorageException e)
@@ -154,11 +196,48 @@ sealed class HeadPublisher(TimeProvider time, ILogger logger) : IAsyncDisposable
         }
     }
 
+    /// <summary>Goes on where the process before this one ended: what it knew stays known.</summary>
+    async Task OpenAsync(IObjectStore store, Destination destination, CancellationToken cancellationToken)
+    {
+        if (destination.WriterId.Length > 0)
+        {
+            return;
+        }
+
+        var writerId = WriterIdOf(ProcessIdentity.Current().Host, command);
+        if (await Heads.LastOfAsync(store, writerId, cancellationToken) is { } last)
+        {
+            destination.Number = last.Number;
+            destination.Remember(last.Record.Vaults);
+        }
+
+        destination.WriterId = writerId;
+    }
+
+    /// <summary>
+    /// The number was taken: by us, when an answer was lost, or by another process that does the same. Which of them it was is not worth
+    /// finding out: from here on this process has a name of its own.
+    /// </summary>
+    async Task<ulong> NextAsync(IObjectStore store, Destination destination, HeadRecord record, CancellationToken cancellationToken)
+    {
+        destination.WriterId = $"{WriterIdOf(ProcessIdentity.Current().Host, command)}-{random.NextInt64():x16}";
+        return await Heads.TryPutAsync(store, destination.WriterId, 1, record, cancellationToken) ?? 1;
+    }
+
+    /// <summary>The same for the same command on the same machine, and a legal part of a key.</summary>
+    static string WriterIdOf(string host, string command)
+    {
+        var name = new string([.. host.Select(letter => char.IsAsciiLetterOrDigit(letter) || letter == '-' ? letter : '_')]);
+        var hash = new PageHasher(0).Hash(0, System.Text.Encoding.UTF8.GetBytes($"{host}\n{command}"));
+        return $"{name}-{hash:x16}";
+    }
+
     sealed class Destination(Func<IEnumerable<SqliteReplicator>> sources)
     {
         /// <summary>1 while the loop waits for a change.</summary>
         public int Waiting;
 
+        /// <summary>By source. Only whoever has <see cref="Putting"/> uses it.</summary>
         readonly Dictionary<string, HeadEntry> entries = [];
 
         public Func<IEnumerable<SqliteReplicator>> Sources { get; } = sources;
@@ -169,37 +248,52 @@ sealed class HeadPublisher(TimeProvider time, ILogger logger) : IAsyncDisposable
 
         public Task Running { get; set; } = Task.CompletedTask;
 
+        /// <summary>The folder of its heads; empty before the first.</summary>
+        public string WriterId { get; set; } = "";
+
+        /// <summary>The number of the last head.</summary>
         public ulong Number { get; set; }
+
+        /// <summary>When a head was last published, or tried to be, or the first one began to be due.</summary>
+        public long PublishedAt { get; set; }
 
         /// <summary>Changes whenever any source got a new restore point.</summary>
         public ulong Sum() => Sources().Aggregate(0UL, (sum, source) => sum + source.Status.Position);
 
-        public void Note(SqliteReplicator source, DateTimeOffset completeAsOf)
+        /// <summary>What an earlier process knew.</summary>
+        public void Remember(IReadOnlyList<HeadEntry> known)
         {
-            var status = source.Status;
-            if (source.VaultId is { } vaultId && status.Position > 0)
+            foreach (var entry in known)
             {
-                lock (entries)
-                {
-                    entries[status.Source] = new HeadEntry
-                    {
-                        Source = status.Source,
-                        VaultId = vaultId,
-                        Branch = status.Branch,
-                        Number = source.LogNumber,
-                        Position = status.Position,
-                        CompleteAsOf = completeAsOf,
-                    };
-                }
+                entries.TryAdd(entry.Source, entry);
             }
         }
 
-        public IReadOnlyList<HeadEntry> Entries()
+        /// <summary>Renews the claim of a source, where it has one. What was complete stays complete.</summary>
+        public void Note(SqliteReplicator source, DateTimeOffset now, DateTimeOffset? completeAsOf)
         {
-            lock (entries)
+            var status = source.Status;
+            if (source.VaultId is not { } vaultId || source.Epoch is not { } epoch)
             {
-                return [.. entries.Values.OrderBy(entry => entry.Source, StringComparer.Ordinal)];
+                return;
             }
+
+            var before = entries.GetValueOrDefault(status.Source) is { } known && known.VaultId == vaultId ? known : null;
+            var hasPoint = status.Position > 0;
+            entries[status.Source] = new HeadEntry
+            {
+                Source = status.Source,
+                VaultId = vaultId,
+                Epoch = epoch,
+                Branch = hasPoint ? status.Branch : before?.Branch ?? 0,
+                Number = hasPoint ? source.LogNumber : before?.Number ?? 0,
+                Position = hasPoint ? status.Position : before?.Position ?? 0,
+                CompleteAsOf = hasPoint ? completeAsOf ?? before?.CompleteAsOf : before?.CompleteAsOf,
+                RenewedAt = now,
+                Released = source.HasReleased,
+            };
         }
+
+        public IReadOnlyList<HeadEntry> Entries() => [.. entries.Values.OrderBy(entry => entry.Source, StringComparer.Ordinal)];
     }
 }

@@ -16,6 +16,7 @@ public sealed class ProtectionHost : IAsyncDisposable
     static readonly TimeSpan DrainMax = TimeSpan.FromSeconds(30);
     static readonly TimeSpan StatusStep = TimeSpan.FromSeconds(1);
 
+    readonly string command;
     readonly TimeProvider time;
     readonly Random random;
     readonly ILogger logger;
@@ -26,15 +27,19 @@ public sealed class ProtectionHost : IAsyncDisposable
     readonly Dictionary<string, Protection> protections = [];
     bool isDisposed;
 
-    public ProtectionHost(TimeProvider time, Random random, ILogger logger)
+    /// <param name="command">What this process does, for people, and the same each time that it does it.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="random">Chance.</param>
+    /// <param name="logger">For what an operator has to know.</param>
+    public ProtectionHost(string command, TimeProvider time, Random random, ILogger logger)
     {
-        (this.time, this.random, this.logger) = (time, random, logger);
+        (this.command, this.time, this.random, this.logger) = (command, time, random, logger);
         engine = new CaptureEngine(time)
         {
             Failed = e => logger.LogError(e, "an unexpected error while an event of a file was handled"),
         };
         control = new ControlServer(ControlServer.ChoosePath(), AnswerAsync);
-        heads = new HeadPublisher(time, logger);
+        heads = new HeadPublisher(command, time, random, logger);
     }
 
     /// <summary>Raised on any thread with the status of a source that changed.</summary>
@@ -46,7 +51,7 @@ public sealed class ProtectionHost : IAsyncDisposable
     /// <summary>Begins to protect a database.</summary>
     public void Add(ReplicatorOptions options, IObjectStore store)
     {
-        var replicator = new SqliteReplicator(options with { Socket = control.Path }, store, engine, time, random, logger);
+        var replicator = new SqliteReplicator(options with { Socket = control.Path, Command = command }, store, engine, time, random, logger);
         var protection = new Protection(replicator, store, new CancellationTokenSource());
         replicator.StatusChanged += () => NoteStatus(protection);
         lock (gate)
@@ -83,6 +88,7 @@ public sealed class ProtectionHost : IAsyncDisposable
         if (protection is not null)
         {
             await StopAsync(protection);
+            await heads.ReleaseAsync(protection.Store, [protection.Replicator]);
         }
     }
 
@@ -138,6 +144,8 @@ public sealed class ProtectionHost : IAsyncDisposable
         }
 
         await Task.WhenAll(all.Select(StopAsync));
+        await Task.WhenAll(all.GroupBy(item => item.Store)
+            .Select(group => heads.ReleaseAsync(group.Key, [.. group.Select(item => item.Replicator)])));
         await heads.DisposeAsync();
         await control.DisposeAsync();
         engine.Dispose();

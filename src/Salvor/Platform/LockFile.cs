@@ -15,11 +15,20 @@ namespace Salvor.Platform;
 sealed record LockHolder(
     string Host, string BootId, int Pid, long StartTicks, DateTimeOffset Since, string? Socket, string Version)
 {
+    /// <summary>The user that the process runs as.</summary>
+    public string User { get; init; } = "";
+
+    /// <summary>What the process does, for people.</summary>
+    public string Command { get; init; } = "";
+
     /// <summary>This process.</summary>
-    public static LockHolder Current(DateTimeOffset since, string? socket, string version)
+    public static LockHolder Current(DateTimeOffset since, string? socket, string version, string command = "")
     {
         var process = ProcessIdentity.Current();
-        return new(process.Host, process.BootId, process.Pid, process.StartTicks, since, socket, version);
+        return new(process.Host, process.BootId, process.Pid, process.StartTicks, since, socket, version)
+        {
+            User = Environment.UserName, Command = command,
+        };
     }
 }
 

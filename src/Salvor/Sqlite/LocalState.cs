@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Salvor.Platform;
@@ -40,7 +39,7 @@ static class LocalState
     {
         EnsureDirectory(options.StateDirectory);
         return LockFile.Acquire(
-            LockPath(options.StateDirectory, options.Path), LockHolder.Current(time.GetUtcNow(), options.Socket, Version));
+            LockPath(options.StateDirectory, options.Path), LockHolder.Current(time.GetUtcNow(), options.Socket, Version, options.Command));
     }
 
     public static void EnsureDirectory(string stateDirectory)
@@ -104,39 +103,3 @@ static class LocalState
 
 /// <summary>A restored file and what it is.</summary>
 readonly record struct RestorePointFile(uint Branch, Position Position, FileIdentity Identity);
-
-/// <summary>Enters this process among the writers of a vault.</summary>
-static class WriterRegistration
-{
-    /// <summary>Claims the next epoch. Refuses while the last claim's process is alive on this machine.</summary>
-    public static async Task<uint> ClaimAsync(VaultAccess vault, TimeProvider time, CancellationToken cancellationToken)
-    {
-        var claims = new WriterClaims(vault);
-        var here = ProcessIdentity.Current();
-        if (await claims.NewestAsync(cancellationToken) is { } other && IsAliveHere(other, here))
-        {
-            throw new SalvorException(
-                FailureKind.Locked,
-                $"vault {vault.Location} is being written by pid {other.Pid} on host {other.Host} "
-                    + $"since {Text.InstantText.Format(other.Since)}",
-                "Stop that process first, or give this source its own name or destination.");
-        }
-
-        return await claims.ClaimAsync(
-            new ClaimRecord
-            {
-                Host = here.Host,
-                BootId = here.BootId,
-                Pid = here.Pid,
-                StartTicks = here.StartTicks,
-                WriterId = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)),
-                Since = time.GetUtcNow(),
-                Version = LocalState.Version,
-            },
-            cancellationToken);
-    }
-
-    static bool IsAliveHere(ClaimRecord other, ProcessIdentity here) =>
-        other.Host == here.Host && other.BootId == here.BootId && other.Pid != here.Pid
-        && !new ProcessIdentity(other.Host, other.BootId, other.Pid, other.StartTicks).IsProvablyDead();
-}

@@ -56,6 +56,11 @@ sealed class ServingSession : IAsyncDisposable
             catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         }
 
+        if (await owner.FenceAsync(catalog, epoch, cancellationToken))
+        {
+            catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+        }
+
         var cache = PageTableCache.TryRead(LocalState.PageTablePath(options.StateDirectory, options.Path), vault.Id);
         var state = await VaultState.LoadAsync(catalog, cache, cancellationToken);
         var database = SqliteDatabase.Open(options.Path);
@@ -138,6 +143,9 @@ sealed class ServingSession : IAsyncDisposable
 
     public ulong LogNumber => publisher.Durable.Number;
 
+    /// <summary>Whether everything that was captured is durable.</summary>
+    public bool IsDrained => publisher.Durable.Position == publisher.Captured;
+
     /// <summary>Adds what this session knows.</summary>
     public SourceStatus AddTo(SourceStatus status)
     {
@@ -174,15 +182,15 @@ sealed class ServingSession : IAsyncDisposable
         SqliteReplicator owner, VaultCatalog catalog, VaultState state, SqliteDatabase database, uint epoch,
         CancellationToken cancellationToken)
     {
-        if (state.Tip.Position.Value == 0 || state.Inode == 0)
+        if (state.Tip.Position.Value == 0 || (state.Inode == 0 && !state.IsEnded))
         {
             return (state, "");
         }
 
-        var replaced = state.Inode != database.Identity.Inode
-            || (state.InodeBirth != 0 && state.InodeBirth != database.Identity.BirthTimeNanoseconds);
+        var replaced = state.Inode != 0 && (state.Inode != database.Identity.Inode
+            || (state.InodeBirth != 0 && state.InodeBirth != database.Identity.BirthTimeNanoseconds));
         var resized = state.PageSize != database.PageSize;
-        if (!replaced && !resized && owner.ForkReason is null)
+        if (!replaced && !resized && !state.IsEnded && owner.ForkReason is null)
         {
             return (state, "");
         }
@@ -191,7 +199,7 @@ sealed class ServingSession : IAsyncDisposable
         var point = await planner.LatestAsync(state.Tip.Branch, cancellationToken);
         var reason = resized ? $"the page size changed from {state.PageSize} to {database.PageSize}"
             : replaced ? "the database file was replaced"
-            : owner.ForkReason!;
+            : owner.ForkReason ?? $"branch {state.Tip.Branch} was left, and the next one was never made";
         if (LocalState.ReadRestored(owner.Options.StateDirectory, owner.Options.Path, database.Identity) is { } marker)
         {
             point = await planner.PointAsync(marker.Branch, new Position(marker.Position), cancellationToken);

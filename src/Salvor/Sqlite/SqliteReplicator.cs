@@ -43,6 +43,9 @@ public sealed record ReplicatorOptions
 
     /// <summary>How others reach this process; written into the lock.</summary>
     public string? Socket { get; init; }
+
+    /// <summary>What this process does, for people; written into the lock and the claim.</summary>
+    public string Command { get; init; } = "";
 }
 
 /// <summary>
@@ -74,8 +77,12 @@ public sealed class SqliteReplicator : IDisposable
     StorageException? storeFailure;
     Turns.Turn? turn;
     SourceStatus? lastServed;
+    ulong lastLogNumber;
     int resyncs;
-    uint? epoch;
+    Admission? admission;
+    bool mustFence;
+    bool isDrained;
+    volatile bool isLost;
 
     internal SqliteReplicator(
         ReplicatorOptions options, IObjectStore store, CaptureEngine engine, TimeProvider time, Random random, ILogger logger)
@@ -87,8 +94,17 @@ public sealed class SqliteReplicator : IDisposable
     /// <summary>The vault, once it was opened.</summary>
     public Guid? VaultId { get; internal set; }
 
+    /// <summary>The claim under which it writes, from when it was made until another writer takes over.</summary>
+    public uint? Epoch => isLost ? null : admission?.Epoch;
+
+    /// <summary>Whether it ended with everything published, so that anybody may go on at once.</summary>
+    public bool HasReleased => Epoch is not null && isDrained && state == SourceState.Stopped;
+
+    /// <summary>Whether another process writes to this vault or holds this database, and never was it us, or never will it be.</summary>
+    public SalvorException? LockedOut => failure is { Kind: FailureKind.Locked } && (lastServed is null || isLost) ? failure : null;
+
     /// <summary>The number of the last log object of the branch; 0 before the first.</summary>
-    public ulong LogNumber => serving?.LogNumber ?? 0;
+    public ulong LogNumber => serving?.LogNumber ?? lastLogNumber;
 
     /// <summary>Raised on any thread when the status changed in a way worth writing down.</summary>
     public event Action? StatusChanged;
@@ -266,8 +282,28 @@ public sealed class SqliteReplicator : IDisposable
     internal void RaiseStatusChanged() => StatusChanged?.Invoke();
 
     /// <summary>The epoch of this process for this vault; claimed once.</summary>
-    internal async Task<uint> ClaimAsync(VaultAccess vault, CancellationToken cancellationToken) =>
-        epoch ??= await WriterRegistration.ClaimAsync(vault, time, cancellationToken);
+    internal async Task<uint> ClaimAsync(VaultAccess vault, CancellationToken cancellationToken)
+    {
+        if (admission is null)
+        {
+            admission = await WriterAdmission.EnterAsync(vault, options.Command, time, cancellationToken);
+            mustFence = admission.MustFence;
+            if (admission.Before.Length > 0)
+            {
+                logger.LogWarning("{Source}: {Before}", options.Name, admission.Before);
+            }
+        }
+
+        return admission.Epoch;
+    }
+
+    /// <summary>Shuts older writers out, once, and expects no newer one; true where the catalogue has to be read again.</summary>
+    internal async Task<bool> FenceAsync(VaultCatalog catalog, uint epoch, CancellationToken cancellationToken)
+    {
+        var fenced = await Fences.TakeAsync(catalog, epoch, mustFence, Time, cancellationToken);
+        mustFence = false;
+        return fenced;
+    }
 
     static TaskCompletionSource Completed()
     {
@@ -294,7 +330,14 @@ public sealed class SqliteReplicator : IDisposable
                 session.End("paused on request");
             }
 
+            isDrained = false;
             await session.RunAsync(drainMax, cancellationToken);
+            isDrained = session.IsDrained;
+        }
+        catch (TakenOverException)
+        {
+            isLost = true;
+            throw;
         }
         catch (CaptureEndedException e)
         {
@@ -314,7 +357,7 @@ public sealed class SqliteReplicator : IDisposable
         }
         finally
         {
-            lastServed = serving is null ? lastServed : Status;
+            (lastServed, lastLogNumber) = serving is null ? (lastServed, lastLogNumber) : (Status, LogNumber);
             serving = null;
             turn = null;
             detached.TrySetResult();

@@ -15,6 +15,9 @@ namespace Salvor.Sqlite;
 sealed record VaultState(
     LogTip Tip, uint PageSize, PageTable Table, WalCursor Cursor, ulong Inode, long InodeBirth, Hash256? Image, bool NeedsImage)
 {
+    /// <summary>Nothing may follow on this branch: whoever goes on makes another one.</summary>
+    public bool IsEnded { get; private init; }
+
     /// <summary>
     /// Reads the state from a vault: listing, snapshot roots and the details of the log, but no page. With a cache that the vault confirms,
     /// only the log after it.
@@ -29,9 +32,16 @@ sealed record VaultState(
                 VaultKeys.Log(branch.Number, logs.Missing[0]), $"it is missing from vault {catalog.Vault.Location}");
         }
 
-        var link = logs.Last == 0
-            ? catalog.LineageStart(branch)
-            : (await catalog.ReadLogAsync(branch.Number, logs.Chain[^1], cancellationToken)).Header.LineageAfter;
+        var last = logs.Last == 0 ? null : await catalog.ReadLogAsync(branch.Number, logs.Chain[^1], cancellationToken);
+        var link = last?.Header.LineageAfter ?? catalog.LineageStart(branch);
+        var state = await LoadAsync(catalog, cache, branch, link, cancellationToken);
+        return state with { IsEnded = last?.Details.Kind == LogKind.End };
+    }
+
+    static async Task<VaultState> LoadAsync(
+        VaultCatalog catalog, PageTableCache? cache, Branch branch, Hash256 link, CancellationToken cancellationToken)
+    {
+        var logs = catalog.Logs(branch.Number);
         var planner = new RestorePlanner(catalog);
         if (await planner.FirstAsync(branch.Number, cancellationToken) is not null)
         {

@@ -21,11 +21,15 @@ public static class Forks
         },
         cancellationToken);
 
-    /// <summary>Makes a branch that leaves another after a restore point of that. What followed there stays where it is.</summary>
+    /// <summary>
+    /// Makes a branch that leaves another after a restore point of that. What followed there stays where it is. The branch that was written
+    /// up to now is ended first, so that no older writer goes on there unseen.
+    /// </summary>
     public static async Task<uint> ForkAsync(
         VaultCatalog catalog, RestorePoint point, string reason, uint epoch, TimeProvider time, CancellationToken cancellationToken)
     {
         var log = await new RestorePlanner(catalog).LogOfAsync(point, cancellationToken);
+        await Fences.EndAsync(catalog, epoch, reason, time, cancellationToken);
         return await PutAsync(
             catalog.Vault, catalog.Branches.Last().Number + 1, epoch,
             new BranchRecord

@@ -5,21 +5,27 @@ namespace Salvor.Vault;
 
 /// <summary>
 /// The heads of a destination: what each daemon last knew of all its vaults there. They turn "no commit came" into a fact that can be
-/// restored to, and show when the newest objects of a log are missing.
+/// restored to, show when the newest objects of a log are missing, and renew the claims of their daemon.
 /// </summary>
 public static class Heads
 {
+    /// <summary>How often a daemon publishes a head at least.</summary>
+    public static readonly TimeSpan Interval = TimeSpan.FromMinutes(15);
+
     const int KeptPerWriter = 3;
 
-    /// <summary>Publishes the next head of a writer and returns its number.</summary>
-    public static async Task<ulong> PutAsync(
-        IObjectStore store, string writerId, ulong previous, HeadRecord record, CancellationToken cancellationToken)
+    /// <summary>Publishes a head; null where its number is taken.</summary>
+    public static async Task<ulong?> TryPutAsync(
+        IObjectStore store, string writerId, ulong number, HeadRecord record, CancellationToken cancellationToken)
     {
-        var number = previous + 1;
         using var writer = new ObjectWriter(VaultSecrets.Plain);
         var header = new ObjectHeader { Kind = ObjectKind.Head, VaultId = Guid.Empty, Number = number };
         var (bytes, _) = writer.Finish(header, VaultJson.Write(record, VaultJson.Default.HeadRecord));
-        await store.PutAsync(VaultKeys.Head(writerId, number), bytes, cancellationToken);
+        if (await store.PutAsync(VaultKeys.Head(writerId, number), bytes, cancellationToken) == PutResult.AlreadyExists)
+        {
+            return null;
+        }
+
         if (number > KeptPerWriter)
         {
             await store.DeleteAsync(VaultKeys.Head(writerId, number - KeptPerWriter), cancellationToken);
@@ -28,8 +34,37 @@ public static class Heads
         return number;
     }
 
-    /// <summary>What the newest head that knows this vault says of it, or null.</summary>
+    /// <summary>The newest head of a writer and its number; null where it has none.</summary>
+    public static async Task<(ulong Number, HeadRecord Record)?> LastOfAsync(
+        IObjectStore store, string writerId, CancellationToken cancellationToken)
+    {
+        string? last = null;
+        await foreach (var row in store.ListAsync(VaultKeys.HeadsOf(writerId), after: null, cancellationToken))
+        {
+            last = row.Key;
+        }
+
+        return last is null ? null : (VaultKeys.NumberOf(last), await ReadAsync(store, last, cancellationToken));
+    }
+
+    /// <summary>What is known best of this vault from the heads, or null where none knows it.</summary>
     public static async Task<HeadEntry?> FindAsync(VaultAccess vault, CancellationToken cancellationToken)
+    {
+        var entries = await OfVaultAsync(vault, cancellationToken);
+        if (entries.MaxBy(entry => (entry.CompleteAsOf is not null, entry.Epoch, entry.CompleteAsOf)) is not { } found)
+        {
+            return null;
+        }
+
+        // Whoever was taken over and does not know it may say anything: what it said before counts.
+        var claim = await new WriterClaims(vault).NewestWithEpochAsync(cancellationToken);
+        return claim is { } newest && newest.Epoch > found.Epoch && newest.Claim.Since < found.CompleteAsOf
+            ? found with { CompleteAsOf = newest.Claim.Since }
+            : found;
+    }
+
+    /// <summary>What the newest head of each daemon says of this vault.</summary>
+    internal static async Task<IReadOnlyList<HeadEntry>> OfVaultAsync(VaultAccess vault, CancellationToken cancellationToken)
     {
         var newest = new Dictionary<string, string>();
         await foreach (var row in vault.Store.ListAsync(VaultKeys.Heads, after: null, cancellationToken))
@@ -37,16 +72,20 @@ public static class Heads
             newest[row.Key[..row.Key.LastIndexOf('/')]] = row.Key;
         }
 
-        HeadEntry? found = null;
+        var entries = new List<HeadEntry>();
         foreach (var key in newest.Values)
         {
-            using var stored = await StoredObject.OpenAsync(
-                vault.Store, "", key, ObjectKind.Head, VaultSecrets.Plain, whole: true, cancellationToken);
-            var head = VaultJson.Read(key, await stored.ReadDetailsAsync(cancellationToken), VaultJson.Default.HeadRecord);
-            var entry = head.Vaults.FirstOrDefault(item => item.VaultId == vault.Id);
-            found = entry is not null && (found is null || entry.CompleteAsOf > found.CompleteAsOf) ? entry : found;
+            var head = await ReadAsync(vault.Store, key, cancellationToken);
+            entries.AddRange(head.Vaults.Where(entry => entry.VaultId == vault.Id));
         }
 
-        return found;
+        return entries;
+    }
+
+    static async Task<HeadRecord> ReadAsync(IObjectStore store, string key, CancellationToken cancellationToken)
+    {
+        using var stored = await StoredObject.OpenAsync(
+            store, "", key, ObjectKind.Head, VaultSecrets.Plain, whole: true, cancellationToken);
+        return VaultJson.Read(key, await stored.ReadDetailsAsync(cancellationToken), VaultJson.Default.HeadRecord);
     }
 }

@@ -15,6 +15,12 @@ public enum LogKind : byte
     /// The difference between the last captured state and a later one: what was committed in between cannot be told apart.
     /// </summary>
     Resync = 3,
+
+    /// <summary>Nothing but a number that writers before this epoch can no longer take: see <see cref="Fences"/>.</summary>
+    Fence = 4,
+
+    /// <summary>A fence after which nothing follows: the history goes on in another branch.</summary>
+    End = 5,
 }
 
 /// <summary>Where in the write-ahead log a change-set ends, so that a later start can prove that nothing is missing.</summary>
@@ -273,9 +279,14 @@ public sealed record LogDetails
 
     void Check(string key)
     {
-        if (Kind is < LogKind.Commits or > LogKind.Resync)
+        if (Kind is < LogKind.Commits or > LogKind.End)
         {
             throw new DamagedObjectException(key, $"it has the unknown log kind {(int)Kind}");
+        }
+
+        if (Kind >= LogKind.Fence && (Final || Pages.Count > 0))
+        {
+            throw new DamagedObjectException(key, "it is a fence, and holds more than that");
         }
 
         if (!DatabasePages.IsPageSize(PageSize))

@@ -6,7 +6,11 @@ namespace Salvor.Vault;
 public readonly record struct SnapshotRef(uint Branch, Position Position);
 
 /// <summary>A line of history.</summary>
-public sealed record Branch(uint Number, BranchRecord Record);
+public sealed record Branch(uint Number, BranchRecord Record)
+{
+    /// <summary>Of the writer that began it.</summary>
+    public uint Epoch { get; init; }
+}
 
 /// <summary>A log object that was read and checked by itself.</summary>
 /// <param name="Proof">Changes with anything that the object says: its own link, or the hash of the details of a compacted one.</param>
@@ -241,7 +245,7 @@ public sealed class VaultCatalog
 
         var record = VaultJson.Read(key, await stored.ReadDetailsAsync(cancellationToken), VaultJson.Default.BranchRecord);
         return record.Parent < number
-            ? new Branch(number, record)
+            ? new Branch(number, record) { Epoch = stored.Header.Epoch }
             : throw new DamagedObjectException(key, $"it claims branch {record.Parent}, which is not older, as its parent");
     }
 

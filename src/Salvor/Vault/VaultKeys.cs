@@ -52,6 +52,8 @@ static class VaultKeys
     public static string Head(string writerId, ulong number) =>
         string.Create(CultureInfo.InvariantCulture, $"{Heads}{writerId}/{number:D16}");
 
+    public static string HeadsOf(string writerId) => $"{Heads}{writerId}/";
+
     /// <summary>
     /// The number that ends a key. Another spelling of a number is refused: it would sort elsewhere, and what follows it would be hidden.
     /// </summary>

@@ -95,6 +95,18 @@ public sealed record ClaimRecord
 
     public required long StartTicks { get; init; }
 
+    /// <summary>The namespace of the process id: two containers with one name on one machine both have a process 1. 0: not known.</summary>
+    public ulong PidNamespace { get; init; }
+
+    /// <summary>The user that the process runs as.</summary>
+    public string User { get; init; } = "";
+
+    /// <summary>What the process does, for people: <c>salvor daemon --config FILE</c>.</summary>
+    public string Command { get; init; } = "";
+
+    /// <summary>It only ends the claim before it: nobody writes under it, and anybody may take over at once.</summary>
+    public bool Released { get; init; }
+
     /// <summary>Random, so that a writer knows its own claim again after an answer was lost.</summary>
     public required string WriterId { get; init; }
 
@@ -122,14 +134,24 @@ public sealed record HeadEntry
 
     public required Guid VaultId { get; init; }
 
+    /// <summary>The claim under which the daemon writes there.</summary>
+    public required uint Epoch { get; init; }
+
+    /// <summary>0 before the first restore point, as are the next two.</summary>
     public required uint Branch { get; init; }
 
     public required ulong Number { get; init; }
 
     public required ulong Position { get; init; }
 
-    /// <summary>Everything committed up to this time is in the vault.</summary>
-    public required DateTimeOffset CompleteAsOf { get; init; }
+    /// <summary>Everything committed up to this time is in the vault; null where that was never known.</summary>
+    public required DateTimeOffset? CompleteAsOf { get; init; }
+
+    /// <summary>When the daemon last had the claim. It is a lease: without renewal it lapses.</summary>
+    public required DateTimeOffset RenewedAt { get; init; }
+
+    /// <summary>The daemon stopped writing there in an orderly way: anybody may take over at once.</summary>
+    public bool Released { get; init; }
 }
 
 /// <summary>Where the chunks of packs went. The details of a move object, as JSON.</summary>

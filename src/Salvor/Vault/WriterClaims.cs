@@ -10,14 +10,21 @@ public sealed class WriterClaims(VaultAccess vault)
 {
     /// <summary>The newest claim, or null where nobody ever wrote.</summary>
     public async Task<ClaimRecord?> NewestAsync(CancellationToken cancellationToken) =>
+        (await NewestWithEpochAsync(cancellationToken))?.Claim;
+
+    /// <summary>As <see cref="NewestAsync"/>, with its epoch.</summary>
+    public async Task<(uint Epoch, ClaimRecord Claim)?> NewestWithEpochAsync(CancellationToken cancellationToken) =>
         await NewestEpochAsync(cancellationToken) is { } epoch and > 0
-            ? await vault.ReadRecordAsync(VaultKeys.Claim(epoch), ObjectKind.Claim, VaultJson.Default.ClaimRecord, cancellationToken)
+            ? (epoch, await vault.ReadRecordAsync(
+                VaultKeys.Claim(epoch), ObjectKind.Claim, VaultJson.Default.ClaimRecord, cancellationToken))
             : null;
 
     /// <summary>Makes a claim with the next free epoch and returns that.</summary>
-    public async Task<uint> ClaimAsync(ClaimRecord claim, CancellationToken cancellationToken)
+    /// <param name="claim">Who claims.</param>
+    /// <param name="after">An epoch that the new one must be above, whatever claims there are.</param>
+    public async Task<uint> ClaimAsync(ClaimRecord claim, CancellationToken cancellationToken, uint after = 0)
     {
-        for (var epoch = await NewestEpochAsync(cancellationToken) + 1; ; epoch++)
+        for (var epoch = Math.Max(after, await NewestEpochAsync(cancellationToken)) + 1; ; epoch++)
         {
             using var writer = new ObjectWriter(VaultSecrets.Plain);
             var header = new ObjectHeader { Kind = ObjectKind.Claim, VaultId = vault.Id, Epoch = epoch };

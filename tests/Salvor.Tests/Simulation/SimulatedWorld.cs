@@ -61,6 +61,9 @@ sealed class SimulatedWorld
     /// <summary>Small, so that transactions of a few pages are giants.</summary>
     public int PartBytes { get; }
 
+    /// <summary>The last writer that said that it ended.</summary>
+    public uint ReleasedEpoch { get; set; }
+
     public bool HasClockJumps => swarm.HasClockJumps;
 
     /// <summary>Lives through one seed.</summary>

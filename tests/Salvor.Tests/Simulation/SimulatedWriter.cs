@@ -78,6 +78,8 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
         {
             await publishing;
         }
+
+        world.ReleasedEpoch = epoch;
     }
 
     async Task AttachAsync()
@@ -94,8 +96,20 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
             catalog = await VaultCatalog.LoadAsync(vault, CancellationToken.None);
         }
 
+        // Whoever was asked to end says so; then nobody has to be shut out.
+        if (await Fences.TakeAsync(catalog, epoch, isNeeded: world.ReleasedEpoch != epoch - 1, world.Time, CancellationToken.None))
+        {
+            catalog = await VaultCatalog.LoadAsync(vault, CancellationToken.None);
+        }
+
         state = await VaultState.LoadAsync(catalog, world.ReadCache(), CancellationToken.None);
         await ExpectStateAsync(promised);
+        if (state.IsEnded)
+        {
+            await ForkAsync(catalog, "the branch was left");
+            await ExpectStateAsync(promised);
+        }
+
         capture = new SimulatedCapture(world.Database) { Committed = NoteCommit };
         if (state is { NeedsImage: false, Image: null })
         {

@@ -63,7 +63,9 @@ public sealed class DetailsTests
     public static TheoryData<string, object> BadLogs => new()
     {
         { "it has the unknown log kind 0", Log with { Kind = 0 } },
-        { "it has the unknown log kind 4", Log with { Kind = (LogKind)4 } },
+        { "it has the unknown log kind 6", Log with { Kind = (LogKind)6 } },
+        { "it is a fence, and holds more than that", Log with { Kind = LogKind.Fence } },
+        { "it is a fence, and holds more than that", Log with { Kind = LogKind.End, Final = false, Commits = [] } },
         { "1000 is not a page size", Log with { PageSize = 1000 } },
         { "it has 17 pages in 1 frames", Log with { FrameHashes = [default] } },
         { "it has 17 pages in 3 frames", Log with { FrameHashes = [default, default, default] } },

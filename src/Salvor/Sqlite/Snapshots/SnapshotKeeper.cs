@@ -125,32 +125,9 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
         var latest = await planner.LatestAsync(durable.Branch, cancellationToken);
         var plan = await planner.PlanAsync(durable.Branch, latest.Position, cancellationToken);
         var snapshot = await SnapshotReader.OpenAsync(vault, plan.Snapshot, cancellationToken);
-        var logBytes = 0L;
-        foreach (var segment in plan.Log)
-        {
-            logBytes += await LogBytesAsync(segment, cancellationToken);
-        }
-
+        var logBytes = plan.Log.Sum(segment => segment.Entries.Sum(entry => entry.StoredBytes));
         return new Newest(
             plan.Snapshot.Position, Micros.ToTime(snapshot.Header.TimeLastMicros), snapshot.Details.SizeBytes, logBytes - storedBefore);
-    }
-
-    async Task<long> LogBytesAsync(LogSegment segment, CancellationToken cancellationToken)
-    {
-        var (sum, end) = (0L, VaultKeys.Log(segment.Branch, segment.Last));
-        var rows = vault.ListAsync(
-            VaultKeys.LogsOf(segment.Branch), VaultKeys.Log(segment.Branch, segment.First - 1), cancellationToken);
-        await foreach (var row in rows)
-        {
-            if (string.CompareOrdinal(row.Key, end) > 0)
-            {
-                break;
-            }
-
-            sum += row.SizeBytes;
-        }
-
-        return sum;
     }
 
     void Note(SalvorException? failure)
