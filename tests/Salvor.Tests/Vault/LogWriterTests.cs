@@ -55,12 +55,15 @@ public sealed class LogWriterTests
             }).ToListAsync());
     }
 
-    [Fact]
-    public async Task An_object_that_was_stored_although_the_answer_was_lost_is_recognised()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task An_object_that_was_stored_although_the_answer_was_lost_is_recognised(bool isEncrypted)
     {
         var lossy = new FaultyStore(store, call => call.Operation == StoreOperation.Put ? Fault.After : Fault.None);
-        var vault = await OpenAsync();
-        var writer = new LogWriter((await VaultAccess.FindAsync(lossy, "app", default))!, Start(vault), epoch: 1);
+        var keys = isEncrypted ? TestKeys.Keyring() : null;
+        var vault = await VaultAccess.OpenOrCreateAsync(store, "app", "sqlite", "/data/app.db", keys, TimeProvider.System, default);
+        var writer = new LogWriter((await VaultAccess.FindAsync(lossy, "app", keys, default))!, Start(vault), epoch: 1);
         using var change = Change(commits: 1);
 
         await Assert.ThrowsAsync<StorageException>(() => writer.AppendAsync(change, default));
