@@ -42,7 +42,7 @@ static class BackupCommand
     public static Command Create() => new Command(
         "backup", "Make a backup of everything committed before the call: a restore point with an id and a label.")
     {
-        Source, Db, Label, Destination, Mode, Parent, Verify, StateDirectory,
+        Source, Db, Label, Destination, Mode, Parent, Verify, StateDirectory, KeyOptions.KeyFile,
     }.WithAction(RunAsync);
 
     static async Task<int> RunAsync(Invocation invocation)

@@ -51,7 +51,7 @@ sealed class ServingSession : IAsyncDisposable
         var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         if (catalog.IsEmpty)
         {
-            await vault.ExpectSavedKeyAsync(options.Keys, owner.Time, cancellationToken);
+            await owner.WaitForExportAsync(vault, cancellationToken);
             await Forks.BeginAsync(catalog, epoch, owner.Time, cancellationToken);
             catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         }

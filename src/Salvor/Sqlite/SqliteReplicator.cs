@@ -172,11 +172,6 @@ public sealed class SqliteReplicator : IDisposable
                     await ServeAsync(drainMax, cancellationToken);
                     delay = time.GetElapsedTime(started) > RetryMax ? RetryMin : delay;
                 }
-                catch (KeyNotSavedException e) when (!cancellationToken.IsCancellationRequested)
-                {
-                    NoteFailure(e, SourceState.AwaitingExport);
-                    await Task.Delay(ExportStep, time, cancellationToken);
-                }
                 catch (SalvorException e) when (!cancellationToken.IsCancellationRequested && !IsFinal(e))
                 {
                     NoteFailure(e);
@@ -303,6 +298,30 @@ public sealed class SqliteReplicator : IDisposable
         var fenced = await Fences.TakeAsync(catalog, epoch, mustFence, Time, cancellationToken);
         mustFence = false;
         return fenced;
+    }
+
+    /// <summary>Waits until the key of a new vault is elsewhere too. The source stays ours meanwhile, so that nobody else begins.</summary>
+    internal async Task WaitForExportAsync(VaultAccess vault, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            try
+            {
+                await vault.ExpectSavedKeyAsync(options.Keys, time, cancellationToken);
+                return;
+            }
+            catch (KeyNotSavedException e)
+            {
+                NoteFailure(e, SourceState.AwaitingExport);
+                EndTurn();
+            }
+
+            await Task.Delay(ExportStep, time, cancellationToken);
+            if (resumed is not null)
+            {
+                throw new CaptureEndedException("paused on request");
+            }
+        }
     }
 
     static TaskCompletionSource Completed()

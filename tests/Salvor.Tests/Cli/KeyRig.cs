@@ -19,12 +19,15 @@ static class KeyRig
     public static string Source(string encryption) =>
         $"app: {{ type: sqlite, path: ./app/app.db, to: [local], encryption: {encryption} }}";
 
-    /// <summary>Runs lines of a shell in the folder.</summary>
+    /// <summary>Runs lines of a shell in the folder. They come from a file that is gone afterwards, so that no argument has them.</summary>
     public static async Task<ProcessResult> ShellAsync(this CliRig rig, string script)
     {
         var program = Path.Combine(AppContext.BaseDirectory, "Salvor.Cli.dll");
-        await using var shell = ChildProcess.Start("bash", ["-c", $"salvor() {{ dotnet '{program}' \"$@\"; }}\n{script}"], rig.Folder);
-        return await shell.ExitAsync();
+        rig.WriteSecret("script", $"salvor() {{ dotnet '{program}' \"$@\"; }}\n{script}");
+        await using var shell = ChildProcess.Start("bash", ["script"], rig.Folder);
+        var result = await shell.ExitAsync(TimeSpan.FromMinutes(4));
+        File.Delete(rig["script"]);
+        return result;
     }
 
     /// <summary>Replicates the database once to an encrypted vault, whose key counts as saved.</summary>

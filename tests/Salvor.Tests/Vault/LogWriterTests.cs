@@ -55,12 +55,16 @@ public sealed class LogWriterTests
             }).ToListAsync());
     }
 
-    [Fact]
-    public async Task An_object_that_was_stored_although_the_answer_was_lost_is_recognised()
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task An_object_that_was_stored_although_the_answer_was_lost_is_recognised(bool isEncrypted)
     {
         var lossy = new FaultyStore(store, call => call.Operation == StoreOperation.Put ? Fault.After : Fault.None);
-        var vault = await OpenAsync();
-        var writer = new LogWriter((await VaultAccess.FindAsync(lossy, "app", default))!, Start(vault), epoch: 1, TimeProvider.System);
+        var keys = isEncrypted ? TestKeys.Keyring() : null;
+        var vault = await VaultAccess.OpenOrCreateAsync(store, "app", "sqlite", "/data/app.db", keys, TimeProvider.System, default);
+        var lost = await VaultAccess.FindAsync(lossy, "app", keys, default);
+        var writer = new LogWriter(lost!, Start(vault), epoch: 1, TimeProvider.System);
         using var change = Change(commits: 1);
 
         await Assert.ThrowsAsync<StorageException>(() => writer.AppendAsync(change, default));

@@ -46,6 +46,7 @@ public sealed class Keyring(Func<CancellationToken, Task<VaultSecret>> read, boo
         var secrets = VaultSecrets.Of(vaultId, dataKey);
         if (!identity.IsProvedBy(secrets))
         {
+            reading = null;
             throw given.Export is { } other && other.VaultId != vaultId
                 ? KeyException.ExportOfAnother(location, given.Origin, other, vaultId)
                 : new DamagedObjectException(VaultKeys.Identity, "it is not what it was when the key of this vault was made");
@@ -109,7 +110,7 @@ public sealed class Keyring(Func<CancellationToken, Task<VaultSecret>> read, boo
             }
         }
 
-        // It is read anew the next time: until then the operator may have put it right.
+        // Read anew the next time: until then the operator may have put it right.
         reading = null;
         throw damage
             ?? (all.Count == 0 ? KeySlots.AllMissing(location) : (SalvorException)KeyException.Wrong(location, given.Origin, all));
