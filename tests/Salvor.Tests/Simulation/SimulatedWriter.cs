@@ -1,6 +1,7 @@
 using System.Buffers;
 using Salvor.Sqlite;
 using Salvor.Sqlite.Capture;
+using Salvor.Sqlite.Snapshots;
 using Salvor.Sqlite.Wal;
 using Salvor.Storage;
 using Salvor.Vault;
@@ -30,6 +31,7 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
     IFrameSink? sink;
     LiveSink? live;
     string? continuity;
+    Task snapshot = Task.CompletedTask;
     uint epoch;
     ulong position;
     bool hasEnded;
@@ -192,6 +194,16 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
                 live.Seal();
             }
 
+            if (snapshot.IsFaulted)
+            {
+                await snapshot;
+            }
+
+            if (live is not null && snapshot.IsCompleted && publisher!.Durable.Number > 0 && random.Next(15) == 0)
+            {
+                snapshot = SnapshotAsync();
+            }
+
             if (live is not null && random.Next(12) == 0)
             {
                 _ = SyncAsync();
@@ -251,6 +263,22 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
         };
         var stored = await writer.FinishAsync(header, filePages, state.Table.Checksum, isImage: true, CancellationToken.None);
         await FinishAsync(LogKind.Base, stored.DetailsHash, "first copy", filePages, overlay);
+    }
+
+    /// <summary>A snapshot out of the vault, while commits go on. A rival may have made the same one.</summary>
+    async Task SnapshotAsync()
+    {
+        try
+        {
+            var catalog = await VaultCatalog.LoadAsync(vault, CancellationToken.None);
+            var point = await new RestorePlanner(catalog).LatestAsync(state.Tip.Branch, CancellationToken.None);
+            var made = await IncrementalSnapshot.MakeAsync(catalog, point, epoch, CancellationToken.None);
+            world.Witness.Note($"epoch {epoch} made a snapshot at {point.Position}, {made.AddedBytes} bytes");
+        }
+        catch (TakenOverException e)
+        {
+            world.Witness.Note($"{e.Message}");
+        }
     }
 
     async Task CompareAsync(LogKind kind, Hash256 snapshot, string reason)

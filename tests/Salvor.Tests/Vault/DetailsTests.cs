@@ -1,3 +1,4 @@
+using Salvor.Tests.Support;
 using Salvor.Vault;
 using Salvor.Vault.Format;
 using Salvor.Vault.Snapshots;
@@ -179,6 +180,31 @@ public sealed class DetailsTests
             AssertDamaged("a list claims 4294967295 items and holds room for 0", bytes, item => ChunkNode.Read("key", item.Span));
         }
     }
+
+    [Fact]
+    public Task A_node_of_any_bytes_is_read_or_refused() => Seeds.ForEachAsync(300, seed =>
+    {
+        var random = new Random(seed);
+        var inner = new ChunkNode { Level = 1, Entries = [.. Leaf.Entries.Take(random.Next(1, 9))], PageHashes = [] };
+        var bytes = (random.Next(2) == 0 ? inner : Leaf).ToBytes();
+        for (var i = random.Next(1, 6); i > 0; i--)
+        {
+            bytes[random.Next(random.Next(2) == 0 ? 16 : bytes.Length)] = (byte)random.Next(256);
+        }
+
+        try
+        {
+            var node = ChunkNode.Read("key", bytes.AsSpan(0, random.Next(3) == 0 ? random.Next(bytes.Length) : bytes.Length));
+            Assert.InRange(node.Entries.Count, 0, ChunkNode.EntriesMax);
+            Assert.Equal(node.Length, node.Entries.Aggregate(0UL, (sum, entry) => checked(sum + entry.Length)));
+        }
+        catch (DamagedObjectException e)
+        {
+            Assert.Equal("key", e.Key);
+        }
+
+        return Task.CompletedTask;
+    });
 
     static ChunkNode Resized(ulong length) => Leaf with
     {

@@ -109,6 +109,55 @@ public sealed class VaultFaultTests
             }));
     }
 
+    /// <summary>What retries below sees its own record, and takes no second number for it.</summary>
+    [Fact]
+    public async Task A_backup_whose_answer_was_lost_is_one_backup()
+    {
+        var store = Prepared(OpenAsync);
+        var lost = 0;
+        var faulty = new FaultyStore(store, call =>
+            call is { Operation: StoreOperation.Put, Key: "app/backups/0000000001" } && lost++ == 0 ? Fault.After : Fault.None);
+        var retrying = new RetryingStore(faulty, TimeProvider.System, new Random(1), _ => { });
+        var vault = await OpenAsync(retrying);
+
+        var first = await Backups.PutAsync(vault, Backup, default);
+        var second = await Backups.PutAsync(vault, Backup with { Label = "two" }, default);
+
+        Assert.Equal((2, 1UL, 2UL), (lost, first.Id, second.Id));
+        var catalog = await VaultReading.OpenAsync(store);
+        Assert.Equal([1UL, 2UL], catalog.Backups);
+        Assert.Equal(Backup with { Id = 1 }, await Backups.ReadAsync(catalog, 1, default));
+        Assert.Equal("two", (await Backups.ReadAsync(catalog, 2, default)).Label);
+    }
+
+    [Fact]
+    public async Task A_backup_in_the_place_of_another_is_named()
+    {
+        var store = Prepared(OpenAsync);
+        await Backups.PutAsync(await OpenAsync(store), Backup, default);
+        var frozen = await FrozenStore.CopyAsync(store);
+        var catalog = await VaultReading.OpenAsync(frozen.With("app/backups/0000000007", frozen["app/backups/0000000001"]));
+
+        var failure = await Assert.ThrowsAsync<DamagedObjectException>(() => Backups.ReadAsync(catalog, 7, default));
+
+        Assert.Equal("object backups/0000000007 is damaged: it is backup 1, put in this place", failure.Message);
+    }
+
+    static readonly BackupRecord Backup = new()
+    {
+        Id = 0,
+        Branch = 1,
+        Position = 5,
+        Time = DateTimeOffset.UnixEpoch,
+        Label = "",
+        Mode = "full",
+        CreatedAt = DateTimeOffset.UnixEpoch,
+        Host = "host",
+        SizeBytes = 1,
+        Checksum = "0000000000000001",
+        AddedBytes = 1,
+    };
+
     static readonly ClaimRecord Claim = new()
     {
         Host = "host",

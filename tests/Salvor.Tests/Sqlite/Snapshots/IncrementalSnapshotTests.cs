@@ -105,6 +105,26 @@ public sealed class IncrementalSnapshotTests
         await ExpectContentAsync(database, (1, 1), (2, 2), (12_345, 3));
     }
 
+    /// <summary>655,360 chunks in 2560 leaves below 10 nodes: one way down is read, and one way up is written.</summary>
+    [Fact]
+    public async Task A_snapshot_of_ten_gibibytes_costs_what_changed()
+    {
+        const uint PageCount = 10 * (1 << 18);
+        var database = await DatabaseVault.CreateAsync(4096, PageCount);
+        await database.SnapshotAsync();
+        await database.CommitAsync(PageCount, (1_234_567, 1));
+        var counting = new FaultyStore(database.Store, _ => Fault.None);
+        var vault = (await VaultAccess.FindAsync(counting, "app", default))!;
+        var clock = System.Diagnostics.Stopwatch.StartNew();
+
+        var made = await IncrementalSnapshot.MakeAsync(await VaultCatalog.LoadAsync(vault, default), database.Point, epoch: 1, default);
+
+        TestContext.Current.SendDiagnosticMessage($"{clock.Elapsed.TotalMilliseconds:0} ms, {counting.CallCount} calls");
+        Assert.InRange(made.AddedBytes, 1, 64 << 10);
+        Assert.InRange(counting.CallCount, 1, 60);
+        Assert.Equal(10L << 30, made.SizeBytes);
+    }
+
     public static TheoryData<uint, uint> Sizes => new()
     {
         { 1000, 1 }, { 1, 1000 }, { 1000, 1001 }, { 1001, 1000 }, { 1024, 1025 }, { 1025, 1024 }, { 5000, 1024 }, { 1024, 5000 },
