@@ -50,11 +50,11 @@ sealed class ServingSession : IAsyncDisposable
         if (catalog.IsEmpty)
         {
             await Forks.BeginAsync(catalog, epoch, owner.Time, cancellationToken);
-            catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         }
 
         var cache = PageTableCache.TryRead(LocalState.PageTablePath(options.StateDirectory, options.Path), vault.Id);
-        var state = await VaultState.LoadAsync(catalog, cache, cancellationToken);
+        (catalog, var state) = await FreshListing.UseAsync(
+            vault, async listed => (listed, await VaultState.LoadAsync(listed, cache, cancellationToken)), cancellationToken);
         var database = SqliteDatabase.Open(options.Path);
         try
         {

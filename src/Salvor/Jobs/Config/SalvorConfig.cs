@@ -1,4 +1,5 @@
 using Microsoft.Extensions.Logging;
+using Salvor.Vault.Compaction;
 
 namespace Salvor.Jobs.Config;
 
@@ -62,6 +63,9 @@ public sealed record SqliteSourceConfig
 
     /// <summary>How large the application's WAL may grow before Salvor lets go of it.</summary>
     public long WalMaxBytes { get; init; } = WalMaxBytesDefault;
+
+    /// <summary>How fine restore points stay as they age.</summary>
+    public Ladder Keep { get; init; } = Ladder.Default;
 
     /// <summary>Where local state lives, absolute. Null: in <c>.salvor/</c> beside the database.</summary>
     public string? StateDirectory { get; init; }
