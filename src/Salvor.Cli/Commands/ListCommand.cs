@@ -31,9 +31,9 @@ static class ListCommand
                 "Start 'salvor daemon', then try again.");
         }
 
-        var catalog = await VaultCatalog.LoadAsync(vault, invocation.Cancellation);
         var head = await Heads.FindAsync(vault, invocation.Cancellation);
-        var spans = await RestoreSpans.FindAsync(catalog, invocation.Cancellation);
+        var (catalog, spans) = await FreshListing.UseAsync(
+            vault, async listed => (listed, await RestoreSpans.FindAsync(listed, invocation.Cancellation)), invocation.Cancellation);
         var document = new ListDocument(
             vault.Identity.Source,
             vault.Identity.Path,
@@ -119,10 +119,11 @@ static class ListCommand
 
         foreach (var span in document.Spans)
         {
+            var after = span.BeginsWith.Length == 0 ? "" : $"  after: {span.BeginsWith}";
             invocation.Print(
                 $"  {InstantText.Format(span.From)} {Symbols.Arrow} {InstantText.Format(span.To)}"
                     + $"  positions {span.FromPosition}{Symbols.Dash}{span.ToPosition}"
-                    + $"  {Describe(span.Granularity)}  branch {span.Branch}{(span.BeginsWith.Length == 0 ? "" : $"  after: {span.BeginsWith}")}");
+                    + $"  {Describe(span.Granularity)}  branch {span.Branch}{after}");
         }
 
         foreach (var backup in document.Backups)

@@ -87,7 +87,7 @@ static class RestoreCommand
                     "Use '--if-replica-exists' where that is expected, for example on the first boot.");
         }
 
-        return await RestoreAsync(invocation, catalog, name, home);
+        return await FreshListing.UseAsync(vault!, listed => RestoreAsync(invocation, listed, name, home), invocation.Cancellation);
     }
 
     static void CheckOptions(Invocation invocation)

@@ -8,8 +8,8 @@ using Salvor.Vault;
 namespace Salvor.Jobs;
 
 /// <summary>
-/// Runs the protection of any number of databases in one process: one capture engine, one control socket, a status file for each, and the
-/// heads of their destinations.
+/// Runs the protection of any number of databases in one process: one capture engine, one control socket, a status file for each, the heads
+/// of their destinations, and the merging of their logs.
 /// </summary>
 public sealed class ProtectionHost : IAsyncDisposable
 {
@@ -23,6 +23,7 @@ public sealed class ProtectionHost : IAsyncDisposable
     readonly CaptureEngine engine;
     readonly ControlServer control;
     readonly HeadPublisher heads;
+    readonly LogMerging merging;
     readonly Lock gate = new();
     readonly Dictionary<string, Protection> protections = [];
     bool isDisposed;
@@ -40,6 +41,7 @@ public sealed class ProtectionHost : IAsyncDisposable
         };
         control = new ControlServer(ControlServer.ChoosePath(), AnswerAsync);
         heads = new HeadPublisher(command, time, random, logger);
+        merging = new LogMerging(() => All().Select(item => (item.Replicator, item.Store)), time, logger);
     }
 
     /// <summary>Raised on any thread with the status of a source that changed.</summary>
@@ -143,6 +145,7 @@ public sealed class ProtectionHost : IAsyncDisposable
             all = [.. protections.Values];
         }
 
+        await merging.DisposeAsync();
         await Task.WhenAll(all.Select(StopAsync));
         await Task.WhenAll(all.GroupBy(item => item.Store)
             .Select(group => heads.ReleaseAsync(group.Key, [.. group.Select(item => item.Replicator)])));

@@ -53,7 +53,6 @@ sealed class ServingSession : IAsyncDisposable
         {
             await owner.WaitForExportAsync(vault, cancellationToken);
             await Forks.BeginAsync(catalog, epoch, owner.Time, cancellationToken);
-            catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         }
 
         if (await owner.FenceAsync(catalog, epoch, cancellationToken))
@@ -62,7 +61,8 @@ sealed class ServingSession : IAsyncDisposable
         }
 
         var cache = PageTableCache.TryRead(LocalState.PageTablePath(options.StateDirectory, options.Path), vault.Id);
-        var state = await VaultState.LoadAsync(catalog, cache, cancellationToken);
+        (catalog, var state) = await FreshListing.UseAsync(
+            vault, async listed => (listed, await VaultState.LoadAsync(listed, cache, cancellationToken)), cancellationToken);
         var database = SqliteDatabase.Open(options.Path);
         try
         {

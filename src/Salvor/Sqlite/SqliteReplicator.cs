@@ -111,6 +111,9 @@ public sealed class SqliteReplicator : IDisposable
 
     public ReplicatorOptions Options => options;
 
+    /// <summary>The claim of this process to the vault, once it has one.</summary>
+    internal uint? Epoch => epoch;
+
     internal CaptureEngine Engine => engine;
 
     internal IObjectStore Store => store;

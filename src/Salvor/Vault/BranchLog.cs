@@ -55,7 +55,7 @@ public sealed class BranchLog
     /// <summary>The fewest objects that cover all numbers, in order. Where some are missing, the first of them stands for all.</summary>
     public IReadOnlyList<LogEntry> Chain { get; }
 
-    /// <summary>The objects that a compacted one was made of, or others that cover the same numbers; null where not all are there.</summary>
+    /// <summary>The objects that a compacted one was made of, or others for the same numbers; null where not all are there.</summary>
     public IReadOnlyList<LogEntry>? Finer(LogEntry entry)
     {
         var finer = entry.IsCompacted ? Within(entry.First, entry.Last, entry) : [];

@@ -332,7 +332,8 @@ public sealed record LogDetails
             throw new DamagedObjectException(key, $"it has the unknown granularity {(int)Granularity}");
         }
 
-        if (Positions.Count > 0 && (Positions.Count != Commits.Count || !Positions.Zip(Positions.Skip(1)).All(two => two.First < two.Second)))
+        if (Positions.Count > 0
+            && (Positions.Count != Commits.Count || !Positions.Zip(Positions.Skip(1)).All(two => two.First < two.Second)))
         {
             throw new DamagedObjectException(key, "the positions of its commits are out of order");
         }

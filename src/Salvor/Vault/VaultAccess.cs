@@ -144,7 +144,8 @@ public sealed class VaultAccess
         {
             var read = await Store.ReadAsync(Prefix + key, 0, bytes, cancellationToken);
             var header = ObjectHeader.Read(key, bytes.AsSpan(0, read));
-            return header.Kind != kind ? throw new DamagedObjectException(key, $"it is a {header.Kind} object where a {kind} object belongs")
+            return header.Kind != kind
+                ? throw new DamagedObjectException(key, $"it is a {header.Kind} object where a {kind} object belongs")
                 : header.VaultId != Id ? throw new DamagedObjectException(key, $"it belongs to vault {header.VaultId}, not to {Id}")
                 : header;
         }

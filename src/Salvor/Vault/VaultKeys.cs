@@ -69,7 +69,7 @@ static class VaultKeys
             : throw new DamagedObjectException(key, "its name is not how Salvor writes that number; it is not an object of Salvor");
     }
 
-    /// <summary>The numbers in the key of a log object, and the part; 0 for the one that completes it, or where there are no parts.</summary>
+    /// <summary>The numbers in the key of a log object, and of the part; 0 for the one that completes it, or without parts.</summary>
     public static (LogEntry Entry, uint Part) LogEntryOf(string key, long storedBytes)
     {
         var name = key[(key.LastIndexOf('/') + 1)..];

@@ -36,7 +36,8 @@ public sealed class WriterClaims(VaultAccess vault)
         }
     }
 
-    async Task<uint> NewestEpochAsync(CancellationToken cancellationToken)
+    /// <summary>The number of the newest claim; 0 where nobody ever wrote.</summary>
+    internal async Task<uint> NewestEpochAsync(CancellationToken cancellationToken)
     {
         var newest = 0u;
         await foreach (var row in vault.ListAsync(VaultKeys.Claims, after: null, cancellationToken))

@@ -27,6 +27,7 @@ sealed class HistoryJudge(SimulatedWorld world, int seed)
     public async Task JudgeAsync(bool restoreAll)
     {
         var catalog = await VaultReading.OpenAsync(world.Vault, SimulatedWorld.Name);
+        var history = await VaultReading.OpenAsync(world.Vault.Memory, SimulatedWorld.Name);
         var spans = await RestoreSpans.FindAsync(catalog, default);
         await ReadImageAsync(catalog);
         foreach (var item in catalog.Branches)
@@ -39,7 +40,8 @@ sealed class HistoryJudge(SimulatedWorld world, int seed)
             }
 
             histories[branch] = points;
-            await ReadHistoryAsync(catalog, item);
+            Expect(catalog.Logs(branch).Missing.Count == 0, $"the log of branch {branch} has a hole");
+            await ReadHistoryAsync(history, item);
             await ExpectTimesAsync(catalog);
             ExpectSpans([.. spans.Where(span => span.Branch == branch)]);
             await ExpectRestoresAsync(catalog, restoreAll);

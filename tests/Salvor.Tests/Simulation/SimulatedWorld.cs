@@ -46,7 +46,7 @@ sealed class SimulatedWorld
     }
 
     /// <summary>What the destination really holds.</summary>
-    public MemoryStore Vault { get; } = new();
+    public RememberingStore Vault { get; } = new();
 
     public IObjectStore Destination { get; }
 
@@ -65,6 +65,8 @@ sealed class SimulatedWorld
     public uint ReleasedEpoch { get; set; }
 
     public bool HasClockJumps => swarm.HasClockJumps;
+
+    public bool Compacts => swarm.Compacts;
 
     /// <summary>Lives through one seed.</summary>
     public static SimulatedWorld Run(int seed, string folder, bool keepsTrace)
@@ -98,10 +100,10 @@ sealed class SimulatedWorld
 
     public PageTableCache? ReadCache() => cache;
 
-    /// <summary>The log object that holds a position, past all trouble.</summary>
+    /// <summary>The log object that was stored with a position, past all trouble.</summary>
     public async Task<LogObject> ReadDirectlyAsync(uint branch, Position position)
     {
-        var planner = new RestorePlanner(await VaultReading.OpenAsync(Vault, Name));
+        var planner = new RestorePlanner(await VaultReading.OpenAsync(Vault.Memory, Name));
         return await planner.LogOfAsync(await planner.PointAsync(branch, position, default), default);
     }
 
@@ -307,7 +309,8 @@ sealed class SimulatedWorld
     }
 
     /// <summary>Which kinds of trouble a seed has.</summary>
-    sealed record Swarm(bool HasGiants, bool HasRivals, bool HasPowerLoss, bool HasClockJumps, bool HasLatePuts, int CacheEvery)
+    sealed record Swarm(
+        bool HasGiants, bool HasRivals, bool HasPowerLoss, bool HasClockJumps, bool HasLatePuts, int CacheEvery, bool Compacts)
     {
         public static Swarm Draw(Random random) => new(
             HasGiants: random.Next(2) == 0,
@@ -315,6 +318,7 @@ sealed class SimulatedWorld
             HasPowerLoss: random.Next(3) == 0,
             HasClockJumps: random.Next(3) == 0,
             HasLatePuts: random.Next(3) == 0,
-            CacheEvery: random.Next(2) == 0 ? 0 : random.Next(1, 20));
+            CacheEvery: random.Next(2) == 0 ? 0 : random.Next(1, 20),
+            Compacts: random.Next(3) > 0);
     }
 }

@@ -5,6 +5,7 @@ using Salvor.Sqlite.Snapshots;
 using Salvor.Sqlite.Wal;
 using Salvor.Storage;
 using Salvor.Vault;
+using Salvor.Vault.Compaction;
 using Salvor.Vault.Format;
 using Salvor.Vault.Restore;
 using Salvor.Vault.Snapshots;
@@ -62,9 +63,10 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
         await AttachAsync();
         var publishing = publisher!.RunAsync(CancellationToken.None);
         var capturing = CaptureAsync();
+        var compacting = world.Compacts ? CompactAsync() : new TaskCompletionSource().Task;
         try
         {
-            await await Task.WhenAny(publishing, capturing);
+            await await Task.WhenAny(publishing, capturing, compacting);
         }
         finally
         {
@@ -84,6 +86,55 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
         world.ReleasedEpoch = epoch;
     }
 
+    /// <summary>Compacts now and then: as the daemon does it, and any objects with any of their commits.</summary>
+    async Task CompactAsync()
+    {
+        var merger = new LogMerger(vault, epoch, world.Time);
+        while (true)
+        {
+            await Task.Delay(TimeSpan.FromSeconds(random.Next(1, 900)), world.Time);
+            try
+            {
+                if (random.Next(2) == 0)
+                {
+                    await CompactAnyAsync();
+                }
+
+                await merger.RunAsync(CancellationToken.None);
+            }
+            catch (DamagedObjectException e) when (e.IsMissing)
+            {
+                // Somebody else was faster.
+                world.Witness.Note($"not compacted: {e.Message}");
+            }
+        }
+    }
+
+    async Task CompactAnyAsync()
+    {
+        var catalog = await VaultCatalog.LoadAsync(vault, CancellationToken.None);
+        var branch = (uint)random.Next(1, catalog.Branches.Count + 1);
+        var chain = catalog.Logs(branch).Chain;
+        var ends = new List<int> { 0 };
+        for (var i = 0; i < chain.Count - 1; i++)
+        {
+            if ((await catalog.ReadLogHeaderAsync(branch, chain[i], CancellationToken.None)).Log.Final)
+            {
+                ends.Add(i + 1);
+            }
+        }
+
+        int[] chosen = [ends[random.Next(ends.Count)], ends[random.Next(ends.Count)]];
+        var entries = chain.Take(chosen.Max()).Skip(chosen.Min()).ToList();
+        if (entries.Count > 1)
+        {
+            var any = Enumerable.Range(1, 200).Where(_ => random.Next(2) == 0).Select(at => new Position((ulong)at)).ToHashSet();
+            var run = new CompactionRun(entries, random.Next(3) == 0 ? any : null);
+            await new Compactor(catalog).RunAsync(branch, run, CancellationToken.None);
+            world.Witness.Note($"compacted {entries[0].First} to {entries[^1].Last} of branch {branch}");
+        }
+    }
+
     async Task AttachAsync()
     {
         var promised = world.Witness.Promised;
@@ -95,16 +146,15 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
         if (catalog.IsEmpty)
         {
             await Forks.BeginAsync(catalog, epoch, world.Time, CancellationToken.None);
-            catalog = await VaultCatalog.LoadAsync(vault, CancellationToken.None);
         }
 
         // Whoever was asked to end says so; then nobody has to be shut out.
-        if (await Fences.TakeAsync(catalog, epoch, isNeeded: world.ReleasedEpoch != epoch - 1, world.Time, CancellationToken.None))
-        {
-            catalog = await VaultCatalog.LoadAsync(vault, CancellationToken.None);
-        }
-
-        state = await VaultState.LoadAsync(catalog, world.ReadCache(), CancellationToken.None);
+        catalog = await VaultCatalog.LoadAsync(vault, CancellationToken.None);
+        await Fences.TakeAsync(catalog, epoch, isNeeded: world.ReleasedEpoch != epoch - 1, world.Time, CancellationToken.None);
+        (catalog, state) = await FreshListing.UseAsync(
+            vault,
+            async listed => (listed, await VaultState.LoadAsync(listed, world.ReadCache(), CancellationToken.None)),
+            CancellationToken.None);
         await ExpectStateAsync(promised);
         if (state.IsEnded)
         {

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Salvor.Jobs.Keys;
 using Salvor.Text;
+using Salvor.Vault.Compaction;
 using YamlDotNet.RepresentationModel;
 
 namespace Salvor.Jobs.Config;
@@ -11,6 +12,7 @@ sealed class ConfigReader(ConfigDocument document)
     const int NameLengthMax = 100;
     const string PathExample = "/var/lib/app/app.db";
     const string GlobExample = "/data/tenants/*.db";
+    const string KeepExample = "{ commits: 24h, minutes: 7d, hours: 30d, days: 1y }";
 
     static readonly string[] DestinationTypesPlanned = ["s3", "sftp", "azure", "gcs"];
     static readonly string[] SourceTypesPlanned = ["postgres", "files", "command"];
@@ -86,7 +88,7 @@ sealed class ConfigReader(ConfigDocument document)
     {
         CheckType(source, "source", owner, available: "sqlite", SourceTypesPlanned);
         source.CheckKeys(
-            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "snapshot_every", "state_dir", "encryption");
+            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "snapshot_every", "keep", "state_dir", "encryption");
         var path = source.OptionalPath("path", PathExample);
         var paths = ReadGlob(source, owner);
         if (path is null && paths is null)
@@ -116,8 +118,47 @@ sealed class ConfigReader(ConfigDocument document)
                 "snapshot_every", SqliteSourceConfig.SnapshotEveryDefault, SqliteSourceConfig.SnapshotEveryMin,
                 SqliteSourceConfig.SnapshotEveryMax),
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
+            Keep = ReadKeep(source, owner),
             Encryption = source.Value("encryption") is { } node ? EncryptionReader.Read(document, node, owner) : null,
         };
+    }
+
+    /// <summary>The ladder. A rung that is left out is skipped, and each reaches further than the finer ones.</summary>
+    Ladder ReadKeep(ConfigMapping source, string owner)
+    {
+        if (source.Value("keep") is not { } node)
+        {
+            return Ladder.Default;
+        }
+
+        var keep = new ConfigMapping(document, node, $"keep of {owner}");
+        string[] names = ["commits", "minutes", "hours", "days"];
+        keep.CheckKeys(names);
+        TimeSpan?[] defaults = [Ladder.Default.Commits, Ladder.Default.Minutes, Ladder.Default.Hours, Ladder.Default.Days];
+        var rungs = new TimeSpan?[names.Length];
+        string? finer = null;
+        for (var i = 0; i < names.Length; i++)
+        {
+            if (keep.Value(names[i]) is not { } value)
+            {
+                continue;
+            }
+
+            rungs[i] = keep.Duration(names[i], defaults[i]!.Value, TimeSpan.FromMinutes(1), TimeSpan.FromDays(100 * 365));
+            if (finer is not null && rungs[i] <= rungs[Array.IndexOf(names, finer)])
+            {
+                throw document.Error(
+                    value,
+                    $"keep of {owner} has {names[i]} for no longer than {finer}",
+                    $"Each rung reaches further back than the finer one before it, for example {KeepExample}.");
+            }
+
+            finer = names[i];
+        }
+
+        return finer is null
+            ? throw document.Error(node, $"keep of {owner} is empty", $"Write keep: {KeepExample}.")
+            : new Ladder(rungs[0], rungs[1], rungs[2], rungs[3]);
     }
 
     /// <summary>The type is looked at before any other key, because it decides which keys there are.</summary>

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Salvor.Jobs.Keys;
+using Salvor.Vault.Compaction;
 
 namespace Salvor.Jobs.Config;
 
@@ -70,6 +71,9 @@ public sealed record SqliteSourceConfig
 
     /// <summary>How long after a snapshot the next one is made, where something changed.</summary>
     public TimeSpan SnapshotEvery { get; init; } = SnapshotEveryDefault;
+
+    /// <summary>How fine restore points stay as they age.</summary>
+    public Ladder Keep { get; init; } = Ladder.Default;
 
     /// <summary>Where local state lives, absolute. Null: in <c>.salvor/</c> beside the database.</summary>
     public string? StateDirectory { get; init; }

@@ -11,7 +11,9 @@ public static class LadderPlan
 {
     const int DaysPerRun = 30;
 
-    /// <summary>Larger runs are not rewritten only for the last points of their objects: a compactor may have split them for their size.</summary>
+    /// <summary>
+    /// Larger runs are not rewritten only for the last points of their objects: a compactor may have split them for their size.
+    /// </summary>
     const long JoinedBytesMax = 64 << 20;
 
     /// <summary>

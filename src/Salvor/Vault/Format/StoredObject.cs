@@ -135,9 +135,16 @@ public sealed class StoredObject : IDisposable
     static async Task FillAsync(
         IObjectStore store, string storeKey, string key, long offset, Memory<byte> target, CancellationToken cancellationToken)
     {
-        if (await store.ReadAsync(storeKey, offset, target, cancellationToken) != target.Length)
+        try
         {
-            throw new DamagedObjectException(key, "it ended while it was read");
+            if (await store.ReadAsync(storeKey, offset, target, cancellationToken) != target.Length)
+            {
+                throw new DamagedObjectException(key, "it ended while it was read");
+            }
+        }
+        catch (StorageException e) when (e.Failure == StorageFailure.NotFound)
+        {
+            throw new DamagedObjectException(key, $"it is missing from {store.Location}") { IsMissing = true };
         }
     }
 

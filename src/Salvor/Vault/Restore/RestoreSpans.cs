@@ -79,7 +79,8 @@ public static class RestoreSpans
                     continue;
                 }
 
-                if (header.Log is { Kind: LogKind.Commits, HasBreaks: false } && Open is { } open && open.Granularity == header.Log.Granularity)
+                if (header.Log is { Kind: LogKind.Commits, HasBreaks: false }
+                    && Open is { } open && open.Granularity == header.Log.Granularity)
                 {
                     spans[^1] = open with { Last = new Position(header.PositionLast), To = Micros.ToTime(header.TimeLastMicros) };
                 }

@@ -6,7 +6,7 @@ namespace Salvor.Tests.Jobs.Config;
 public sealed class ConfigErrorTests
 {
     const string SourceKeys =
-        "Known keys are type, path, paths, to, batch, max_block, max_wal, snapshot_every, state_dir and encryption.";
+        "Known keys are type, path, paths, to, batch, max_block, max_wal, snapshot_every, keep, state_dir and encryption.";
 
     [Theory]
     [InlineData("typ", "type")]
@@ -44,6 +44,30 @@ public sealed class ConfigErrorTests
         "unknown key \"paht\" in destination local",
         "Did you mean \"path\"? Known keys are type and path.",
         Minimal.Replace("path: /backups", "path: /b, paht: /c"));
+
+    [Theory]
+    [InlineData("4:87", "{ commits: 7d, minutes: 1d }", "keep of source app has minutes for no longer than commits")]
+    [InlineData("4:84", "{ minutes: 7d, days: 7d }", "keep of source app has days for no longer than minutes")]
+    public void A_rung_that_does_not_reach_further_than_a_finer_one_is_named(string place, string keep, string message) => AssertError(
+        place,
+        message,
+        "Each rung reaches further back than the finer one before it, for example "
+            + "{ commits: 24h, minutes: 7d, hours: 30d, days: 1y }.",
+        Minimal.Replace("to: [local] }", $"to: [local], keep: {keep} }}"));
+
+    [Fact]
+    public void A_ladder_without_rungs_is_refused() => AssertError(
+        "4:63",
+        "keep of source app is empty",
+        "Write keep: { commits: 24h, minutes: 7d, hours: 30d, days: 1y }.",
+        Minimal.Replace("to: [local] }", "to: [local], keep: {} }"));
+
+    [Fact]
+    public void A_misspelt_rung_is_named() => AssertError(
+        "4:65",
+        "unknown key \"minute\" in keep of source app",
+        "Did you mean \"minutes\"? Known keys are commits, minutes, hours and days.",
+        Minimal.Replace("to: [local] }", "to: [local], keep: { minute: 1d } }"));
 
     [Fact]
     public void A_misspelt_key_of_the_log_is_named() => AssertError(

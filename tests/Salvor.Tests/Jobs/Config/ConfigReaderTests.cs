@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Salvor.Jobs.Config;
+using Salvor.Vault.Compaction;
 using static Salvor.Tests.Jobs.Config.ConfigTesting;
 
 namespace Salvor.Tests.Jobs.Config;
@@ -23,6 +24,7 @@ public sealed class ConfigReaderTests
         Assert.Equal(1L << 30, source.WalMaxBytes);
         Assert.Equal(TimeSpan.FromHours(24), source.SnapshotEvery);
         Assert.Null(source.StateDirectory);
+        Assert.Equal(new Ladder(TimeSpan.FromDays(1), TimeSpan.FromDays(7), TimeSpan.FromDays(30), TimeSpan.FromDays(365)), source.Keep);
         Assert.Null(config.Restore.Scratch);
         Assert.Equal(LogLevel.Information, config.Log.Level);
     }
@@ -46,6 +48,7 @@ public sealed class ConfigReaderTests
                 max_wal: 16MiB
                 snapshot_every: 6h
                 state_dir: /var/lib/salvor
+                keep: { commits: 1h, hours: 2d, days: 10y }
             """);
 
         var source = config.Sources["app"];
@@ -55,6 +58,7 @@ public sealed class ConfigReaderTests
         Assert.Equal(16 << 20, source.WalMaxBytes);
         Assert.Equal(TimeSpan.FromHours(6), source.SnapshotEvery);
         Assert.Equal("/var/lib/salvor", source.StateDirectory);
+        Assert.Equal(new Ladder(TimeSpan.FromHours(1), null, TimeSpan.FromDays(2), TimeSpan.FromDays(3650)), source.Keep);
         Assert.Equal("/scratch", config.Restore.Scratch);
         Assert.Equal(LogLevel.Debug, config.Log.Level);
     }
