@@ -53,13 +53,10 @@ sealed class ServingSession : IAsyncDisposable
         {
             await owner.WaitForExportAsync(vault, cancellationToken);
             await Forks.BeginAsync(catalog, epoch, owner.Time, cancellationToken);
-        }
-
-        if (await owner.FenceAsync(catalog, epoch, cancellationToken))
-        {
             catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         }
 
+        await owner.FenceAsync(catalog, epoch, cancellationToken);
         var cache = PageTableCache.TryRead(LocalState.PageTablePath(options.StateDirectory, options.Path), vault.Id);
         (catalog, var state) = await FreshListing.UseAsync(
             vault, async listed => (listed, await VaultState.LoadAsync(listed, cache, cancellationToken)), cancellationToken);

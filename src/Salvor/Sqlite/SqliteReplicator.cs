@@ -111,9 +111,6 @@ public sealed class SqliteReplicator : IDisposable
 
     public ReplicatorOptions Options => options;
 
-    /// <summary>The claim of this process to the vault, once it has one.</summary>
-    internal uint? Epoch => epoch;
-
     internal CaptureEngine Engine => engine;
 
     internal IObjectStore Store => store;
@@ -295,12 +292,11 @@ public sealed class SqliteReplicator : IDisposable
         return admission.Epoch;
     }
 
-    /// <summary>Shuts older writers out, once, and expects no newer one; true where the catalogue has to be read again.</summary>
-    internal async Task<bool> FenceAsync(VaultCatalog catalog, uint epoch, CancellationToken cancellationToken)
+    /// <summary>Shuts older writers out, once, and expects no newer one. What is listed afterwards is where the vault ends.</summary>
+    internal async Task FenceAsync(VaultCatalog catalog, uint epoch, CancellationToken cancellationToken)
     {
-        var fenced = await Fences.TakeAsync(catalog, epoch, mustFence, Time, cancellationToken);
+        await Fences.TakeAsync(catalog, epoch, mustFence, Time, cancellationToken);
         mustFence = false;
-        return fenced;
     }
 
     /// <summary>Waits until the key of a new vault is elsewhere too. The source stays ours meanwhile, so that nobody else begins.</summary>

@@ -132,7 +132,7 @@ public sealed class FrozenWriterTests
             await Forks.BeginAsync(catalog, 1, TimeProvider.System, default);
         }
 
-        var start = new LogTip(1, 0, Position.None, 0, Lineage.StartOf(vault.Id, 1, Position.None, Hash256.Zero));
+        var start = new LogTip(1, 0, Position.None, 0, Lineage.StartOf(vault.Secrets, vault.Id, 1, Position.None, Hash256.Zero));
         return new LogWriter(vault, start, epoch: 1, time);
     }
 
