@@ -23,7 +23,9 @@ static class KeyRig
     public static async Task<ProcessResult> ShellAsync(this CliRig rig, string script)
     {
         var program = Path.Combine(AppContext.BaseDirectory, "Salvor.Cli.dll");
-        rig.WriteSecret("script", $"salvor() {{ dotnet '{program}' \"$@\"; }}\n{script}");
+        File.WriteAllText(rig["salvor"], $"#!/bin/sh\nexec dotnet '{program}' \"$@\"\n");
+        File.SetUnixFileMode(rig["salvor"], UnixFileMode.UserRead | UnixFileMode.UserExecute);
+        rig.WriteSecret("script", $"PATH=$PWD:$PATH\n{script}");
         await using var shell = ChildProcess.Start("bash", ["script"], rig.Folder);
         var result = await shell.ExitAsync(TimeSpan.FromMinutes(4));
         File.Delete(rig["script"]);
