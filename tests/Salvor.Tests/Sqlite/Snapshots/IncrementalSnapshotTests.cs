@@ -219,6 +219,25 @@ public sealed class IncrementalSnapshotTests
             failure.Message);
     }
 
+    [Fact]
+    public async Task A_page_of_the_log_that_does_not_match_its_hash_is_named()
+    {
+        const string Log = "app/log/000001/0000000000000002";
+        var database = await DatabaseVault.CreateAsync(4096, 100);
+        await database.CommitAsync(100, (3, 3));
+        var frozen = await FrozenStore.CopyAsync(database.Store);
+
+        // The last eight bytes of the details are the hash of the last page.
+        var forged = frozen.With(
+            Log, await Forge.ResealAsync(frozen, Log, changeDetails: details => Forge.Change(details, bytes => bytes[^1] ^= 1)));
+        var catalog = await VaultCatalog.LoadAsync((await VaultAccess.FindAsync(forged, "app", default))!, default);
+
+        var failure = await Assert.ThrowsAsync<DamagedObjectException>(
+            () => IncrementalSnapshot.MakeAsync(catalog, database.Point, epoch: 1, default));
+
+        Assert.Equal("object log/000001/0000000000000002 is damaged: page 3 does not match its hash", failure.Message);
+    }
+
     static async Task<int> TopLevelAsync(DatabaseVault database)
     {
         await database.SnapshotAsync();
