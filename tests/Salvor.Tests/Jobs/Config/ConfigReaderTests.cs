@@ -22,6 +22,7 @@ public sealed class ConfigReaderTests
         Assert.Equal(TimeSpan.FromMilliseconds(200), source.BlockMax);
         Assert.Equal(1L << 30, source.WalMaxBytes);
         Assert.Null(source.StateDirectory);
+        Assert.Null(source.TotalSizeMax);
         Assert.Null(config.Restore.Scratch);
         Assert.Equal(LogLevel.Information, config.Log.Level);
     }
@@ -34,7 +35,7 @@ public sealed class ConfigReaderTests
             restore: { scratch: /scratch }
             destinations:
               one: { type: file, path: /one }
-              two: { type: file, path: /two }
+              two: { type: file, path: /two, price_per_gb_month: 0.023 }
             sources:
               app:
                 type: sqlite
@@ -43,6 +44,7 @@ public sealed class ConfigReaderTests
                 batch: 1s
                 max_block: 20ms
                 max_wal: 16MiB
+                max_total_size: 5GB
                 state_dir: /var/lib/salvor
             """);
 
@@ -52,6 +54,8 @@ public sealed class ConfigReaderTests
         Assert.Equal(TimeSpan.FromMilliseconds(20), source.BlockMax);
         Assert.Equal(16 << 20, source.WalMaxBytes);
         Assert.Equal("/var/lib/salvor", source.StateDirectory);
+        Assert.Equal(5_000_000_000, source.TotalSizeMax);
+        Assert.Equal([null, 0.023m], config.Destinations.Values.Select(destination => destination.PricePerGbMonth));
         Assert.Equal("/scratch", config.Restore.Scratch);
         Assert.Equal(LogLevel.Debug, config.Log.Level);
     }
