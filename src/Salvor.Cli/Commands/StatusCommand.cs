@@ -35,25 +35,43 @@ static class StatusCommand
     static int Run(Invocation invocation)
     {
         var bodies = Find(invocation).ToList();
-        string[] dead = invocation.Get(Check) ? [.. bodies.Where(body => !body.Running).Select(body => body.Source)] : [];
+        var failure = invocation.Get(Check) ? FailureOf(bodies) : null;
         foreach (var body in bodies)
         {
             Print(invocation, body);
         }
 
-        if (dead.Length == 0)
+        if (failure is null)
         {
             invocation.PrintJson(new StatusDocument(bodies, Ok: true), CliJson.Default.StatusDocument);
             return 0;
         }
 
         // A document with all that is known, instead of the error alone.
-        Verb.PrintError(new SalvorException(
-            FailureKind.Unhealthy,
-            $"nothing serves {Suggestion.Enumerate(dead)}",
-            "Start 'salvor daemon' or 'salvor replicate DB DEST', and look at its log for why it ended."));
+        Verb.PrintError(failure);
         invocation.PrintJson(new StatusDocument(bodies, Ok: false), CliJson.Default.StatusDocument);
         return (int)FailureKind.Unhealthy;
+    }
+
+    /// <summary>What is wrong with those who should serve; null where nothing is.</summary>
+    static SalvorException? FailureOf(IReadOnlyList<SourceStatusBody> bodies)
+    {
+        string[] dead = [.. bodies.Where(body => !body.Running).Select(body => body.Source)];
+        if (dead.Length > 0)
+        {
+            return new SalvorException(
+                FailureKind.Unhealthy,
+                $"nothing serves {Suggestion.Enumerate(dead)}",
+                "Start 'salvor daemon' or 'salvor replicate DB DEST', and look at its log for why it ended.");
+        }
+
+        return bodies.FirstOrDefault(body => !body.Responding) is { } frozen
+            ? new SalvorException(
+                FailureKind.Unhealthy,
+                $"pid {frozen.Pid}, which serves {frozen.Source}, does not respond",
+                $"Let it go on with 'kill -CONT {frozen.Pid}', or end it with 'kill -KILL {frozen.Pid}' and start it again: what was "
+                    + "committed meanwhile is caught up with.")
+            : null;
     }
 
     static IEnumerable<SourceStatusBody> Find(Invocation invocation)
@@ -65,37 +83,43 @@ static class StatusCommand
             var state = invocation.Get(StateDirectory) is { } given ? Path.GetFullPath(given) : LocalState.DefaultDirectory(path);
             if (File.Exists(path) || File.Exists(LocalState.StatusPath(state, path)))
             {
-                return [Read(Path.GetFileNameWithoutExtension(path), path, state)];
+                return [Read(invocation, Path.GetFileNameWithoutExtension(path), path, state)];
             }
         }
 
         var config = invocation.LoadConfig();
         return name is null ? config.Sources.Values.SelectMany(source => ReadAll(invocation, source))
             : config.Sources.TryGetValue(name, out var whole) ? ReadAll(invocation, whole)
-            : [Read(ConfiguredSources.Find(config, name))];
+            : [Read(invocation, ConfiguredSources.Find(config, name))];
     }
 
     static IEnumerable<SourceStatusBody> ReadAll(Invocation invocation, SqliteSourceConfig source) => ConfiguredSources
         .Members(source, failure => invocation.Tell($"salvor: {failure.Message}\nhint: {failure.Hint}"))
-        .Select(member => Read((source, member)));
+        .Select(member => Read(invocation, (source, member)));
 
-    static SourceStatusBody Read((SqliteSourceConfig Source, SourceMember Member) item) =>
-        Read(item.Member.Name, item.Member.Path, ConfiguredSources.OptionsOf(item.Source, item.Member).StateDirectory);
+    static SourceStatusBody Read(Invocation invocation, (SqliteSourceConfig Source, SourceMember Member) item) =>
+        Read(invocation, item.Member.Name, item.Member.Path, ConfiguredSources.OptionsOf(item.Source, item.Member).StateDirectory);
 
-    static SourceStatusBody Read(string name, string path, string stateDirectory)
+    static SourceStatusBody Read(Invocation invocation, string name, string path, string stateDirectory)
     {
         // The kernel drops the lock with the process, so a dead daemon cannot look alive. Who waits for a database has no lock on it.
         var holder = LockFile.HolderOf(LocalState.LockPath(stateDirectory, path));
         var last = StatusFile.Read(LocalState.StatusPath(stateDirectory, path));
         var waiter = last is { State: not "stopped" } && !last.IsFromTheDead() ? last.Pid : (int?)null;
+        var pid = holder?.Pid ?? waiter;
+        var responding = pid is { } known
+            && Heartbeat.IsSeen(known, holder is null ? last?.Socket : holder.Socket, invocation.Time.GetUtcNow());
         return new SourceStatusBody(
-            last?.Source ?? name, path, holder is not null || waiter is not null, holder?.Pid ?? waiter, last);
+            last?.Source ?? name, path, pid is not null, pid, responding, last);
     }
 
     static void Print(Invocation invocation, SourceStatusBody body)
     {
         var last = body.Last;
-        var state = !body.Running ? "stopped" : last?.State is null or "stopped" ? "starting" : last.State;
+        var state = !body.Running ? "stopped"
+            : !body.Responding ? "not responding"
+            : last?.State is null or "stopped" ? "starting"
+            : last.State;
         invocation.Print($"{body.Source}  {state}{(body.Pid is { } pid ? $"  pid {pid}" : "")}");
         if (last is null)
         {

@@ -40,7 +40,39 @@ sealed record RestoreDocument(
 
 sealed record StatusDocument(IReadOnlyList<SourceStatusBody> Sources, bool Ok);
 
-sealed record SourceStatusBody(string Source, string Path, bool Running, int? Pid, StatusRecord? Last);
+sealed record SourceStatusBody(string Source, string Path, bool Running, int? Pid, bool Responding, StatusRecord? Last);
+
+sealed record LockDocument(IReadOnlyList<LockBody> Locks);
+
+sealed record LockBody(
+    string Source, string Location, string State, uint? Epoch, HolderBody? Holder, DateTimeOffset? RenewedAt, double? LeaseAgeSeconds,
+    LocalLockBody Local);
+
+sealed record HolderBody(
+    string Host, string BootId, int Pid, long StartTicks, string User, string Command, DateTimeOffset Since, string Version);
+
+sealed record LocalLockBody(string Path, bool Held, HolderBody? Holder);
+
+sealed record BreakLockDocument(IReadOnlyList<BrokenLockBody> Vaults);
+
+sealed record BrokenLockBody(string Source, string Location, bool Broken, uint? Epoch, ulong RestorePoints);
+
+sealed record UsageDocument(IReadOnlyList<VaultUsageBody> Vaults, IReadOnlyList<DestinationUsageBody> Destinations, UsageTotals Total);
+
+sealed record VaultUsageBody(
+    string Source, string Location, string Destination, long Bytes, long Objects, IReadOnlyList<KindUsageBody> Kinds, long DatabaseBytes,
+    double? DedupRatio, double? CompressionRatio, GrowthBody GrowthPerDay, long? MaxTotalSize, double? DaysToMaxTotalSize,
+    double? CostPerMonth);
+
+sealed record KindUsageBody(string Kind, long Bytes, long Objects);
+
+sealed record GrowthBody(long? Days1, long? Days7, long? Days30);
+
+sealed record DestinationUsageBody(
+    string Destination, string Location, long Bytes, long Objects, GrowthBody GrowthPerDay, long? FreeBytes, double? DaysToFull,
+    double? CostPerMonth);
+
+sealed record UsageTotals(long Bytes, long Objects, double? CostPerMonth);
 
 sealed record ReplicateDocument(string Source, string Path, string Destination, string Event, ulong Position);
 
@@ -69,6 +101,9 @@ sealed record DemoRestore(string Target, ulong Position, int CommitsFound, doubl
 [JsonSerializable(typeof(ListDocument))]
 [JsonSerializable(typeof(RestoreDocument))]
 [JsonSerializable(typeof(StatusDocument))]
+[JsonSerializable(typeof(LockDocument))]
+[JsonSerializable(typeof(BreakLockDocument))]
+[JsonSerializable(typeof(UsageDocument))]
 [JsonSerializable(typeof(ReplicateDocument))]
 [JsonSerializable(typeof(DaemonDocument))]
 [JsonSerializable(typeof(DemoDocument))]

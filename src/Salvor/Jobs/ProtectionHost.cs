@@ -26,6 +26,9 @@ public sealed class ProtectionHost : IAsyncDisposable
     readonly LogMerging merging;
     readonly Lock gate = new();
     readonly Dictionary<string, Protection> protections = [];
+    readonly TaskCompletionSource lockedOut = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    readonly CancellationTokenSource stopping = new();
+    volatile bool endsWhenLockedOut;
     bool isDisposed;
 
     /// <param name="command">What this process does, for people, and the same each time that it does it.</param>
@@ -42,6 +45,7 @@ public sealed class ProtectionHost : IAsyncDisposable
         control = new ControlServer(ControlServer.ChoosePath(), AnswerAsync);
         heads = new HeadPublisher(command, time, random, logger);
         merging = new LogMerging(() => All().Select(item => (item.Replicator, item.Store)), time, logger);
+        _ = BeatAsync();
     }
 
     /// <summary>Raised on any thread with the status of a source that changed.</summary>
@@ -53,7 +57,8 @@ public sealed class ProtectionHost : IAsyncDisposable
     /// <summary>Begins to protect a database.</summary>
     public void Add(ReplicatorOptions options, IObjectStore store)
     {
-        var replicator = new SqliteReplicator(options with { Socket = control.Path, Command = command }, store, engine, time, random, logger);
+        var replicator = new SqliteReplicator(
+            options with { Socket = control.Path, Command = command }, store, engine, time, random, logger);
         var protection = new Protection(replicator, store, new CancellationTokenSource());
         replicator.StatusChanged += () => NoteStatus(protection);
         lock (gate)
@@ -130,6 +135,17 @@ public sealed class ProtectionHost : IAsyncDisposable
     /// <summary>Completes when a source ended by itself, with its error.</summary>
     public Task EndOfAsync(string name) => All().First(item => item.Replicator.Options.Name == name).Running;
 
+    /// <summary>
+    /// Fails, naming a holder, when every source is served by other processes and none of them was ever ours, or none will be again: there
+    /// is nothing to do then. Call it when all sources are added.
+    /// </summary>
+    public Task WhenLockedOut()
+    {
+        endsWhenLockedOut = true;
+        NoteLocks();
+        return lockedOut.Task;
+    }
+
     /// <summary>Publishes what is committed and ends everything. May be called again.</summary>
     public async ValueTask DisposeAsync()
     {
@@ -146,6 +162,7 @@ public sealed class ProtectionHost : IAsyncDisposable
         }
 
         await merging.DisposeAsync();
+        await stopping.CancelAsync();
         await Task.WhenAll(all.Select(StopAsync));
         await Task.WhenAll(all.GroupBy(item => item.Store)
             .Select(group => heads.ReleaseAsync(group.Key, [.. group.Select(item => item.Replicator)])));
@@ -213,11 +230,41 @@ public sealed class ProtectionHost : IAsyncDisposable
     {
         StatusChanged?.Invoke(protection.Replicator.Status);
         heads.Notice(protection.Store);
+        NoteLocks();
         if (Interlocked.Exchange(ref protection.StatusDue, 1) == 0)
         {
             // The first change is written at once, what follows within the second is written together.
             protection.Write(time.GetUtcNow(), logger);
             _ = WriteLaterAsync(protection);
+        }
+    }
+
+    void NoteLocks()
+    {
+        if (!endsWhenLockedOut)
+        {
+            return;
+        }
+
+        var all = All();
+        if (all.Count > 0 && all.All(item => item.Replicator.LockedOut is not null))
+        {
+            var first = all[0].Replicator.LockedOut!;
+            lockedOut.TrySetException(all.Count == 1
+                ? first
+                : new SalvorException(
+                    FailureKind.Locked, $"all {all.Count} databases are served by other processes; {first.Message}", first.Hint));
+        }
+    }
+
+    /// <summary>The beat goes through the capture: where that hangs, it stops.</summary>
+    async Task BeatAsync()
+    {
+        using var timer = new PeriodicTimer(Heartbeat.Interval, time);
+        while (await timer.WaitForNextTickAsync(stopping.Token))
+        {
+            await engine.RunAsync(() => true);
+            Heartbeat.Beat(control.Path, time.GetUtcNow());
         }
     }
 
@@ -264,7 +311,7 @@ public sealed class ProtectionHost : IAsyncDisposable
                     if (Replicator.MayWriteState && MakeDirectory(options))
                     {
                         var path = LocalState.StatusPath(options.StateDirectory, options.Path);
-                        StatusFile.Write(path, StatusRecord.From(Replicator.Status, now));
+                        StatusFile.Write(path, StatusRecord.From(Replicator.Status, options.Socket, now));
                         failedBefore = false;
                     }
                 }

@@ -53,9 +53,12 @@ public sealed record StatusRecord
 
     public long StartTicks { get; init; }
 
+    /// <summary>The process's socket: touched all the time, which shows that it lives. Empty where it has none.</summary>
+    public string Socket { get; init; } = "";
+
     public required DateTimeOffset UpdatedAt { get; init; }
 
-    public static StatusRecord From(SourceStatus status, DateTimeOffset now) => new()
+    public static StatusRecord From(SourceStatus status, string? socket, DateTimeOffset now) => new()
     {
         Source = status.Source,
         Path = status.Path,
@@ -78,6 +81,7 @@ public sealed record StatusRecord
         Host = ProcessIdentity.Current().Host,
         BootId = ProcessIdentity.Current().BootId,
         StartTicks = ProcessIdentity.Current().StartTicks,
+        Socket = socket ?? "",
         UpdatedAt = now,
     };
 

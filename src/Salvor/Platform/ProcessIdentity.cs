@@ -77,6 +77,9 @@ readonly record struct ProcessStat(char State, int ThreadCount, long StartTicks)
     /// <summary>Finished, and only waiting for its parent to ask how. A leader may end before its threads do, so they count too.</summary>
     public bool IsFinished => State is 'Z' or 'X' && ThreadCount <= 1;
 
+    /// <summary>Stopped by a signal or a debugger.</summary>
+    public bool IsStopped => State is 'T' or 't';
+
     /// <summary>Reads it, or null where there is no such process or we may not see it.</summary>
     public static ProcessStat? TryRead(int pid)
     {

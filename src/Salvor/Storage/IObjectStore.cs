@@ -49,7 +49,11 @@ public enum PutResult
 }
 
 /// <summary>One row of a listing.</summary>
-public readonly record struct ObjectInfo(string Key, long SizeBytes);
+public readonly record struct ObjectInfo(string Key, long SizeBytes)
+{
+    /// <summary>When the destination stored it, by its own clock; null where it does not say. For figures only.</summary>
+    public DateTimeOffset? StoredAt { get; init; }
+}
 
 /// <summary>Why a call to a store failed, by what a caller does next.</summary>
 public enum StorageFailure

@@ -198,7 +198,7 @@ public sealed class VaultAccess
         var start = Prefix.Length;
         await foreach (var row in Store.ListAsync(Prefix + prefix, after is null ? null : Prefix + after, cancellationToken))
         {
-            yield return new ObjectInfo(row.Key[start..], row.SizeBytes);
+            yield return row with { Key = row.Key[start..] };
         }
     }
 

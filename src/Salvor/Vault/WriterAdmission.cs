@@ -63,9 +63,9 @@ static class WriterAdmission
                 FailureKind.Locked,
                 $"vault {vault.Location} is held by pid {claim.Pid} on host {claim.Host}, which renewed its lease "
                     + $"{DurationText.FormatShort(Whole(lease.Age(now)))} ago",
-                $"Stop that process, and it lets go at once. Where it is gone for good, run 'salvor lock show --from {vault.Location}', then "
-                    + $"'salvor break-lock --force --from {vault.Location}'; or wait: {DurationText.Format(WriterLease.Term)} after its last "
-                    + "renewal a lease lapses.");
+                $"Stop that process, and it lets go at once. Where it is gone for good, run 'salvor lock show --from {vault.Location}', "
+                    + $"then 'salvor break-lock --force --from {vault.Location}'; or wait: {DurationText.Format(WriterLease.Term)} after "
+                    + "its last renewal a lease lapses.");
     }
 
     static string TakenFrom(WriterLease? lease, HolderState? state, DateTimeOffset now) => state switch

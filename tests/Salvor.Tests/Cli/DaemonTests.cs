@@ -139,12 +139,35 @@ public sealed class DaemonTests : IAsyncDisposable
     }
 
     [Fact]
-    public async Task A_second_daemon_says_who_serves_the_databases_and_leaves_their_status_alone()
+    public async Task A_second_daemon_that_finds_everything_served_says_by_whom_and_ends()
     {
         await _rig.CreateDatabaseAsync();
+        await _rig.CreateDatabaseAsync("app/b.db");
+        _rig.Configure(CliRig.Source("app", "./app/app.db"), CliRig.Source("b", "./app/b.db"));
+        var first = await _rig.DaemonAsync("app", "healthy");
+        await _rig.StateAsync("b", "healthy");
+
+        var second = await _rig.ConfiguredAsync("daemon");
+
+        Assert.True(second.ExitCode == 7, $"{second}");
+        Assert.Contains(
+            "salvor: all 2 databases are served by other processes; "
+                + $"{_rig["app/.salvor/app.db.lock"]} is held by pid ",
+            second.Stderr,
+            StringComparison.Ordinal);
+        Assert.StartsWith("app  healthy", (await _rig.ConfiguredAsync("status", "app")).Stdout, StringComparison.Ordinal);
+        await CliRig.StopAsync(first);
+    }
+
+    [Fact]
+    public async Task A_second_daemon_with_a_database_of_its_own_goes_on_and_takes_over_what_becomes_free()
+    {
+        await _rig.CreateDatabaseAsync();
+        await _rig.CreateDatabaseAsync("app/own.db");
         _rig.Configure(CliRig.Source("app", "./app/app.db"));
         var first = await _rig.DaemonAsync("app", "healthy");
-        var second = await _rig.DaemonAsync("app", "healthy");
+        _rig.Configure(CliRig.Source("app", "./app/app.db"), CliRig.Source("own", "./app/own.db"));
+        var second = await _rig.DaemonAsync("own", "healthy");
 
         await Eventually.HoldsAsync(
             () => second.Stderr.Contains("/app/.salvor/app.db.lock is held by pid ", StringComparison.Ordinal), () => second.Stderr);

@@ -46,8 +46,11 @@ public sealed partial class DocumentedCommandsTests : IDisposable
     public async Task Every_option_that_help_shows_is_described()
     {
         var page = Checkout.Read(Page);
-        foreach (var verb in new[]
-            { "backup", "daemon", "demo", "key", "list", "replicate", "restore", "status", "sync", "version" })
+        string[] verbs =
+        [
+            "backup", "break-lock", "daemon", "demo", "key", "list", "lock", "replicate", "restore", "status", "sync", "usage", "version",
+        ];
+        foreach (var verb in verbs)
         {
             Assert.Contains($"\n## {verb}\n", page, StringComparison.Ordinal);
             var help = (await SalvorProcess.RunAsync(verb, "--help")).Stdout;

@@ -21,7 +21,11 @@ public sealed class JsonTests : IAsyncDisposable
         AssertDocument("sync", await _rig.ExpectAsync(0, "sync", _rig.Database, "--json"));
         AssertDocument("status", await _rig.ExpectAsync(0, "status", _rig.Database, "--json"));
         AssertDocument("backup", await _rig.ExpectAsync(0, "backup", _rig.Database, "--label", "one", "--verify", "--json"));
+        AssertDocument("lock", await _rig.ExpectAsync(0, "lock", "show", "--from", "vaults", "--json"));
         AssertDocument("replicate", await CliRig.StopAsync(replicate));
+        AssertDocument("lock", await _rig.ExpectAsync(0, "lock", "show", "--from", "vaults", "--json"));
+        AssertDocument("break-lock", await _rig.ExpectAsync(0, "break-lock", "--from", "vaults", "--json"));
+        AssertDocument("usage", await _rig.ExpectAsync(0, "usage", "--from", "vaults", "--json"));
         AssertDocument("list", await _rig.ExpectAsync(0, "list", "--from", "vaults", "--json"));
         string[] restore = ["restore", "--from", "vaults", "--output", "x.db", "--json"];
         AssertDocument("restore", await _rig.ExpectAsync(0, [.. restore, "--dry-run"]));

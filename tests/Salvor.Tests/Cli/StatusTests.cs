@@ -1,10 +1,12 @@
+using System.Text.RegularExpressions;
+using Salvor.Jobs;
 using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Cli;
 
 [Collection(EndToEndTests.Name)]
-public sealed class StatusTests : IAsyncDisposable
+public sealed partial class StatusTests : IAsyncDisposable
 {
     readonly CliRig _rig = new();
 
@@ -48,6 +50,40 @@ public sealed class StatusTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_frozen_daemon_does_not_count_as_alive()
+    {
+        await _rig.CreateDatabaseAsync();
+        var replicate = await _rig.ReplicateAsync();
+        replicate.Send(Signal.Stop);
+
+        var result = await _rig.RunAsync("status", _rig.Database, "--check");
+
+        var pid = Pid().Match(result.Stdout).Groups[1].Value;
+        Assert.StartsWith($"app  not responding  pid {pid}\n", result.Stdout, StringComparison.Ordinal);
+        CliRig.AssertError(
+            result,
+            8,
+            $"pid {pid}, which serves app, does not respond",
+            $"Let it go on with 'kill -CONT {pid}', or end it with 'kill -KILL {pid}' and start it again: what was committed meanwhile is "
+                + "caught up with.");
+        replicate.Send(Signal.Continue);
+        await _rig.ExpectAsync(0, "status", _rig.Database, "--check");
+    }
+
+    [Fact]
+    public void A_process_that_does_not_touch_its_socket_for_long_does_not_respond()
+    {
+        var (socket, now) = (_rig["x.sock"], DateTimeOffset.UtcNow);
+        Assert.True(Heartbeat.IsSeen(Environment.ProcessId, socket, now));
+        File.WriteAllText(socket, "");
+
+        Heartbeat.Beat(socket, now);
+
+        Assert.True(Heartbeat.IsSeen(Environment.ProcessId, socket, now + TimeSpan.FromSeconds(89)));
+        Assert.False(Heartbeat.IsSeen(Environment.ProcessId, socket, now + TimeSpan.FromSeconds(91)));
+    }
+
+    [Fact]
     public async Task What_was_stopped_still_has_its_position()
     {
         await _rig.CreateDatabaseAsync();
@@ -68,4 +104,7 @@ public sealed class StatusTests : IAsyncDisposable
         Assert.Equal(
             $"app  stopped\n  {_rig.Database}: never replicated from here; database {_rig.Database} does not exist\n", result.Stdout);
     }
+
+    [GeneratedRegex(@"pid (\d+)")]
+    private static partial Regex Pid();
 }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using Salvor.Text;
 using YamlDotNet.RepresentationModel;
 
@@ -96,6 +97,20 @@ sealed class ConfigMapping
         return SizeText.TryParse(text, out var value)
             ? Within(node, key, text, value, min, max, SizeText.FormatExact)
             : throw document.Error(node, $"{key} of {owner} is \"{text}\", which is not a size", SizeText.Hint);
+    }
+
+    /// <summary>An amount of money, not negative; null where the key is absent.</summary>
+    public decimal? OptionalAmount(string key, string example)
+    {
+        if (Value(key) is not { } node)
+        {
+            return null;
+        }
+
+        var text = Text(node, key, example);
+        return decimal.TryParse(text, NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var value)
+            ? value
+            : throw document.Error(node, $"{key} of {owner} is \"{text}\", which is not an amount", $"Write {key}: {example}.");
     }
 
     public T Choice<T>(string key, T otherwise, params (string Name, T Value)[] choices)

@@ -79,8 +79,13 @@ sealed class ConfigReader(ConfigDocument document)
     DestinationConfig ReadDestination(string name, string owner, ConfigMapping destination)
     {
         CheckType(destination, "destination", owner, available: "file", DestinationTypesPlanned);
-        destination.CheckKeys("type", "path");
-        return new FileDestinationConfig { Name = name, Path = destination.Path("path", "/var/backups/salvor") };
+        destination.CheckKeys("type", "path", "price_per_gb_month");
+        return new FileDestinationConfig
+        {
+            Name = name,
+            Path = destination.Path("path", "/var/backups/salvor"),
+            PricePerGbMonth = destination.OptionalAmount("price_per_gb_month", "0.023"),
+        };
     }
 
     SqliteSourceConfig ReadSource(
@@ -88,7 +93,8 @@ sealed class ConfigReader(ConfigDocument document)
     {
         CheckType(source, "source", owner, available: "sqlite", SourceTypesPlanned);
         source.CheckKeys(
-            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "snapshot_every", "keep", "state_dir", "encryption");
+            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_total_size", "snapshot_every", "keep", "state_dir",
+            "encryption");
         var path = source.OptionalPath("path", PathExample);
         var paths = ReadGlob(source, owner);
         if (path is null && paths is null)
@@ -114,6 +120,9 @@ sealed class ConfigReader(ConfigDocument document)
                 "max_block", SqliteSourceConfig.BlockMaxDefault, SqliteSourceConfig.BlockMaxMin, SqliteSourceConfig.BlockMaxMax),
             WalMaxBytes = source.Size(
                 "max_wal", SqliteSourceConfig.WalMaxBytesDefault, SqliteSourceConfig.WalMaxBytesMin, SqliteSourceConfig.WalMaxBytesMax),
+            TotalSizeMax = source.Value("max_total_size") is null
+                ? null
+                : source.Size("max_total_size", 5_000_000_000, SqliteSourceConfig.TotalSizeMaxMin, SqliteSourceConfig.TotalSizeMaxMax),
             SnapshotEvery = source.Duration(
                 "snapshot_every", SqliteSourceConfig.SnapshotEveryDefault, SqliteSourceConfig.SnapshotEveryMin,
                 SqliteSourceConfig.SnapshotEveryMax),

@@ -23,6 +23,9 @@ public sealed record SalvorConfig
 public abstract record DestinationConfig
 {
     public required string Name { get; init; }
+
+    /// <summary>What a gigabyte (1,000,000,000 bytes) costs there in a month, in any currency; null where that is not known.</summary>
+    public decimal? PricePerGbMonth { get; init; }
 }
 
 /// <summary>A directory.</summary>
@@ -44,6 +47,8 @@ public sealed record SqliteSourceConfig
     public const long WalMaxBytesDefault = 1L << 30;
     public const long WalMaxBytesMin = 1L << 20;
     public const long WalMaxBytesMax = 1L << 40;
+    public const long TotalSizeMaxMin = 1L << 20;
+    public const long TotalSizeMaxMax = 1L << 50;
 
     public static readonly TimeSpan SnapshotEveryDefault = TimeSpan.FromDays(1);
     public static readonly TimeSpan SnapshotEveryMin = TimeSpan.FromSeconds(1);
@@ -68,6 +73,9 @@ public sealed record SqliteSourceConfig
 
     /// <summary>How large the application's WAL may grow before Salvor lets go of it.</summary>
     public long WalMaxBytes { get; init; } = WalMaxBytesDefault;
+
+    /// <summary>How many bytes each vault of this source may have; null where there is no limit.</summary>
+    public long? TotalSizeMax { get; init; }
 
     /// <summary>How long after a snapshot the next one is made, where something changed.</summary>
     public TimeSpan SnapshotEvery { get; init; } = SnapshotEveryDefault;

@@ -39,10 +39,11 @@ sealed class FileListing(string root, string prefix, string? after, Action requi
             {
                 folders.Push(await OpenAsync(key, cancellationToken));
             }
-            else if (SizeOf(key) is { } sizeBytes)
+            else if (StatOf(key) is { } stat)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                yield return new(key, sizeBytes);
+                var storedAt = DateTimeOffset.UnixEpoch.AddTicks(stat.ModifiedNanoseconds / TimeSpan.NanosecondsPerTick);
+                yield return new(key, stat.SizeBytes) { StoredAt = storedAt };
             }
         }
     }
@@ -107,11 +108,11 @@ sealed class FileListing(string root, string prefix, string? after, Action requi
     }
 
     /// <summary>Null for what is not an object, or is one no more.</summary>
-    long? SizeOf(string key)
+    FileStat? StatOf(string key)
     {
         try
         {
-            return FileStat.Of(Path.Join(root, key), followLinks: false) is { Kind: FileKind.Regular } stat ? stat.SizeBytes : null;
+            return FileStat.Of(Path.Join(root, key), followLinks: false) is { Kind: FileKind.Regular } stat ? stat : null;
         }
         catch (PosixException e)
         {

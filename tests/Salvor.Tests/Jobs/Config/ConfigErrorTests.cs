@@ -6,7 +6,7 @@ namespace Salvor.Tests.Jobs.Config;
 public sealed class ConfigErrorTests
 {
     const string SourceKeys =
-        "Known keys are type, path, paths, to, batch, max_block, max_wal, snapshot_every, keep, state_dir and encryption.";
+        "Known keys are type, path, paths, to, batch, max_block, max_wal, max_total_size, snapshot_every, keep, state_dir and encryption.";
 
     [Theory]
     [InlineData("typ", "type")]
@@ -42,7 +42,7 @@ public sealed class ConfigErrorTests
     public void A_misspelt_key_of_a_destination_is_named() => AssertError(
         "2:34",
         "unknown key \"paht\" in destination local",
-        "Did you mean \"path\"? Known keys are type and path.",
+        "Did you mean \"path\"? Known keys are type, path and price_per_gb_month.",
         Minimal.Replace("path: /backups", "path: /b, paht: /c"));
 
     [Theory]
@@ -199,11 +199,22 @@ public sealed class ConfigErrorTests
     [InlineData("max_wal", "2TiB", "4:66", "1MiB to 1TiB")]
     [InlineData("snapshot_every", "500ms", "4:73", "1s to 30d")]
     [InlineData("snapshot_every", "31d", "4:73", "1s to 30d")]
+    [InlineData("max_total_size", "1023KiB", "4:73", "1MiB to 1PiB")]
     public void A_value_out_of_its_range_is_refused(string key, string text, string place, string range) => AssertError(
         place,
         $"{key} of source app is {text}, outside of {range}",
         $"Write {key}: with a value in that range.",
         Minimal.Replace("[local] }", $"[local], {key}: {text} }}"));
+
+    [Theory]
+    [InlineData("cheap")]
+    [InlineData("-1")]
+    [InlineData("1,5")]
+    public void A_price_is_an_amount(string price) => AssertError(
+        "2:60",
+        $"price_per_gb_month of destination local is \"{price}\", which is not an amount",
+        "Write price_per_gb_month: 0.023.",
+        Minimal.Replace("/backups }", $"/backups, price_per_gb_month: '{price}' }}"));
 
     [Fact]
     public void What_is_no_size_is_refused() => AssertError(

@@ -25,6 +25,7 @@ public sealed class ConfigReaderTests
         Assert.Equal(TimeSpan.FromHours(24), source.SnapshotEvery);
         Assert.Null(source.StateDirectory);
         Assert.Equal(new Ladder(TimeSpan.FromDays(1), TimeSpan.FromDays(7), TimeSpan.FromDays(30), TimeSpan.FromDays(365)), source.Keep);
+        Assert.Null(source.TotalSizeMax);
         Assert.Null(config.Restore.Scratch);
         Assert.Equal(LogLevel.Information, config.Log.Level);
     }
@@ -37,7 +38,7 @@ public sealed class ConfigReaderTests
             restore: { scratch: /scratch }
             destinations:
               one: { type: file, path: /one }
-              two: { type: file, path: /two }
+              two: { type: file, path: /two, price_per_gb_month: 0.023 }
             sources:
               app:
                 type: sqlite
@@ -47,6 +48,7 @@ public sealed class ConfigReaderTests
                 max_block: 20ms
                 max_wal: 16MiB
                 snapshot_every: 6h
+                max_total_size: 5GB
                 state_dir: /var/lib/salvor
                 keep: { commits: 1h, hours: 2d, days: 10y }
             """);
@@ -59,6 +61,8 @@ public sealed class ConfigReaderTests
         Assert.Equal(TimeSpan.FromHours(6), source.SnapshotEvery);
         Assert.Equal("/var/lib/salvor", source.StateDirectory);
         Assert.Equal(new Ladder(TimeSpan.FromHours(1), null, TimeSpan.FromDays(2), TimeSpan.FromDays(3650)), source.Keep);
+        Assert.Equal(5_000_000_000, source.TotalSizeMax);
+        Assert.Equal([null, 0.023m], config.Destinations.Values.Select(destination => destination.PricePerGbMonth));
         Assert.Equal("/scratch", config.Restore.Scratch);
         Assert.Equal(LogLevel.Debug, config.Log.Level);
     }

@@ -1,0 +1,86 @@
+using Salvor.Cli.Terminal;
+using Salvor.Jobs;
+using Salvor.Jobs.Config;
+using Salvor.Sqlite;
+using Salvor.Storage;
+using Salvor.Vault;
+using Salvor.Vault.Keys;
+
+namespace Salvor.Cli.Commands;
+
+/// <summary>A vault, and what the configuration says of it, if there is one.</summary>
+/// <param name="Vault">The vault.</param>
+/// <param name="StateDirectory">Where the local state of the source is.</param>
+/// <param name="Source">The configured source, or null.</param>
+/// <param name="Destination">The configured destination, or null.</param>
+sealed record VaultPlace(VaultAccess Vault, string StateDirectory, SqliteSourceConfig? Source, DestinationConfig? Destination)
+{
+    /// <summary>What to call the destination.</summary>
+    public string DestinationName => Destination?.Name ?? Vault.Store.Location;
+
+    /// <summary>The lock file of the database on this machine.</summary>
+    public string LockPath => LocalState.LockPath(StateDirectory, Vault.Identity.Path);
+
+    /// <summary>Every vault that is meant: those of one source where it is named, else all, at all their destinations.</summary>
+    public static async Task<IReadOnlyList<VaultPlace>> FindAllAsync(VaultOptions options, Invocation invocation)
+    {
+        var name = invocation.Get(options.Db) ?? invocation.Get(options.Source);
+        var found = invocation.Get(options.From) is { } from
+            ? await FromAsync(from, name, KeyOptions.Find(invocation, source: null), invocation.Cancellation)
+            : await ConfiguredAsync(invocation, name);
+        return found.Count > 0
+            ? found
+            : throw new SalvorException(
+                FailureKind.NotRestorable, "nothing is backed up yet at any destination", "Start 'salvor daemon', then try again.");
+    }
+
+    static async Task<IReadOnlyList<VaultPlace>> FromAsync(
+        string from, string? name, Keyring? keys, CancellationToken cancellationToken)
+    {
+        var path = Destinations.PathOf(from);
+        var store = new FileStore(path);
+        if (name is null && Directory.Exists(path) && await store.SizeAsync("vault", cancellationToken) is null
+            && await Destinations.NamesAsync(store, cancellationToken) is { Count: > 1 } names)
+        {
+            var all = new List<VaultPlace>();
+            foreach (var item in names)
+            {
+                all.Add(Unconfigured((await VaultAccess.FindAsync(store, item, keys, cancellationToken))!));
+            }
+
+            return all;
+        }
+
+        return [Unconfigured(await Destinations.FindVaultAsync(from, name, keys, cancellationToken))];
+    }
+
+    static VaultPlace Unconfigured(VaultAccess vault) => new(vault, LocalState.DefaultDirectory(vault.Identity.Path), null, null);
+
+    static async Task<IReadOnlyList<VaultPlace>> ConfiguredAsync(Invocation invocation, string? name)
+    {
+        var config = invocation.LoadConfig();
+        var members = name is null ? config.Sources.Values.SelectMany(source => Members(invocation, source))
+            : config.Sources.TryGetValue(name, out var whole) ? Members(invocation, whole)
+            : [ConfiguredSources.Find(config, name)];
+        var found = new List<VaultPlace>();
+        foreach (var (source, member) in members)
+        {
+            foreach (var destination in source.To.Select(to => config.Destinations[to]).OfType<FileDestinationConfig>())
+            {
+                var store = new FileStore(destination.Path);
+                var keys = KeyOptions.Find(invocation, source);
+                if (await VaultAccess.FindAsync(store, member.Name, keys, invocation.Cancellation) is { } vault)
+                {
+                    var state = ConfiguredSources.OptionsOf(source, member).StateDirectory;
+                    found.Add(new VaultPlace(vault, state, source, destination));
+                }
+            }
+        }
+
+        return found;
+    }
+
+    static IEnumerable<(SqliteSourceConfig Source, SourceMember Member)> Members(Invocation invocation, SqliteSourceConfig source) =>
+        ConfiguredSources.Members(source, failure => invocation.Tell($"salvor: {failure.Message}\nhint: {failure.Hint}"))
+            .Select(member => (source, member));
+}
