@@ -132,9 +132,11 @@ static class BackupCommand
     {
         var catalog = await VaultCatalog.LoadAsync(vault, invocation.Cancellation);
         var plan = await new RestorePlanner(catalog).PlanAsync(backup.Branch, new Position(backup.Position), invocation.Cancellation);
-        var folder = Directory.CreateDirectory(
-            Path.Combine(scratch ?? Path.GetTempPath(), $"salvor-verify-{Environment.ProcessId}"),
-            UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        const UnixFileMode Own = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+        const string Prefix = "salvor-verify-";
+        var folder = scratch is null
+            ? Directory.CreateTempSubdirectory(Prefix)
+            : Directory.CreateDirectory(Path.Combine(scratch, $"{Prefix}{Environment.ProcessId}"), Own);
         try
         {
             using var progress = new ProgressLine(invocation, "verifying");

@@ -101,6 +101,11 @@ sealed class ServingSession : IAsyncDisposable
             await DrainAsync(published, drainMax);
             await serving.SaveTableAsync();
             await kept.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (kept.IsFaulted)
+            {
+                owner.Logger.LogError(kept.Exception, "{Source}: snapshots ended by an unexpected error", owner.Options.Name);
+            }
+
             await publishing.CancelAsync();
             await published.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         }

@@ -171,7 +171,9 @@ public sealed record BackupRecord
     /// <summary>The number in the key; the same at every destination of the source.</summary>
     public required ulong Id { get; init; }
 
-    /// <summary>The branch and position of its snapshot.</summary>
+    /// <summary>
+    /// The branch and position of its restore point. Its snapshot is there too, unless the point lies within a log object.
+    /// </summary>
     public required uint Branch { get; init; }
 
     public required ulong Position { get; init; }
