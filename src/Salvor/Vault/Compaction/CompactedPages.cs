@@ -14,11 +14,11 @@ sealed class RunTooLargeException() : Exception("the run does not fit into one o
 
 /// <summary>
 /// Gathers what a compacted object will hold, from the details of its sources: the commits that are kept and, for each, the newest version
-/// of every page that it or a dropped one before it wrote. About 24 bytes for each page.
+/// of every page that it or a dropped one before it wrote. About 40 MiB at most.
 /// </summary>
 sealed class CompactedPages(uint pageSize, Func<Position, bool> keeps, Position last) : IReplayTarget
 {
-    const int PagesMax = 1 << 20;
+    const int PagesMax = 1 << 19;
     const int CommitsMax = 1 << 17;
 
     readonly Dictionary<uint, SourcePage> window = [];

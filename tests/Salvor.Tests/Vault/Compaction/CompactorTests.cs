@@ -97,6 +97,25 @@ public sealed class CompactorTests
     }
 
     [Fact]
+    public async Task What_a_frozen_writer_put_under_a_number_of_old_is_not_taken_for_what_was_dropped()
+    {
+        var model = await ModelAsync(commits: 6);
+        var run = new CompactionRun(await ChainAsync(0, 6), new HashSet<Position> { new(2) });
+        await new Compactor(await VaultReading.OpenAsync(store)).RunAsync(1, run, default);
+        var key = "app/" + VaultKeys.Log(1, run.Entries[3]);
+        var foreign = await Forge.ResealAsync(store, key, changeDetails: bytes =>
+            (LogDetails.Read(key, bytes) with { Inode = 99 }).ToBytes().ToArray());
+        Assert.Equal(model.Points.ElementAt(4).Content, await VaultReading.RestoreAsync(store, 1, new Position(5)));
+
+        await store.DeleteAsync(key, default);
+        await store.PutAsync(key, foreign, default);
+
+        var failure = await Assert.ThrowsAsync<SalvorException>(() => VaultReading.RestoreAsync(store, 1, new Position(5)));
+        Assert.Equal("position 5 on branch 1 is no restore point any more: those kept around it are 2 and 6", failure.Message);
+        Assert.Equal(model.Points.ElementAt(5).Content, await VaultReading.RestoreAsync(store, 1, new Position(6)));
+    }
+
+    [Fact]
     public async Task A_large_run_is_written_in_parts_that_count_only_with_the_last()
     {
         // 30 MiB that cannot be compressed: one object would be too large.
