@@ -147,7 +147,7 @@ public sealed class LockFileTests : IDisposable
         RandomAccess.Read(file, text, fileOffset: 0);
         Assert.Equal(
             """{"host":"h","boot_id":"b","pid":12,"start_ticks":34,"since":"2026-11-20T10:30:00+00:00","""
-            + "\"socket\":\"/run/s.sock\",\"version\":\"1.2.3\"}",
+            + "\"socket\":\"/run/s.sock\",\"version\":\"1.2.3\",\"user\":\"\",\"command\":\"\"}",
             Encoding.UTF8.GetString(text));
     }
 

@@ -249,7 +249,7 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
                 await snapshot;
             }
 
-            if (live is not null && snapshot.IsCompleted && publisher!.Durable.Number > 0 && random.Next(15) == 0)
+            if (live is not null && snapshot.IsCompleted && publisher!.Durable.Position.Value > 0 && random.Next(15) == 0)
             {
                 snapshot = SnapshotAsync();
             }

@@ -227,9 +227,10 @@ public sealed class IncrementalSnapshotTests
         await database.CommitAsync(100, (3, 3));
         var frozen = await FrozenStore.CopyAsync(database.Store);
 
-        // The last eight bytes of the details are the hash of the last page.
+        // Behind the hash of the last page are a number, a byte and three empty lists.
+        const int Behind = 8 + 1 + (3 * 4);
         var forged = frozen.With(
-            Log, await Forge.ResealAsync(frozen, Log, changeDetails: details => Forge.Change(details, bytes => bytes[^1] ^= 1)));
+            Log, await Forge.ResealAsync(frozen, Log, changeDetails: details => Forge.Change(details, bytes => bytes[^(Behind + 1)] ^= 1)));
         var catalog = await VaultCatalog.LoadAsync((await VaultAccess.FindAsync(forged, "app", default))!, default);
 
         var failure = await Assert.ThrowsAsync<DamagedObjectException>(
