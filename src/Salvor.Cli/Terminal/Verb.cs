@@ -11,6 +11,12 @@ static class Verb
     /// <summary>Prints where an unexpected error came from, for a report.</summary>
     const string DebugVariable = "SALVOR_DEBUG";
 
+    /// <summary>
+    /// Kept until the process ends. Once a verb is done its outcome stands: a signal that arrives on the way out must not turn a finished
+    /// restore into a killed one.
+    /// </summary>
+    static PosixSignalRegistration[] signals = [];
+
     public static Command WithAction(this Command command, Func<Invocation, Task<int>> action)
     {
         command.SetAction((parsed, cancellationToken) => RunAsync(parsed, action, cancellationToken));
@@ -35,7 +41,9 @@ static class Verb
 
     static async Task<int> RunAsync(ParseResult parsed, Func<Invocation, Task<int>> action, CancellationToken outer)
     {
-        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(outer);
+#pragma warning disable CA2000 // Signals use it until the process ends.
+        var stopping = CancellationTokenSource.CreateLinkedTokenSource(outer);
+#pragma warning restore CA2000
         var invocation = new Invocation(parsed, stopping.Token);
         void Stop(PosixSignalContext context)
         {
@@ -47,9 +55,8 @@ static class Verb
             }
         }
 
-        using var interrupt = PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop);
-        using var terminate = PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop);
-        using var hangup = PosixSignalRegistration.Create(PosixSignal.SIGHUP, Stop);
+        PosixSignal[] stops = [PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP];
+        signals = [.. stops.Select(signal => PosixSignalRegistration.Create(signal, Stop))];
         try
         {
             return await action(invocation);

@@ -5,7 +5,8 @@ namespace Salvor.Tests.EndToEnd;
 /// <summary>A database that two writers filled, and SQLite's own copy of it from the middle of the load.</summary>
 public sealed class LoadedDatabase : IAsyncLifetime
 {
-    static readonly TimeSpan LoadDuration = TimeSpan.FromSeconds(2);
+    const int CommitsBefore = 500;
+    const int CommitsAfter = 500;
 
     internal ScratchDirectory Scratch { get; } = new();
 
@@ -19,14 +20,18 @@ public sealed class LoadedDatabase : IAsyncLifetime
     {
         var options = new WorkloadOptions
         {
-            Profile = "mixed", Checkpoint = "random", Duration = LoadDuration, Seed = TestSeed.Take(),
+            Profile = "mixed", Checkpoint = "random", Seed = TestSeed.Take(),
         };
         Workload = new(Database, Scratch.Path, options, writerCount: 2);
         await Workload.StartAsync();
-        await Task.Delay(LoadDuration / 2, TestContext.Current.CancellationToken);
+        await CommitsAsync(CommitsBefore);
         await Tool.BackupAsync(Database, Copy);
-        await Workload.FinishAsync();
+        await CommitsAsync(Workload.LastAcked() + CommitsAfter);
+        await Workload.StopAsync();
     }
+
+    Task CommitsAsync(long seq) =>
+        Eventually.HoldsAsync(() => Workload.LastAcked() >= seq, () => $"commit {seq} was not made; the last is {Workload.LastAcked()}");
 
     public async ValueTask DisposeAsync()
     {
