@@ -89,11 +89,7 @@ static class RestoreCommand
 
     static void CheckOptions(Invocation invocation)
     {
-        if (invocation.Get(Timestamp) is not null && invocation.Get(PositionOption) is not null)
-        {
-            throw new SalvorException(FailureKind.Usage, "'--timestamp' and '--position' exclude each other", "Give one of them.");
-        }
-
+        _ = Request(invocation);
         bool[] given = [invocation.Get(Output) is not null, invocation.Get(InPlace), invocation.Get(IfDbNotExists)];
         var places = given.Count(isGiven => isGiven);
         if (places > 1 && !(invocation.Get(Output) is not null && invocation.Get(IfDbNotExists)))
@@ -145,8 +141,8 @@ static class RestoreCommand
     static async Task<int> RestoreAsync(Invocation invocation, VaultCatalog catalog, string name, string? home)
     {
         var planner = new RestorePlanner(catalog);
-        var requested = invocation.Get(Timestamp) is { } text ? InstantText.Parse(text) : (DateTimeOffset?)null;
-        var request = new RestoreRequest((uint?)invocation.Get(BranchOption), requested, ParsePosition(invocation));
+        var request = Request(invocation);
+        var requested = request.Time;
         var point = await RestoreTargets.ResolveAsync(catalog, planner, request, invocation.Cancellation);
         var plan = await planner.PlanAsync(request.Branch ?? planner.NewestBranch, point.Position, invocation.Cancellation);
         var (output, mode, makesDirectory) = PlaceOf(invocation, name, home, point);
@@ -170,13 +166,8 @@ static class RestoreCommand
         return 0;
     }
 
-    static Position? ParsePosition(Invocation invocation) => invocation.Get(PositionOption) switch
-    {
-        null => null,
-        var text when Salvor.Vault.Position.TryParse(text, out var position) => position,
-        var text => throw new SalvorException(
-            FailureKind.Usage, $"'{text}' is not a position", "A position is a decimal number; 'salvor list' shows them."),
-    };
+    static RestoreRequest Request(Invocation invocation) => RestorePoints.Request(
+        invocation.Get(BranchOption), invocation.Get(Timestamp), invocation.Get(PositionOption));
 
     static (string Output, RestoreMode Mode, bool MakesDirectory) PlaceOf(
         Invocation invocation, string name, string? home, RestorePoint point)
@@ -205,7 +196,7 @@ static class RestoreCommand
     }
 
     static string ScratchOf(Invocation invocation) =>
-        (invocation.Get(Vault.From) is null ? invocation.LoadConfig().Restore.Scratch : null) ?? Path.GetFullPath("restored");
+        (!Vault.IsFromGiven(invocation) ? invocation.LoadConfig().Restore.Scratch : null) ?? Path.GetFullPath("restored");
 
     static async Task RunAsync(
         Invocation invocation, VaultCatalog catalog, RestorePlan plan, RestorePoint point, string name, string output, RestoreMode mode,
@@ -281,7 +272,7 @@ static class RestoreCommand
             return Path.GetFullPath(given);
         }
 
-        if (invocation.Get(Vault.From) is null
+        if (!Vault.IsFromGiven(invocation)
             && invocation.LoadConfig().Sources.Values.FirstOrDefault(source => source.Path == path)?.StateDirectory is { } configured)
         {
             return configured;

@@ -44,6 +44,8 @@ static class CommandLine
         RestoreCommand.Create(),
         ListCommand.Create(),
         StatusCommand.Create(),
+        VerifyCommand.Create(),
+        RepairCommand.Create(),
         DemoCommand.Create(),
         DemoWriter.Create(),
         VersionCommand.Create(),

@@ -44,6 +44,19 @@ sealed record DemoDocument(
 
 sealed record DemoRestore(string Target, ulong Position, int CommitsFound, double Seconds, bool EqualToWhatWasWritten);
 
+sealed record VerifyDocument(IReadOnlyList<VerifyRecord> Sources, bool Ok);
+
+sealed record DataFileDocument(
+    string Source, string File, uint Branch, ulong Position, DateTimeOffset Time, bool Ok, uint PageCount, IReadOnlyList<uint> Pages,
+    long PagesDiffering);
+
+sealed record RepairDocument(bool DryRun, IReadOnlyList<RepairBody> Sources, bool Ok);
+
+sealed record RepairBody(
+    string Source, long Objects, int Healed, int Lost, int Failed, long WrittenBytes, IReadOnlyList<RepairStepBody> Steps);
+
+sealed record RepairStepBody(string Key, string Action, string? From, string To, string Reason, string Failure);
+
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, Converters = [typeof(InstantJsonConverter)])]
 [JsonSerializable(typeof(ErrorDocument))]
@@ -55,4 +68,7 @@ sealed record DemoRestore(string Target, ulong Position, int CommitsFound, doubl
 [JsonSerializable(typeof(ReplicateDocument))]
 [JsonSerializable(typeof(DaemonDocument))]
 [JsonSerializable(typeof(DemoDocument))]
+[JsonSerializable(typeof(VerifyDocument))]
+[JsonSerializable(typeof(RepairDocument))]
+[JsonSerializable(typeof(DataFileDocument))]
 sealed partial class CliJson : JsonSerializerContext;

@@ -95,22 +95,6 @@ public static class Destinations
         };
     }
 
-    /// <summary>The vault of a configured source at the first of its destinations that has one.</summary>
-    public static async Task<VaultAccess?> FindVaultAsync(
-        SalvorConfig config, string sourceName, IEnumerable<string> destinations, CancellationToken cancellationToken)
-    {
-        foreach (var name in destinations)
-        {
-            if (config.Destinations[name] is FileDestinationConfig file
-                && await VaultAccess.FindAsync(new FileStore(file.Path), sourceName, cancellationToken) is { } vault)
-            {
-                return vault;
-            }
-        }
-
-        return null;
-    }
-
     /// <summary>The names of all vaults at a destination.</summary>
     public static async Task<IReadOnlyList<string>> NamesAsync(IObjectStore store, CancellationToken cancellationToken)
     {

@@ -1,8 +1,10 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text.Json.Serialization.Metadata;
 using Salvor.Storage;
+using Salvor.Vault.Copies;
 using Salvor.Vault.Format;
 
 namespace Salvor.Vault;
@@ -17,6 +19,15 @@ public sealed class VaultAccess
     }
 
     public IObjectStore Store { get; }
+
+    /// <summary>
+    /// The same vault at other destinations, in the order in which they are asked for an object that is missing or damaged here. Each
+    /// has the id of this one.
+    /// </summary>
+    public IReadOnlyList<VaultAccess> Copies { get; init; } = [];
+
+    /// <summary>Told of each object that was read from another copy, and why: once per object and destination.</summary>
+    public Action<VaultAccess, DamagedObjectException>? FellThrough { get; init; }
 
     /// <summary>The name of the source: the folder of the vault at the destination. Empty where the destination is the vault.</summary>
     public string Name { get; }
@@ -89,16 +100,100 @@ public sealed class VaultAccess
     internal async Task<bool> PutAsync(string key, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
         await Store.PutAsync(Prefix + key, bytes, cancellationToken) == PutResult.Created;
 
-    internal async Task<StoredObject> OpenAsync(string key, ObjectKind kind, bool whole, CancellationToken cancellationToken)
+    /// <summary>The same vault at another destination, whatever is there.</summary>
+    internal VaultAccess At(IObjectStore store) => new(store, Name, Id, Identity);
+
+    /// <summary>The key of an object at the destination.</summary>
+    internal string KeyOf(string key) => Prefix + key;
+
+    /// <summary>The bytes of an object at this destination, or null where it has none.</summary>
+    internal Task<byte[]?> GetBytesAsync(string key, CancellationToken cancellationToken) =>
+        Store.GetAsync(Prefix + key, ObjectWriter.ObjectBytesMax, cancellationToken);
+
+    /// <summary>Puts the good bytes of an object over the damaged ones.</summary>
+    internal Task ReplaceAsync(string key, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
+        Store.ReplaceAsync(Prefix + key, bytes, cancellationToken);
+
+    /// <summary>This vault with its copies. Those of another vault are left out, because nothing of them belongs here.</summary>
+    public VaultAccess With(IEnumerable<VaultAccess> copies, Action<VaultAccess, DamagedObjectException>? fellThrough)
+    {
+        var told = new ConcurrentDictionary<(string, string), bool>();
+        return new VaultAccess(Store, Name, Id, Identity)
+        {
+            Copies = [.. copies.Where(copy => copy.Id == Id)],
+            FellThrough = (bad, why) =>
+            {
+                if (told.TryAdd((bad.Location, why.Key), true))
+                {
+                    fellThrough?.Invoke(bad, why);
+                }
+            },
+        };
+    }
+
+    /// <summary>Opens an object; where it is missing or damaged here, and in each frame that is, that of the first good copy.</summary>
+    /// <param name="misplaced">What is wrong with a header in this place, or null.</param>
+    internal async Task<StoredObject> OpenAsync(
+        string key, ObjectKind kind, bool whole, CancellationToken cancellationToken, Func<ObjectHeader, string?>? misplaced = null)
+    {
+        try
+        {
+            var stored = await OpenHereAsync(key, kind, whole, misplaced, cancellationToken);
+            stored.OtherCopy = Copies.Count == 0
+                ? null
+                : (damage, cancel) => TryOpenCopyAsync(key, kind, whole, misplaced, damage, cancel);
+            return stored;
+        }
+        catch (SalvorException e) when (Copies.Count > 0 && e is DamagedObjectException or StorageException)
+        {
+            if (await TryOpenCopyAsync(key, kind, whole, misplaced, e, cancellationToken) is { } copy)
+            {
+                return copy;
+            }
+
+            throw;
+        }
+    }
+
+    async Task<StoredObject> OpenHereAsync(
+        string key, ObjectKind kind, bool whole, Func<ObjectHeader, string?>? misplaced, CancellationToken cancellationToken)
     {
         var stored = await StoredObject.OpenAsync(Store, Prefix, key, kind, whole, cancellationToken);
-        if (stored.Header.VaultId != Id)
+        var problem = stored.Header.VaultId != Id
+            ? $"it belongs to vault {stored.Header.VaultId}, not to {Id}"
+            : misplaced?.Invoke(stored.Header);
+        if (problem is null)
         {
-            stored.Dispose();
-            throw new DamagedObjectException(key, $"it belongs to vault {stored.Header.VaultId}, not to {Id}");
+            return stored;
         }
 
-        return stored;
+        stored.Dispose();
+        throw new DamagedObjectException(key, problem);
+    }
+
+    /// <summary>The object at the first other destination that has it whole enough to open, or null.</summary>
+    async Task<StoredObject?> TryOpenCopyAsync(
+        string key, ObjectKind kind, bool whole, Func<ObjectHeader, string?>? misplaced, SalvorException damage,
+        CancellationToken cancellationToken)
+    {
+        for (var i = 0; i < Copies.Count; i++)
+        {
+            // A copy that is opened has the ones after it as its own copies.
+            var copy = new VaultAccess(Copies[i].Store, Copies[i].Name, Id, Identity) { Copies = [.. Copies.Skip(i + 1)] };
+            try
+            {
+                var stored = await copy.OpenHereAsync(key, kind, whole, misplaced, cancellationToken);
+                stored.OtherCopy = (further, cancel) => copy.TryOpenCopyAsync(key, kind, whole, misplaced, further, cancel);
+                FellThrough?.Invoke(this, damage as DamagedObjectException ?? new DamagedObjectException(key, damage.Message));
+                return stored;
+            }
+            catch (SalvorException e) when (e is DamagedObjectException or StorageException)
+            {
+                // The next copy may have it. What is wrong with this one, 'verify' says.
+            }
+        }
+
+        return null;
     }
 
     /// <summary>
@@ -127,8 +222,16 @@ public sealed class VaultAccess
         return VaultJson.Read(key, await stored.ReadDetailsAsync(cancellationToken), type);
     }
 
-    /// <summary>Keys inside the vault, in order.</summary>
-    internal async IAsyncEnumerable<ObjectInfo> ListAsync(
+    /// <summary>Keys inside the vault, in order, with those that only a copy has.</summary>
+    internal IAsyncEnumerable<ObjectInfo> ListAsync(string prefix, string? after, CancellationToken cancellationToken) =>
+        Copies.Count == 0
+            ? ListHereAsync(prefix, after, cancellationToken)
+            : CopyListing.UnionAsync(
+                [ListHereAsync(prefix, after, cancellationToken),
+                    .. Copies.Select(copy => CopyListing.WhileReachableAsync(copy.ListHereAsync(prefix, after, cancellationToken)))]);
+
+    /// <summary>Keys inside the vault at this destination, in order.</summary>
+    internal async IAsyncEnumerable<ObjectInfo> ListHereAsync(
         string prefix, string? after, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var start = Prefix.Length;

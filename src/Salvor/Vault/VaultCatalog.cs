@@ -89,6 +89,12 @@ public sealed class VaultCatalog
     public async Task<LogObject> ReadLogAsync(uint branch, ulong number, CancellationToken cancellationToken)
     {
         using var stored = await OpenLogAsync(branch, number, cancellationToken);
+        return await ReadLogAsync(stored, cancellationToken);
+    }
+
+    /// <summary>As the other, for an object that was opened at its key.</summary>
+    internal static async Task<LogObject> ReadLogAsync(StoredObject stored, CancellationToken cancellationToken)
+    {
         var bytes = await stored.ReadDetailsAsync(cancellationToken);
         var details = LogDetails.Read(stored.Key, bytes);
         var header = stored.Header;
@@ -121,25 +127,19 @@ public sealed class VaultCatalog
     internal async Task<StoredObject> OpenLogAsync(uint branch, ulong number, CancellationToken cancellationToken)
     {
         var key = VaultKeys.Log(branch, number);
-        var stored = await Vault.OpenAsync(key, ObjectKind.Log, whole: false, cancellationToken);
-        if (stored.Header.Branch == branch && stored.Header.Number == number)
-        {
-            return stored;
-        }
-
-        stored.Dispose();
-        throw new DamagedObjectException(
-            key, $"it is log object {stored.Header.Number} of branch {stored.Header.Branch}, put in this place");
+        return await Vault.OpenAsync(
+            key, ObjectKind.Log, whole: false, cancellationToken,
+            header => header.Branch == branch && header.Number == number
+                ? null
+                : $"it is log object {header.Number} of branch {header.Branch}, put in this place");
     }
 
     static async Task<Branch> ReadBranchAsync(VaultAccess vault, string key, CancellationToken cancellationToken)
     {
-        using var stored = await vault.OpenAsync(key, ObjectKind.Branch, whole: true, cancellationToken);
         var number = (uint)VaultKeys.NumberOf(key);
-        if (stored.Header.Branch != number)
-        {
-            throw new DamagedObjectException(key, $"it is branch {stored.Header.Branch}, put in this place");
-        }
+        using var stored = await vault.OpenAsync(
+            key, ObjectKind.Branch, whole: true, cancellationToken,
+            header => header.Branch == number ? null : $"it is branch {header.Branch}, put in this place");
 
         var record = VaultJson.Read(key, await stored.ReadDetailsAsync(cancellationToken), VaultJson.Default.BranchRecord);
         return record.Parent < number

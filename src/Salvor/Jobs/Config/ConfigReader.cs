@@ -84,7 +84,7 @@ sealed class ConfigReader(ConfigDocument document)
         string name, string owner, ConfigMapping source, OrderedDictionary<string, DestinationConfig> destinations)
     {
         CheckType(source, "source", owner, available: "sqlite", SourceTypesPlanned);
-        source.CheckKeys("type", "path", "paths", "to", "batch", "max_block", "max_wal", "state_dir");
+        source.CheckKeys("type", "path", "paths", "to", "batch", "max_block", "max_wal", "state_dir", "verify");
         var path = source.OptionalPath("path", PathExample);
         var paths = ReadGlob(source, owner);
         if (path is null && paths is null)
@@ -111,7 +111,29 @@ sealed class ConfigReader(ConfigDocument document)
             WalMaxBytes = source.Size(
                 "max_wal", SqliteSourceConfig.WalMaxBytesDefault, SqliteSourceConfig.WalMaxBytesMin, SqliteSourceConfig.WalMaxBytesMax),
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
+            Verify = ReadVerify(source, owner),
         };
+    }
+
+    /// <summary><c>off</c>, or a mapping.</summary>
+    VerifyConfig ReadVerify(ConfigMapping source, string owner)
+    {
+        switch (source.Value("verify"))
+        {
+            case null:
+                return new();
+            case YamlScalarNode { Value: "off" }:
+                return new() { Every = null };
+            case var node:
+                var verify = new ConfigMapping(document, node, $"verify of {owner}");
+                verify.CheckKeys("every", "deep", "keep_image");
+                return new()
+                {
+                    Every = verify.Duration("every", VerifyConfig.EveryDefault, VerifyConfig.EveryMin, VerifyConfig.EveryMax),
+                    Deep = verify.Choice("deep", true, ("true", true), ("false", false)),
+                    KeepImage = verify.Choice("keep_image", true, ("true", true), ("false", false)),
+                };
+        }
     }
 
     /// <summary>The type is looked at before any other key, because it decides which keys there are.</summary>

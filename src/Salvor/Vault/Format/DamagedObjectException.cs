@@ -9,4 +9,7 @@ public sealed class DamagedObjectException(string key, string what)
 {
     /// <summary>The key of the object inside its vault.</summary>
     public string Key { get; } = key;
+
+    /// <summary>What is wrong with it, as a part of a sentence.</summary>
+    public string What { get; } = what;
 }

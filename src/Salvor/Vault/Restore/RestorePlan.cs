@@ -130,23 +130,33 @@ public sealed class RestorePlanner(VaultCatalog catalog)
     /// <summary>As <see cref="PlanAsync"/>, for a state that need not be a restore point: the image before the base.</summary>
     internal async Task<RestorePlan> PlanStateAsync(uint branch, Position target, CancellationToken cancellationToken)
     {
-        var path = catalog.PathTo(OwnerOf(branch, target));
-        var start = ChooseSnapshot(path, target);
+        var start = ChooseSnapshot(catalog.PathTo(OwnerOf(branch, target)), target);
         var header = await ReadHeaderAsync(start, cancellationToken);
+        return await PlanFromAsync(branch, target, start, header.Number, header.LineageAfter, cancellationToken);
+    }
+
+    /// <summary>As <see cref="PlanAsync"/>, from a state that is known to be that after a log object of a branch on the way.</summary>
+    /// <param name="start">The state: its branch, and its position, which is not beyond where the way leaves that branch.</param>
+    /// <param name="number">The log object after which it is that; 0 for the beginning of the branch.</param>
+    /// <param name="lineage">The link there.</param>
+    internal async Task<RestorePlan> PlanFromAsync(
+        uint branch, Position target, SnapshotRef start, ulong number, Hash256 lineage, CancellationToken cancellationToken)
+    {
+        var path = catalog.PathTo(OwnerOf(branch, target));
         var log = new List<LogSegment>();
         for (var i = path.TakeWhile(item => item.Number != start.Branch).Count(); i < path.Count; i++)
         {
-            var number = path[i].Number;
-            var first = number == start.Branch ? header.Number + 1 : 1;
+            var owner = path[i].Number;
+            var first = owner == start.Branch ? number + 1 : 1;
             var next = i + 1 < path.Count ? path[i + 1].Record : null;
-            var last = next?.ForkNumber ?? await FindAsync(number, target, cancellationToken);
+            var last = next?.ForkNumber ?? await FindAsync(owner, target, cancellationToken);
             if (last >= first)
             {
-                log.Add(new LogSegment(number, first, last, next is null ? target : new Position(next.ForkPosition)));
+                log.Add(new LogSegment(owner, first, last, next is null ? target : new Position(next.ForkPosition)));
             }
         }
 
-        return new RestorePlan(branch, target, start, log) { SnapshotLineage = header.LineageAfter };
+        return new RestorePlan(branch, target, start, log) { SnapshotLineage = lineage };
     }
 
     /// <summary>

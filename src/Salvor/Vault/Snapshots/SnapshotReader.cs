@@ -40,12 +40,11 @@ public sealed class SnapshotReader : IDisposable
     public static async Task<SnapshotReader> OpenAsync(VaultAccess vault, SnapshotRef snapshot, CancellationToken cancellationToken)
     {
         var key = VaultKeys.Snapshot(snapshot.Branch, snapshot.Position);
-        using var stored = await vault.OpenAsync(key, ObjectKind.Snapshot, whole: true, cancellationToken);
-        if (stored.Header.Branch != snapshot.Branch || stored.Header.PositionLast != snapshot.Position.Value)
-        {
-            throw new DamagedObjectException(key, $"it is the snapshot of position {stored.Header.PositionLast}");
-        }
-
+        using var stored = await vault.OpenAsync(
+            key, ObjectKind.Snapshot, whole: true, cancellationToken,
+            header => header.Branch == snapshot.Branch && header.PositionLast == snapshot.Position.Value
+                ? null
+                : $"it is the snapshot of position {header.PositionLast}");
         var bytes = await stored.ReadDetailsAsync(cancellationToken);
         var reader = new SnapshotReader(vault, key, stored.Header, SnapshotDetails.Read(key, bytes), Hash256.Of(bytes));
         await reader.LocateListsAsync(cancellationToken);
@@ -65,12 +64,73 @@ public sealed class SnapshotReader : IDisposable
 
     public void Dispose() => listLock.Dispose();
 
+    /// <summary>
+    /// Checks without reading any content that each chunk is in the pack that the root says, and that the page hashes add up to the checksum.
+    /// Tells of each damage, which names a pack or the snapshot.
+    /// </summary>
+    internal async Task CheckAsync(Action<DamagedObjectException> found, CancellationToken cancellationToken)
+    {
+        for (var run = 0; run < Details.Runs.Count; run++)
+        {
+            try
+            {
+                using var pack = await OpenPackAsync(run, whole: false, cancellationToken);
+                await LocateAsync(run, pack, cancellationToken);
+            }
+            catch (DamagedObjectException e)
+            {
+                found(e);
+            }
+        }
+
+        try
+        {
+            await ExpectChecksumAsync(cancellationToken);
+        }
+        catch (DamagedObjectException e)
+        {
+            found(e);
+        }
+    }
+
+    async Task ExpectChecksumAsync(CancellationToken cancellationToken)
+    {
+        var (page, sum) = (0u, 0UL);
+        var lockPage = DatabasePages.LockBytePage(Details.PageSize);
+        for (var list = 0; list < Details.Lists.Count; list++)
+        {
+            foreach (var hash in await ReadPageHashesAsync(list, cancellationToken))
+            {
+                sum ^= ++page == lockPage || page > Details.PageCount ? 0 : hash;
+            }
+        }
+
+        if (sum != Details.Checksum)
+        {
+            throw new DamagedObjectException(key, "its page hashes do not add up to its checksum");
+        }
+    }
+
+    Task<StoredObject> OpenPackAsync(int run, bool whole, CancellationToken cancellationToken) => vault.OpenAsync(
+        VaultKeys.Pack(Details.Packs[(int)Details.Runs[run].Pack]), ObjectKind.Pack, whole, cancellationToken);
+
     async Task ReadRunAsync(int run, ContentHandler handler, CancellationToken cancellationToken)
+    {
+        using var pack = await OpenPackAsync(run, whole: true, cancellationToken);
+        var wanted = await LocateAsync(run, pack, cancellationToken);
+        Interlocked.Add(ref fetchedBytes, pack.Frames.Sum(frame => (long)frame.StoredBytes));
+        foreach (var frame in wanted.GroupBy(item => item.Place.Frame))
+        {
+            await ReadFrameAsync(pack, frame.Key, [.. frame], handler, cancellationToken);
+        }
+    }
+
+    /// <summary>Where in its pack each chunk of a run is.</summary>
+    async Task<List<(ChunkPlace Place, uint Chunk)>> LocateAsync(int run, StoredObject pack, CancellationToken cancellationToken)
     {
         var first = Details.Runs[run].FirstChunk;
         var end = run + 1 < Details.Runs.Count ? Details.Runs[run + 1].FirstChunk : Details.ChunkCount;
-        var packKey = VaultKeys.Pack(Details.Packs[(int)Details.Runs[run].Pack]);
-        using var pack = await vault.OpenAsync(packKey, ObjectKind.Pack, whole: true, cancellationToken);
+        var packKey = pack.Key;
         var places = ChunkPlace.Read(pack, await pack.ReadDetailsAsync(cancellationToken));
         var wanted = new List<(ChunkPlace Place, uint Chunk)>((int)(end - first));
         for (var chunk = first; chunk < end; chunk++)
@@ -86,11 +146,7 @@ public sealed class SnapshotReader : IDisposable
             }
         }
 
-        Interlocked.Add(ref fetchedBytes, pack.Frames.Sum(frame => (long)frame.StoredBytes));
-        foreach (var frame in wanted.GroupBy(item => item.Place.Frame))
-        {
-            await ReadFrameAsync(pack, frame.Key, [.. frame], handler, cancellationToken);
-        }
+        return wanted;
     }
 
     async Task ReadFrameAsync(
