@@ -75,6 +75,8 @@ static class RepairCommand
     /// <summary>Why a destination cannot take part; null where it can. An identity that is damaged is healed like everything else.</summary>
     static string? Obstacle(SourceCopy copy, VaultAccess? first) =>
         copy.Failure is { Kind: FailureKind.DestinationUnreachable } failure ? failure.Message
+        : copy.Vault is null && !Directory.Exists(copy.Store.Location)
+            ? $"destination {copy.Store.Location} does not exist"
         : copy.Vault is { } vault && first is not null && vault.Id != first.Id
             ? $"it holds vault {vault.Id}, which is another than {first.Id}"
         : null;
@@ -83,14 +85,16 @@ static class RepairCommand
         new(RepairAction.Refused, "", null, copy.Location, Obstacle(copy, first)!)
         {
             Failure = copy.Failure ?? new SalvorException(
-                FailureKind.DestinationUnreachable, $"{copy.Location}: {Obstacle(copy, first)}",
-                "Two vaults of one name: give this source another destination, or move the folder that does not belong there."),
+                FailureKind.DestinationUnreachable, Obstacle(copy, first)!,
+                copy.Vault is null ? $"Mount it if it is a disk or share; otherwise create it: 'mkdir -p -m 700 {copy.Store.Location}'."
+                : "Two vaults of one name: give this source another destination, or move the folder that does not belong there."),
         };
 
     static void Print(Invocation invocation, string source, RepairStep step)
     {
         var line = step switch
         {
+            { Key.Length: 0, Failure: { } failure } => $"{source}: {step.To} takes no part: {failure.Message}",
             { Failure: { } failure } => $"{source}: cannot heal {step.Key} at {step.To}: {failure.Message}",
             { Action: RepairAction.Copy } => $"{source}: {step.Key} {Symbols.Arrow} {step.To}: {step.Reason}, copied from {step.From}",
             { Action: RepairAction.Replace } =>

@@ -32,7 +32,10 @@ sealed record RestoreDocument(
 
 sealed record StatusDocument(IReadOnlyList<SourceStatusBody> Sources, bool Ok);
 
-sealed record SourceStatusBody(string Source, string Path, bool Running, int? Pid, StatusRecord? Last);
+sealed record SourceStatusBody(
+    string Source, string Path, bool Running, int? Pid, StatusRecord? Last, VerifiedBody? Verified);
+
+sealed record VerifiedBody(string Kind, DateTimeOffset FinishedAt, double AgeSeconds, bool Ok, ulong Position);
 
 sealed record ReplicateDocument(string Source, string Path, string Destination, string Event, ulong Position);
 

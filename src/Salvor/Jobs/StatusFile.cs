@@ -40,6 +40,9 @@ public sealed record StatusRecord
 
     public required double ClockJumpSeconds { get; init; }
 
+    /// <summary>The copies at further destinations.</summary>
+    public IReadOnlyList<CopyStatus> Copies { get; init; } = [];
+
     public required int Pid { get; init; }
 
     /// <summary>With the next two, which process that is, for good: ids are given again.</summary>
@@ -51,7 +54,7 @@ public sealed record StatusRecord
 
     public required DateTimeOffset UpdatedAt { get; init; }
 
-    public static StatusRecord From(SourceStatus status, DateTimeOffset now) => new()
+    public static StatusRecord From(SourceStatus status, IReadOnlyList<CopyStatus> copies, DateTimeOffset now) => new()
     {
         Source = status.Source,
         Path = status.Path,
@@ -68,6 +71,7 @@ public sealed record StatusRecord
         CopyTotalBytes = status.CopyTotalBytes,
         Resyncs = status.Resyncs,
         ClockJumpSeconds = Math.Round(status.ClockJump.TotalSeconds, 3),
+        Copies = copies,
         Pid = Environment.ProcessId,
         Host = ProcessIdentity.Current().Host,
         BootId = ProcessIdentity.Current().BootId,

@@ -144,7 +144,7 @@ public sealed class VaultAccess
                 : (damage, cancel) => TryOpenCopyAsync(key, kind, whole, misplaced, damage, cancel);
             return stored;
         }
-        catch (SalvorException e) when (Copies.Count > 0 && e is DamagedObjectException or StorageException)
+        catch (SalvorException e) when (Copies.Count > 0 && StoredObject.IsBad(e))
         {
             if (await TryOpenCopyAsync(key, kind, whole, misplaced, e, cancellationToken) is { } copy)
             {
@@ -187,7 +187,7 @@ public sealed class VaultAccess
                 FellThrough?.Invoke(this, damage as DamagedObjectException ?? new DamagedObjectException(key, damage.Message));
                 return stored;
             }
-            catch (SalvorException e) when (e is DamagedObjectException or StorageException)
+            catch (SalvorException e) when (StoredObject.IsBad(e))
             {
                 // The next copy may have it. What is wrong with this one, 'verify' says.
             }

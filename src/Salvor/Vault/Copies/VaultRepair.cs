@@ -200,10 +200,16 @@ public sealed class VaultRepair(IReadOnlyList<VaultAccess> copies, int paralleli
         {
             return CopyState.Missing;
         }
-        catch (SalvorException e) when (e is StorageException or NewerFormatException)
+        catch (NewerFormatException e)
+        {
+            // A version that a flipped bit made is damage; a real one is not ours to touch.
+            var isWhole = ObjectBytes.FooterHash(await copy.GetBytesAsync(key, cancellationToken)) is not null;
+            return new CopyState(null, e.Message, isWhole);
+        }
+        catch (StorageException e)
         {
             // Not even readable: the file system may say so of a bad sector.
-            return new CopyState(null, e.Message, e is NewerFormatException);
+            return new CopyState(null, e.Message);
         }
     }
 

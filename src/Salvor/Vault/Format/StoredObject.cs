@@ -38,6 +38,9 @@ public sealed class StoredObject : IDisposable
     /// </summary>
     internal Func<SalvorException, CancellationToken, Task<StoredObject?>>? OtherCopy { get; set; }
 
+    /// <summary>Whether this copy of an object is of no use: damaged, missing, not readable, or with a version that a flipped bit made.</summary>
+    internal static bool IsBad(SalvorException e) => e is DamagedObjectException or StorageException or NewerFormatException;
+
     /// <summary>All frames; the last holds the details.</summary>
     public IReadOnlyList<FrameInfo> Frames { get; private set; } = [];
 
@@ -103,7 +106,7 @@ public sealed class StoredObject : IDisposable
         {
             await ReadOwnFrameAsync(index, content, cancellationToken);
         }
-        catch (SalvorException e) when (OtherCopy is not null && e is DamagedObjectException or StorageException)
+        catch (SalvorException e) when (OtherCopy is not null && IsBad(e))
         {
             using var other = await OtherCopy(e, cancellationToken);
             if (other is null || other.Header != Header || !other.Frames.SequenceEqual(Frames))

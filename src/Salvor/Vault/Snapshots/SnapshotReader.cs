@@ -66,9 +66,9 @@ public sealed class SnapshotReader : IDisposable
 
     /// <summary>
     /// Checks without reading any content that each chunk is in the pack that the root says, and that the page hashes add up to the checksum.
-    /// Tells of each damage, which names a pack or the snapshot.
+    /// Tells of each damage: the key of a pack or of the snapshot, and what is wrong with it.
     /// </summary>
-    internal async Task CheckAsync(Action<DamagedObjectException> found, CancellationToken cancellationToken)
+    internal async Task CheckAsync(Action<string, string> found, CancellationToken cancellationToken)
     {
         for (var run = 0; run < Details.Runs.Count; run++)
         {
@@ -79,7 +79,11 @@ public sealed class SnapshotReader : IDisposable
             }
             catch (DamagedObjectException e)
             {
-                found(e);
+                found(e.Key, e.What);
+            }
+            catch (NewerFormatException e)
+            {
+                found(e.Key, e.Message);
             }
         }
 
@@ -89,7 +93,7 @@ public sealed class SnapshotReader : IDisposable
         }
         catch (DamagedObjectException e)
         {
-            found(e);
+            found(e.Key, e.What);
         }
     }
 

@@ -199,7 +199,7 @@ public sealed class VaultVerifier
         {
             snapshots[snapshot] = await ObjectCheck.SnapshotAsync(vault, row.Key, snapshot, cancellationToken);
             using var reader = await SnapshotReader.OpenAsync(vault, snapshot, cancellationToken);
-            await reader.CheckAsync(e => NoteInSnapshot(row.Key, snapshot, e), cancellationToken);
+            await reader.CheckAsync((key, what) => NoteInSnapshot(row.Key, snapshot, key, what), cancellationToken);
             foreach (var pack in reader.Details.Packs.Concat(reader.Details.ListPacks).Where(pack => !packs.Contains(pack)))
             {
                 if (brokenPacks.TryGetValue(VaultKeys.Pack(pack), out var users))
@@ -214,20 +214,26 @@ public sealed class VaultVerifier
         }
         catch (DamagedObjectException e)
         {
-            NoteInSnapshot(row.Key, snapshot, e);
+            NoteInSnapshot(row.Key, snapshot, e.Key, e.What);
+        }
+        catch (NewerFormatException e)
+        {
+            NoteInSnapshot(row.Key, snapshot, e.Key, e.Message);
         }
     }
 
     /// <summary>What is wrong with a snapshot may be the fault of one of its packs.</summary>
-    void NoteInSnapshot(string key, SnapshotRef snapshot, DamagedObjectException e)
+    void NoteInSnapshot(string snapshotKey, SnapshotRef snapshot, string key, string what)
     {
-        if (e.Key != key)
+        var failure = new LayerException(FindingLayer.Chunk, new DamagedObjectException(key, what));
+        if (key == snapshotKey)
         {
-            NotePack(e.Key, new LayerException(FindingLayer.Chunk, e)).Add(snapshot);
-            return;
+            Add(key, failure, lost => lost.OfSnapshots([snapshot]));
         }
-
-        Add(key, new LayerException(FindingLayer.Chunk, e), lost => lost.OfSnapshots([snapshot]));
+        else
+        {
+            NotePack(key, failure).Add(snapshot);
+        }
     }
 
     async Task<LogChain> CheckLogAsync(CancellationToken cancellationToken)
