@@ -40,7 +40,7 @@ static class DataFileCheck
             throw new SalvorException(
                 FailureKind.Integrity,
                 $"{file} is at no restore point of vault {vault.Location}",
-                "It was changed since it was restored, or comes from elsewhere. '--position N' names the pages that differ from that point.");
+                "It was changed since it was restored, or comes from elsewhere. '--position N' names the pages that differ from a point.");
         }
 
         return Report(invocation, vault, file, point, pages);

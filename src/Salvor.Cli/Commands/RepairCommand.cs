@@ -67,12 +67,12 @@ static class RepairCommand
         var body = Body(name, repair.Objects, steps);
         var healed = invocation.Get(DryRun) ? $"{body.Healed} would be healed" : $"{body.Healed} healed";
         invocation.Print(
-            $"{(body.Lost + body.Failed == 0 ? Symbols.Ok : "[damaged]")} {name}: {body.Objects} object(s) at {copies.Count} destination(s), "
-                + $"{healed}, {body.Lost} lost, {body.Failed} not writable");
+            $"{(body.Lost + body.Failed == 0 ? Symbols.Ok : "[damaged]")} {name}: {body.Objects} object(s) "
+                + $"at {copies.Count} destination(s), {healed}, {body.Lost} lost, {body.Failed} not writable");
         return body;
     }
 
-    /// <summary>Why a destination cannot take part; null where it can. An identity that is damaged is healed like everything else.</summary>
+    /// <summary>Why a destination cannot take part; null where it can. A damaged identity is healed like everything else.</summary>
     static string? Obstacle(SourceCopy copy, VaultAccess? first) =>
         copy.Failure is { Kind: FailureKind.DestinationUnreachable } failure ? failure.Message
         : copy.Vault is null && !Directory.Exists(copy.Store.Location)

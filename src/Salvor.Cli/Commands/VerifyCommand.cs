@@ -147,8 +147,8 @@ static class VerifyCommand
         foreach (var destination in record.Destinations)
         {
             invocation.Print(
-                $"{(destination.Ok ? Symbols.Ok : "[damaged]")} {record.Source} at {destination.Destination}: {destination.Objects} object(s), "
-                    + $"{destination.RestorePoints} restore point(s) up to position {destination.Position}, "
+                $"{(destination.Ok ? Symbols.Ok : "[damaged]")} {record.Source} at {destination.Destination}: "
+                    + $"{destination.Objects} object(s), {destination.RestorePoints} restore point(s) up to position {destination.Position}, "
                     + (destination.Ok ? "no damage found" : $"{destination.FindingCount} finding(s)"));
         }
 

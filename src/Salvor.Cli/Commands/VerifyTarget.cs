@@ -62,7 +62,7 @@ sealed record VerifyTarget(string Name, IReadOnlyList<SourceCopy> Copies, string
         }
     }
 
-    /// <summary>A vault without a configuration: it says where its database lives, and state is there if it was replicated from here.</summary>
+    /// <summary>A vault without a configuration says where its database lives; state is there if it was replicated from here.</summary>
     static VerifyTarget Of(IReadOnlyList<SourceCopy> copies)
     {
         var identity = copies.First(copy => copy.Vault is not null).Vault!.Identity;

@@ -19,7 +19,7 @@ sealed class Mirroring(
     static readonly TimeSpan RetryMin = TimeSpan.FromSeconds(1);
     static readonly TimeSpan RetryMax = TimeSpan.FromMinutes(1);
 
-    /// <summary>How often all keys are compared: what was removed at the copy, or written in between, has no other way to be noticed.</summary>
+    /// <summary>How often all keys are compared: what was removed at the copy, or written in between, shows in no other way.</summary>
     static readonly TimeSpan CompareEvery = TimeSpan.FromMinutes(10);
 
     /// <summary>How long the end of the daemon waits for the last copies.</summary>
@@ -102,7 +102,8 @@ sealed class Mirroring(
         }
         catch (Exception e) when (e is TimeoutException or OperationCanceledException)
         {
-            logger.LogInformation("{Source}: the copy at {Destination} is not complete; it goes on at the next start", source, store.Location);
+            logger.LogInformation(
+                "{Source}: the copy at {Destination} is not complete; it goes on at the next start", source, store.Location);
         }
     }
 

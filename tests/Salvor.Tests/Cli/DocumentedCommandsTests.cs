@@ -46,7 +46,7 @@ public sealed partial class DocumentedCommandsTests : IDisposable
     public async Task Every_option_that_help_shows_is_described()
     {
         var page = Checkout.Read(Page);
-        foreach (var verb in new[] { "daemon", "demo", "list", "replicate", "restore", "status", "sync", "version" })
+        foreach (var verb in new[] { "daemon", "demo", "list", "repair", "replicate", "restore", "status", "sync", "verify", "version" })
         {
             Assert.Contains($"\n## {verb}\n", page, StringComparison.Ordinal);
             var help = (await SalvorProcess.RunAsync(verb, "--help")).Stdout;

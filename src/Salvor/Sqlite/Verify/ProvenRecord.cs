@@ -36,7 +36,7 @@ sealed record ProvenRecord
 
     public static string PathFor(string image) => image + ".json";
 
-    /// <summary>The record of an image, or null where there is none that can be read. Whatever is wrong with it costs a full restore only.</summary>
+    /// <summary>The record of an image, or null where there is none that can be read. What is wrong with it costs a full restore.</summary>
     public static ProvenRecord? TryRead(string image)
     {
         try

@@ -6,7 +6,7 @@ namespace Salvor.Vault.Copies;
 /// <summary>What one pass of a mirror did.</summary>
 /// <param name="Objects">How many objects were copied.</param>
 /// <param name="Bytes">Their bytes.</param>
-/// <param name="Damage">An object of the first destination that was not copied because it is damaged there; null where there is none.</param>
+/// <param name="Damage">An object that was not copied because it is damaged at the first destination; null where there is none.</param>
 public sealed record MirrorPass(long Objects, long Bytes, DamagedObjectException? Damage);
 
 /// <summary>

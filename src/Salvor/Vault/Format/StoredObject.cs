@@ -38,7 +38,7 @@ public sealed class StoredObject : IDisposable
     /// </summary>
     internal Func<SalvorException, CancellationToken, Task<StoredObject?>>? OtherCopy { get; set; }
 
-    /// <summary>Whether this copy of an object is of no use: damaged, missing, not readable, or with a version that a flipped bit made.</summary>
+    /// <summary>Whether this copy is of no use: damaged, missing, not readable, or of a version that a flipped bit made.</summary>
     internal static bool IsBad(SalvorException e) => e is DamagedObjectException or StorageException or NewerFormatException;
 
     /// <summary>All frames; the last holds the details.</summary>

@@ -65,8 +65,8 @@ public sealed class SnapshotReader : IDisposable
     public void Dispose() => listLock.Dispose();
 
     /// <summary>
-    /// Checks without reading any content that each chunk is in the pack that the root says, and that the page hashes add up to the checksum.
-    /// Tells of each damage: the key of a pack or of the snapshot, and what is wrong with it.
+    /// Checks without reading any content that each chunk is in the pack that the root says, and that the page hashes add up to the
+    /// checksum. Tells of each damage: the key of a pack or of the snapshot, and what is wrong with it.
     /// </summary>
     internal async Task CheckAsync(Action<string, string> found, CancellationToken cancellationToken)
     {

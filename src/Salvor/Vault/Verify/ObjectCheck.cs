@@ -20,8 +20,8 @@ sealed class LayerException(FindingLayer layer, DamagedObjectException damage) :
 static class ObjectCheck
 {
     /// <summary>
-    /// All that an object shows by itself, whatever its kind, as its key says. Returns the hash in its footer: two copies that pass with the
-    /// same one are the same bytes.
+    /// All that an object shows by itself, whatever its kind, as its key says. Returns the hash in its footer: two copies that pass with
+    /// the same one are the same bytes.
     /// </summary>
     public static async Task<Hash256> WholeAsync(VaultAccess vault, string key, CancellationToken cancellationToken)
     {
@@ -68,8 +68,10 @@ static class ObjectCheck
         Func<ObjectHeader, string?>? misplaced, CancellationToken cancellationToken)
     {
         using var stored = await OpenAsync(vault, key, kind, whole: true, misplaced, cancellationToken);
-        return await InLayerAsync(
+        var record = await InLayerAsync(
             FindingLayer.Details, async () => VaultJson.Read(key, await stored.ReadDetailsAsync(cancellationToken), type));
+        ExpectHash(stored);
+        return record;
     }
 
     /// <summary>A log object: what the chain needs of it.</summary>
@@ -86,6 +88,7 @@ static class ObjectCheck
         if (whole)
         {
             await EachFrameAsync(stored, (frame, content) => CheckPages(vault, log, key, frame, content.Span), cancellationToken);
+            ExpectHash(stored);
         }
 
         return log;
@@ -122,6 +125,7 @@ static class ObjectCheck
                 }
             },
             cancellationToken);
+        ExpectHash(stored);
     }
 
     /// <summary>The root of a snapshot. Whether its chunks are there is another question.</summary>
@@ -136,6 +140,7 @@ static class ObjectCheck
             cancellationToken);
         var bytes = await InLayerAsync(FindingLayer.Details, () => stored.ReadDetailsAsync(cancellationToken));
         var details = await InLayerAsync(FindingLayer.Details, () => Task.FromResult(SnapshotDetails.Read(key, bytes)));
+        ExpectHash(stored);
         return (stored.Header, Hash256.Of(bytes), details.IsImage);
     }
 
@@ -150,19 +155,19 @@ static class ObjectCheck
         }
     }
 
-    static async Task<StoredObject> OpenAsync(
+    static Task<StoredObject> OpenAsync(
         VaultAccess vault, string key, ObjectKind kind, bool whole, Func<ObjectHeader, string?>? misplaced,
-        CancellationToken cancellationToken)
-    {
-        var stored = await InLayerAsync(
-            FindingLayer.Envelope, () => vault.OpenAsync(key, kind, whole, cancellationToken, misplaced));
-        if (whole && !stored.MatchesItsHash())
-        {
-            stored.Dispose();
-            throw new LayerException(FindingLayer.Envelope, new DamagedObjectException(key, "it does not match the hash in its footer"));
-        }
+        CancellationToken cancellationToken) =>
+        InLayerAsync(FindingLayer.Envelope, () => vault.OpenAsync(key, kind, whole, cancellationToken, misplaced));
 
-        return stored;
+    /// <summary>Last, so that damage is told by the innermost layer that notices it: this one notices all of it.</summary>
+    static void ExpectHash(StoredObject stored)
+    {
+        if (!stored.MatchesItsHash())
+        {
+            throw new LayerException(
+                FindingLayer.Envelope, new DamagedObjectException(stored.Key, "it does not match the hash in its footer"));
+        }
     }
 
     static void CheckPages(VaultAccess vault, LogObject log, string key, int frame, ReadOnlySpan<byte> content)

@@ -43,8 +43,9 @@ public sealed partial record Sample
             return new Sample { Part = n, Parts = t };
         }
 
+        const NumberStyles Style = NumberStyles.AllowDecimalPoint;
         if (text.EndsWith('%')
-            && double.TryParse(text.AsSpan(0, text.Length - 1), NumberStyles.AllowDecimalPoint, CultureInfo.InvariantCulture, out var percent)
+            && double.TryParse(text.AsSpan(0, text.Length - 1), Style, CultureInfo.InvariantCulture, out var percent)
             && percent is > 0 and <= 100)
         {
             return new Sample { Share = percent / 100, Seed = seed };

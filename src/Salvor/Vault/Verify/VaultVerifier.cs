@@ -298,6 +298,7 @@ public sealed class VaultVerifier
         }
     }
 
+    /// <summary>What else says that something should be there.</summary>
     void CheckHead(HeadEntry? head, LogChain chain)
     {
         if (head is not null && chain.LastNumbers.GetValueOrDefault(head.Branch) is var last && head.Number > last)
@@ -307,6 +308,15 @@ public sealed class VaultVerifier
                 VaultKeys.Log(head.Branch, last + 1), FindingLayer.Head,
                 $"the newest objects were removed: number {head.Number} with position {head.Position} was stored",
                 lost => $"restore points {position}-{head.Position} are gone");
+        }
+
+        foreach (var orphan in chain.LastNumbers.Keys.Where(number => !branches.ContainsKey(number)))
+        {
+            var key = VaultKeys.Branch(orphan);
+            if (findings.All(item => item.Key != key))
+            {
+                Add(key, FindingLayer.Listing, "it is missing, and its log is there", lost => lost.OfBranch(orphan));
+            }
         }
 
         foreach (var (number, record) in branches.Where(item => item.Value.Parent != 0 && !branches.ContainsKey(item.Value.Parent)))

@@ -5,7 +5,7 @@ namespace Salvor.Tests.Jobs.Config;
 
 public sealed class ConfigErrorTests
 {
-    const string SourceKeys = "Known keys are type, path, paths, to, batch, max_block, max_wal and state_dir.";
+    const string SourceKeys = "Known keys are type, path, paths, to, batch, max_block, max_wal, state_dir and verify.";
 
     [Theory]
     [InlineData("typ", "type")]
@@ -177,6 +177,13 @@ public sealed class ConfigErrorTests
         $"{key} of source app is {text}, outside of {range}",
         $"Write {key}: with a value in that range.",
         Minimal.Replace("[local] }", $"[local], {key}: {text} }}"));
+
+    [Fact]
+    public void An_unknown_key_of_verify_is_refused() => AssertError(
+        "4:67",
+        "unknown key \"evry\" in verify of source app",
+        "Did you mean \"every\"? Known keys are every, deep and keep_image.",
+        Minimal.Replace("[local] }", "[local], verify: { evry: 1h } }"));
 
     [Fact]
     public void What_is_no_size_is_refused() => AssertError(

@@ -44,6 +44,7 @@ public sealed class ConfigReaderTests
                 max_block: 20ms
                 max_wal: 16MiB
                 state_dir: /var/lib/salvor
+                verify: { every: 7d, deep: false, keep_image: false }
             """);
 
         var source = config.Sources["app"];
@@ -52,8 +53,16 @@ public sealed class ConfigReaderTests
         Assert.Equal(TimeSpan.FromMilliseconds(20), source.BlockMax);
         Assert.Equal(16 << 20, source.WalMaxBytes);
         Assert.Equal("/var/lib/salvor", source.StateDirectory);
+        Assert.Equal(new VerifyConfig { Every = TimeSpan.FromDays(7), Deep = false, KeepImage = false }, source.Verify);
         Assert.Equal("/scratch", config.Restore.Scratch);
         Assert.Equal(LogLevel.Debug, config.Log.Level);
+    }
+
+    [Fact]
+    public void A_source_is_verified_every_day_unless_that_is_turned_off()
+    {
+        Assert.Equal(TimeSpan.FromDays(1), Parse(Minimal).Sources.Values.Single().Verify.Every);
+        Assert.Null(Parse(Minimal.Replace("[local] }", "[local], verify: off }")).Sources.Values.Single().Verify.Every);
     }
 
     [Theory]

@@ -1,3 +1,4 @@
+using System.Text;
 using Salvor.Storage;
 using Salvor.Tests.Support;
 using Salvor.Vault;
@@ -80,7 +81,7 @@ public sealed class VaultRepairTests
         await CopyAllAsync(a, b);
         const string Key = "app/claims/0000000001";
         var other = await Forge.ResealAsync(a, Key, changeDetails: bytes =>
-            System.Text.Encoding.UTF8.GetBytes(System.Text.Encoding.UTF8.GetString(bytes).Replace("model", "other", StringComparison.Ordinal)));
+            Encoding.UTF8.GetBytes(Encoding.UTF8.GetString(bytes).Replace("model", "other", StringComparison.Ordinal)));
         await b.ReplaceAsync(Key, other, default);
 
         var step = Assert.Single(await RepairAsync([a, b]));
@@ -200,7 +201,7 @@ public sealed class VaultRepairTests
         var pass = await new VaultMirror((await VaultAccess.FindAsync(first, "app", default))!, copy).RunAsync(true, default);
 
         Assert.Equal(
-            "object log/000001/0000000000000002 is damaged: it does not match the hash in its footer at memory", pass.Damage!.Message);
+            "object log/000001/0000000000000002 is damaged: it does not match the hash in its footer at memory/app", pass.Damage!.Message);
         Assert.Null(await copy.SizeAsync(Key, default));
         Assert.NotNull(await copy.SizeAsync("app/log/000001/0000000000000003", default));
     }
