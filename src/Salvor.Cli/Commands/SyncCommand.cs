@@ -61,7 +61,11 @@ static class SyncCommand
 
     static async Task<SyncDocument> SyncAsync(Invocation invocation, CancellationToken cancellationToken)
     {
-        var name = invocation.Get(Db) ?? invocation.Get(Source);
+        return await SyncAsync(invocation, invocation.Get(Db) ?? invocation.Get(Source), cancellationToken);
+    }
+
+    static async Task<SyncDocument> SyncAsync(Invocation invocation, string? name, CancellationToken cancellationToken)
+    {
         if (name is not null && File.Exists(name))
         {
             var path = Path.GetFullPath(name);
@@ -78,6 +82,19 @@ static class SyncCommand
         var options = ConfiguredSources.OptionsOf(source, member);
         return await AskAsync(member.Path, options.StateDirectory, cancellationToken)
             ?? await OnceAsync(invocation, config, source, options, cancellationToken);
+    }
+
+    /// <summary>
+    /// As the verb, for a source that is known: by its daemon, or else once by itself where there is a configuration. Without either, what
+    /// is in the vault is all there is.
+    /// </summary>
+    public static async Task SyncAsync(Invocation invocation, string name, string path, CancellationToken cancellationToken)
+    {
+        if (await AskAsync(path, LocalState.DefaultDirectory(path), cancellationToken) is null
+            && invocation.Get(VerifyCommand.From).Length == 0)
+        {
+            await SyncAsync(invocation, name, cancellationToken);
+        }
     }
 
     /// <summary>Asks the daemon that holds the database; null where none does.</summary>

@@ -22,6 +22,11 @@ static class VerifyCommand
         Description = "With --deep: read every object, and restore from nothing with the full check.",
     };
 
+    static readonly Option<bool> Live = new("--live")
+    {
+        Description = "Compare the pages of the running database with the vault, at one commit.",
+    };
+
     static readonly Option<string?> SampleOption = new("--sample")
     {
         Description = "Read only so much: 5% of the objects, 1/7 (the first of seven parts), or about 50M.", HelpName = "HOW-MUCH",
@@ -43,11 +48,14 @@ static class VerifyCommand
         Description = "Compare a restored database with the vault, page by page.", HelpName = "FILE",
     };
 
+    /// <summary>Where vaults are read from; empty where the configuration says that.</summary>
+    public static Option<string[]> From => Vault.From;
+
     public static Command Create()
     {
         var command = new Command("verify", "Check every object at every destination, and prove that it can be restored.")
         {
-            Quick, Deep, Full, SampleOption, Timestamp, PositionOption, BranchOption, DataDirectory,
+            Quick, Deep, Full, Live, SampleOption, Timestamp, PositionOption, BranchOption, DataDirectory,
         };
         Vault.AddTo(command);
         return command.WithAction(RunAsync);
@@ -81,6 +89,12 @@ static class VerifyCommand
                 FailureKind.Usage, "'--quick' excludes '--deep' and '--sample'", "Leave '--quick' out: it reads the least.");
         }
 
+        if (invocation.Get(Live) && (deep || invocation.Get(Quick) || invocation.Get(SampleOption) is not null))
+        {
+            throw new SalvorException(
+                FailureKind.Usage, "'--live' compares the source, and reads no objects", "Run 'salvor verify' a second time for the rest.");
+        }
+
         if (invocation.Get(Full) && !deep)
         {
             throw new SalvorException(
@@ -99,6 +113,15 @@ static class VerifyCommand
 
     static async Task<VerifyRecord> RunAsync(Invocation invocation, VerifyTarget target)
     {
+        if (invocation.Get(Live))
+        {
+            var compared = await LiveCheck.RunAsync(
+                invocation, target, () => SyncCommand.SyncAsync(invocation, target.Name, target.Path, invocation.Cancellation));
+            target.Write(compared);
+            Print(invocation, compared);
+            return compared;
+        }
+
         using var progress = new ProgressLine(invocation, $"verifying {target.Name}:");
         var request = new VerifyRequest
         {
@@ -131,8 +154,8 @@ static class VerifyCommand
         {
             foreach (var finding in destination.Findings)
             {
-                var what = finding.Key.Length == 0 ? finding.Message : $"{finding.Key} at {destination.Destination}: {finding.Message}";
-                Console.Error.WriteLine($"salvor: {what} ({finding.Layer}); {finding.Consequence}\nhint: {finding.Hint}");
+                var where = finding.Key.Length == 0 ? "" : $"{finding.Key} at {destination.Destination}: ";
+                Console.Error.WriteLine($"salvor: {where}{finding.Message} ({finding.Layer}); {finding.Consequence}\nhint: {finding.Hint}");
             }
 
             if (destination.FindingCount > destination.Findings.Count)
@@ -144,11 +167,17 @@ static class VerifyCommand
         }
 
         var seconds = Math.Max(0, (record.FinishedAt - record.StartedAt).TotalSeconds);
-        foreach (var destination in record.Destinations)
+        if (record is { Kind: "live", Ok: true })
+        {
+            invocation.Print($"{Symbols.Ok} {record.Source} is position {record.Position} of its vault, page by page");
+        }
+
+        foreach (var destination in record.Destinations.Where(_ => record.Kind != "live"))
         {
             invocation.Print(
                 $"{(destination.Ok ? Symbols.Ok : "[damaged]")} {record.Source} at {destination.Destination}: "
-                    + $"{destination.Objects} object(s), {destination.RestorePoints} restore point(s) up to position {destination.Position}, "
+                    + $"{destination.Objects} object(s), {destination.RestorePoints} restore point(s) "
+                    + $"up to position {destination.Position}, "
                     + (destination.Ok ? "no damage found" : $"{destination.FindingCount} finding(s)"));
         }
 

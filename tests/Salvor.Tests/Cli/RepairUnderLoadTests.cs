@@ -3,7 +3,7 @@ using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Cli;
 
-/// <summary>An app writes, a daemon replicates, disks rot, repairs are run and killed, and somebody restores, all at the same time.</summary>
+/// <summary>An app writes, a daemon replicates, disks rot, repairs run and are killed, and somebody restores, all at once.</summary>
 [Collection(EndToEndTests.Name)]
 public sealed class RepairUnderLoadTests : IAsyncDisposable
 {

@@ -49,13 +49,13 @@ public sealed class VerifyTests : IAsyncDisposable
     public async Task A_restore_says_which_copy_was_bad_and_from_names_more_than_one()
     {
         await BackUpTwiceAsync();
-        var path = _rig["vaults/app/log/000001/0000000000000002"];
+        var path = _rig["vaults/app/log/000001/0000000000000003"];
         await RotAsync(path, 180);
 
         var result = await _rig.ExpectAsync(0, "restore", "--from", "vaults", "--from", "more", "--output", "x.db");
 
         Assert.Equal(
-            $"warning: object log/000001/0000000000000002 at {_rig["vaults/app"]} is damaged: frame 0 does not match its checksum; "
+            $"warning: object log/000001/0000000000000003 at {_rig["vaults/app"]} is damaged: frame 0 does not match its checksum; "
                 + "it was read from another copy. hint: Run 'salvor repair app'.\n",
             result.Stderr);
         Directory.Delete(_rig["vaults"], recursive: true);
@@ -79,7 +79,8 @@ public sealed class VerifyTests : IAsyncDisposable
         await RotAsync(_rig["app/.salvor/app.db.proven"], 100);
         restore = await DeepAsync();
         Assert.False(restore.GetProperty("from_image").GetBoolean());
-        Assert.Matches("^with the log since, it has checksum [0-9a-f]{16} in place of ", restore.GetProperty("discarded_image").GetString()!);
+        Assert.Matches(
+            "^with the log since, it has checksum [0-9a-f]{16} in place of ", restore.GetProperty("discarded_image").GetString()!);
         Assert.True((await DeepAsync()).GetProperty("from_image").GetBoolean());
 
         // A record that is about another state.
@@ -109,7 +110,8 @@ public sealed class VerifyTests : IAsyncDisposable
 
         // A quick look that finds nothing does not take the place of it; one that finds something does.
         Assert.Equal(0, (await _rig.ConfiguredAsync("verify", "--quick")).ExitCode);
-        Assert.Contains("\"kind\": \"deep\"", await File.ReadAllTextAsync(_rig["app/.salvor/app.db.verify.json"]), StringComparison.Ordinal);
+        var marker = await File.ReadAllTextAsync(_rig["app/.salvor/app.db.verify.json"]);
+        Assert.Contains("\"kind\": \"deep\"", marker, StringComparison.Ordinal);
         File.Delete(_rig["more/app/log/000001/0000000000000002"]);
         Assert.Equal(5, (await _rig.ConfiguredAsync("verify", "--quick")).ExitCode);
         var result = await _rig.ConfiguredAsync(check);
@@ -131,6 +133,35 @@ public sealed class VerifyTests : IAsyncDisposable
         Assert.Contains("differs from position 2 of vault ", changed.Stderr, StringComparison.Ordinal);
         Assert.Contains(" in page(s) 2\n", changed.Stderr, StringComparison.Ordinal);
         await _rig.ExpectAsync(5, "verify", "--from", "vaults", "--data-dir", "x.db");
+    }
+
+    [Fact]
+    public async Task A_page_that_changed_behind_the_back_of_the_log_is_named()
+    {
+        await _rig.CreateDatabaseAsync();
+        Configure("off");
+        var daemon = await _rig.DaemonAsync("app", "healthy");
+        await _rig.CommitAsync(2);
+        var same = await _rig.ConfiguredAsync("verify", "--live");
+        Assert.True(same.ExitCode == 0, $"{same}");
+        Assert.Contains("app is position 2 of its vault, page by page", same.Stdout, StringComparison.Ordinal);
+
+        await CliRig.StopAsync(daemon);
+        await Tool.SqlAsync(_rig.Database, "PRAGMA wal_checkpoint(TRUNCATE)");
+        Assert.Equal(0, (await _rig.ConfiguredAsync("verify", "--live")).ExitCode);
+        daemon = await _rig.DaemonAsync("app", "healthy");
+        using (var file = File.Open(_rig.Database, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
+        {
+            file.Position = 4096 + 2000;
+            file.WriteByte(0x55);
+        }
+
+        var result = await _rig.ConfiguredAsync("verify", "--live");
+        Assert.True(result.ExitCode == 5, $"{result}");
+        Assert.Contains(
+            $"salvor: {_rig.Database} differs from position 2 of {_rig["vaults/app"]} in page(s) 2 ", result.Stderr,
+            StringComparison.Ordinal);
+        await CliRig.StopAsync(daemon);
     }
 
     [Fact]
@@ -218,6 +249,9 @@ public sealed class VerifyTests : IAsyncDisposable
 
     [Theory]
     [InlineData("verify --quick --deep", "'--quick' excludes '--deep' and '--sample'", "Leave '--quick' out: it reads the least.")]
+    [InlineData(
+        "verify --live --deep", "'--live' compares the source, and reads no objects",
+        "Run 'salvor verify' a second time for the rest.")]
     [InlineData("verify --full", "'--full' is for a deep verification", "Write 'salvor verify --deep --full'.")]
     [InlineData("verify --position 3", "a point is verified by restoring it", "Add '--deep' to '--position', '--timestamp' or '--branch'.")]
     [InlineData(
