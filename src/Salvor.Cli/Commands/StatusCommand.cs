@@ -27,33 +27,74 @@ static class StatusCommand
         Description = "Exit with 8 where a source is not served by a living process.",
     };
 
+    static readonly Option<string?> MaxVerifyAge = new("--max-verify-age")
+    {
+        Description = "With --check: exit with 8 where the last successful verification is older than this.", HelpName = "TIME",
+    };
+
     public static Command Create() => new Command("status", "Print how each source fares, from local files only.")
     {
-        Source, Db, StateDirectory, Check,
+        Source, Db, StateDirectory, Check, MaxVerifyAge,
     }.WithAction(invocation => Task.FromResult(Run(invocation)));
 
     static int Run(Invocation invocation)
     {
+        if (invocation.Get(MaxVerifyAge) is not null && !invocation.Get(Check))
+        {
+            throw new SalvorException(
+                FailureKind.Usage, "'--max-verify-age' is a part of a check", "Write 'salvor status --check --max-verify-age 26h'.");
+        }
+
         var bodies = Find(invocation).ToList();
-        string[] dead = invocation.Get(Check) ? [.. bodies.Where(body => !body.Running).Select(body => body.Source)] : [];
         foreach (var body in bodies)
         {
             Print(invocation, body);
         }
 
-        if (dead.Length == 0)
+        if (!invocation.Get(Check) || (Dead(bodies) ?? Unproved(invocation, bodies)) is not { } problem)
         {
             invocation.PrintJson(new StatusDocument(bodies, Ok: true), CliJson.Default.StatusDocument);
             return 0;
         }
 
         // A document with all that is known, instead of the error alone.
-        Verb.PrintError(new SalvorException(
-            FailureKind.Unhealthy,
-            $"nothing serves {Suggestion.Enumerate(dead)}",
-            "Start 'salvor daemon' or 'salvor replicate DB DEST', and look at its log for why it ended."));
+        Verb.PrintError(problem);
         invocation.PrintJson(new StatusDocument(bodies, Ok: false), CliJson.Default.StatusDocument);
         return (int)FailureKind.Unhealthy;
+    }
+
+    static SalvorException? Dead(IEnumerable<SourceStatusBody> bodies)
+    {
+        string[] dead = [.. bodies.Where(body => !body.Running).Select(body => body.Source)];
+        return dead.Length == 0 ? null : new SalvorException(
+            FailureKind.Unhealthy,
+            $"nothing serves {Suggestion.Enumerate(dead)}",
+            "Start 'salvor daemon' or 'salvor replicate DB DEST', and look at its log for why it ended.");
+    }
+
+    static SalvorException? Unproved(Invocation invocation, IEnumerable<SourceStatusBody> bodies)
+    {
+        if (invocation.Get(MaxVerifyAge) is not { } text)
+        {
+            return null;
+        }
+
+        var limit = DurationText.Parse(text);
+        string[] problems =
+        [
+            .. bodies.Select(body => body.Verified switch
+            {
+                null => $"{body.Source} was never verified",
+                { Ok: false } => $"the last verification of {body.Source} found damage or failed",
+                { AgeSeconds: var age } when age > limit.TotalSeconds =>
+                    $"{body.Source} was verified {DurationText.FormatShort(TimeSpan.FromSeconds(Math.Round(age)))} ago",
+                _ => null,
+            }).OfType<string>(),
+        ];
+        return problems.Length == 0 ? null : new SalvorException(
+            FailureKind.Unhealthy,
+            $"{string.Join("; ", problems)}; at most {text} is allowed",
+            "Run 'salvor verify --deep', and let the daemon do it with 'verify: { every: 24h }'.");
     }
 
     static IEnumerable<SourceStatusBody> Find(Invocation invocation)
@@ -65,31 +106,36 @@ static class StatusCommand
             var state = invocation.Get(StateDirectory) is { } given ? Path.GetFullPath(given) : LocalState.DefaultDirectory(path);
             if (File.Exists(path) || File.Exists(LocalState.StatusPath(state, path)))
             {
-                return [Read(Path.GetFileNameWithoutExtension(path), path, state)];
+                return [Read(invocation, Path.GetFileNameWithoutExtension(path), path, state)];
             }
         }
 
         var config = invocation.LoadConfig();
         return name is null ? config.Sources.Values.SelectMany(source => ReadAll(invocation, source))
             : config.Sources.TryGetValue(name, out var whole) ? ReadAll(invocation, whole)
-            : [Read(ConfiguredSources.Find(config, name))];
+            : [Read(invocation, ConfiguredSources.Find(config, name))];
     }
 
     static IEnumerable<SourceStatusBody> ReadAll(Invocation invocation, SqliteSourceConfig source) => ConfiguredSources
         .Members(source, failure => invocation.Tell($"salvor: {failure.Message}\nhint: {failure.Hint}"))
-        .Select(member => Read((source, member)));
+        .Select(member => Read(invocation, (source, member)));
 
-    static SourceStatusBody Read((SqliteSourceConfig Source, SourceMember Member) item) =>
-        Read(item.Member.Name, item.Member.Path, ConfiguredSources.OptionsOf(item.Source, item.Member).StateDirectory);
+    static SourceStatusBody Read(Invocation invocation, (SqliteSourceConfig Source, SourceMember Member) item) =>
+        Read(invocation, item.Member.Name, item.Member.Path, ConfiguredSources.OptionsOf(item.Source, item.Member).StateDirectory);
 
-    static SourceStatusBody Read(string name, string path, string stateDirectory)
+    static SourceStatusBody Read(Invocation invocation, string name, string path, string stateDirectory)
     {
         // The kernel drops the lock with the process, so a dead daemon cannot look alive. Who waits for a database has no lock on it.
         var holder = LockFile.HolderOf(LocalState.LockPath(stateDirectory, path));
         var last = StatusFile.Read(LocalState.StatusPath(stateDirectory, path));
         var waiter = last is { State: not "stopped" } && !last.IsFromTheDead() ? last.Pid : (int?)null;
         return new SourceStatusBody(
-            last?.Source ?? name, path, holder is not null || waiter is not null, holder?.Pid ?? waiter, last);
+            last?.Source ?? name, path, holder is not null || waiter is not null, holder?.Pid ?? waiter, last,
+            VerifyFile.Read(LocalState.VerifyPath(stateDirectory, path)) is { } verified
+                ? new VerifiedBody(
+                    verified.Kind, verified.FinishedAt, Math.Round((invocation.Time.GetUtcNow() - verified.FinishedAt).TotalSeconds, 3),
+                    verified.Ok, verified.Position)
+                : null);
     }
 
     static void Print(Invocation invocation, SourceStatusBody body)
@@ -115,6 +161,24 @@ static class StatusCommand
         if (last.SnapshotFailure.Length > 0)
         {
             invocation.Print($"  no snapshot was made: {last.SnapshotFailure}");
+        }
+
+        foreach (var copy in last.Copies)
+        {
+            invocation.Print(
+                $"  copy at {copy.Destination}: "
+                    + (copy.BehindSince is { } since ? $"behind since {InstantText.Format(since)}" : "complete"));
+            if (copy.Error.Length > 0)
+            {
+                invocation.Print($"    {copy.Error}");
+                invocation.Print($"    hint: {copy.Hint}");
+            }
+        }
+
+        if (body.Verified is { } verified)
+        {
+            var age = DurationText.FormatShort(TimeSpan.FromSeconds(Math.Max(0, Math.Round(verified.AgeSeconds))));
+            invocation.Print($"  verified ({verified.Kind}) {age} ago: {(verified.Ok ? "ok" : "not ok, run 'salvor verify'")}");
         }
 
         if (last.CopyTotalBytes > 0)

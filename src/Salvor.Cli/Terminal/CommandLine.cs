@@ -45,6 +45,8 @@ static class CommandLine
         RestoreCommand.Create(),
         ListCommand.Create(),
         StatusCommand.Create(),
+        VerifyCommand.Create(),
+        RepairCommand.Create(),
         KeyCommand.Create(),
         DemoCommand.Create(),
         DemoWriter.Create(),

@@ -40,7 +40,10 @@ sealed record RestoreDocument(
 
 sealed record StatusDocument(IReadOnlyList<SourceStatusBody> Sources, bool Ok);
 
-sealed record SourceStatusBody(string Source, string Path, bool Running, int? Pid, StatusRecord? Last);
+sealed record SourceStatusBody(
+    string Source, string Path, bool Running, int? Pid, StatusRecord? Last, VerifiedBody? Verified);
+
+sealed record VerifiedBody(string Kind, DateTimeOffset FinishedAt, double AgeSeconds, bool Ok, ulong Position);
 
 sealed record ReplicateDocument(string Source, string Path, string Destination, string Event, ulong Position);
 
@@ -60,6 +63,19 @@ sealed record DemoDocument(
 
 sealed record DemoRestore(string Target, ulong Position, int CommitsFound, double Seconds, bool EqualToWhatWasWritten);
 
+sealed record VerifyDocument(IReadOnlyList<VerifyRecord> Sources, bool Ok);
+
+sealed record DataFileDocument(
+    string Source, string File, uint Branch, ulong Position, DateTimeOffset Time, bool Ok, uint PageCount, IReadOnlyList<uint> Pages,
+    long PagesDiffering);
+
+sealed record RepairDocument(bool DryRun, IReadOnlyList<RepairBody> Sources, bool Ok);
+
+sealed record RepairBody(
+    string Source, long Objects, int Healed, int Lost, int Failed, long WrittenBytes, IReadOnlyList<RepairStepBody> Steps);
+
+sealed record RepairStepBody(string Key, string Action, string? From, string To, string Reason, string Failure);
+
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, Converters = [typeof(InstantJsonConverter)])]
 [JsonSerializable(typeof(ErrorDocument))]
@@ -74,4 +90,7 @@ sealed record DemoRestore(string Target, ulong Position, int CommitsFound, doubl
 [JsonSerializable(typeof(DemoDocument))]
 [JsonSerializable(typeof(KeyListDocument))]
 [JsonSerializable(typeof(KeyChangeDocument))]
+[JsonSerializable(typeof(VerifyDocument))]
+[JsonSerializable(typeof(RepairDocument))]
+[JsonSerializable(typeof(DataFileDocument))]
 sealed partial class CliJson : JsonSerializerContext;

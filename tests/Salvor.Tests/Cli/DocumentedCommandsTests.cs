@@ -47,7 +47,9 @@ public sealed partial class DocumentedCommandsTests : IDisposable
     {
         var page = Checkout.Read(Page);
         foreach (var verb in new[]
-            { "backup", "daemon", "demo", "key", "list", "replicate", "restore", "status", "sync", "version" })
+            {
+                "backup", "daemon", "demo", "key", "list", "repair", "replicate", "restore", "status", "sync", "verify", "version",
+            })
         {
             Assert.Contains($"\n## {verb}\n", page, StringComparison.Ordinal);
             var help = (await SalvorProcess.RunAsync(verb, "--help")).Stdout;
