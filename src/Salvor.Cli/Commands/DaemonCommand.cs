@@ -32,7 +32,9 @@ static class DaemonCommand
         await daemon.ApplyAsync(config);
         invocation.Tell($"salvor daemon: {host.Names.Count} database(s) of {config.Sources.Count} source(s), from {path}");
         var reloading = daemon.ReloadOnSignalAsync(invocation.Cancellation);
-        var ended = Task.WhenAny(reloading, host.WhenLockedOut()).Unwrap();
+        var verifying = new VerifySchedule(() => daemon.Config, invocation.Time, new Random(invocation.Random.Next()), log)
+            .RunAsync(invocation.Cancellation);
+        var ended = Task.WhenAny(reloading, host.WhenLockedOut(), verifying).Unwrap();
         var code = await Foreground.RunAsync(invocation, host, ended, invocation.Get(Exec));
         invocation.PrintJson(new DaemonDocument(path, host.Names.Count, "stopped"), CliJson.Default.DaemonDocument);
         return code;

@@ -73,7 +73,7 @@ static class KeyTransferCommands
     /// <summary>Of a source that was never stored, the vault is made now: a daemon that waits for the export goes on then.</summary>
     static async Task<VaultAccess> FindOrMakeAsync(Invocation invocation, VaultOptions options)
     {
-        if (invocation.Get(options.From) is not null)
+        if (options.IsFromGiven(invocation))
         {
             return (await KeyCommand.OpenAsync(invocation, options)).Vault;
         }

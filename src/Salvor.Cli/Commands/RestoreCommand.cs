@@ -92,11 +92,7 @@ static class RestoreCommand
 
     static void CheckOptions(Invocation invocation)
     {
-        if (invocation.Get(Timestamp) is not null && invocation.Get(PositionOption) is not null)
-        {
-            throw new SalvorException(FailureKind.Usage, "'--timestamp' and '--position' exclude each other", "Give one of them.");
-        }
-
+        _ = Request(invocation);
         if (invocation.Has(BackupId) && (invocation.Has(Timestamp) || invocation.Has(PositionOption) || invocation.Has(BranchOption)))
         {
             throw new SalvorException(
@@ -154,10 +150,10 @@ static class RestoreCommand
     static async Task<int> RestoreAsync(Invocation invocation, VaultCatalog catalog, string name, string? home)
     {
         var planner = new RestorePlanner(catalog);
-        var requested = invocation.Get(Timestamp) is { } text ? InstantText.Parse(text) : (DateTimeOffset?)null;
         var request = invocation.Get(BackupId) is { } id
-            ? RequestOf(await Backups.ReadAsync(catalog, (ulong)id, invocation.Cancellation))
-            : new RestoreRequest((uint?)invocation.Get(BranchOption), requested, ParsePosition(invocation));
+            ? RestorePoints.Of(await Backups.ReadAsync(catalog, (ulong)id, invocation.Cancellation))
+            : Request(invocation);
+        var requested = request.Time;
         var point = await RestoreTargets.ResolveAsync(catalog, planner, request, invocation.Cancellation);
         var plan = await planner.PlanAsync(request.Branch ?? planner.NewestBranch, point.Position, invocation.Cancellation);
         var (output, mode, makesDirectory) = PlaceOf(invocation, name, home, point);
@@ -181,15 +177,8 @@ static class RestoreCommand
         return 0;
     }
 
-    static RestoreRequest RequestOf(BackupRecord backup) => new(backup.Branch, Time: null, new Position(backup.Position));
-
-    static Position? ParsePosition(Invocation invocation) => invocation.Get(PositionOption) switch
-    {
-        null => null,
-        var text when Salvor.Vault.Position.TryParse(text, out var position) => position,
-        var text => throw new SalvorException(
-            FailureKind.Usage, $"'{text}' is not a position", "A position is a decimal number; 'salvor list' shows them."),
-    };
+    static RestoreRequest Request(Invocation invocation) => RestorePoints.Request(
+        invocation.Get(BranchOption), invocation.Get(Timestamp), invocation.Get(PositionOption));
 
     static (string Output, RestoreMode Mode, bool MakesDirectory) PlaceOf(
         Invocation invocation, string name, string? home, RestorePoint point)
@@ -218,7 +207,7 @@ static class RestoreCommand
     }
 
     static string ScratchOf(Invocation invocation) =>
-        (invocation.Get(Vault.From) is null ? invocation.LoadConfig().Restore.Scratch : null) ?? Path.GetFullPath("restored");
+        (!Vault.IsFromGiven(invocation) ? invocation.LoadConfig().Restore.Scratch : null) ?? Path.GetFullPath("restored");
 
     static async Task RunAsync(
         Invocation invocation, VaultCatalog catalog, RestorePlan plan, RestorePoint point, string name, string output, RestoreMode mode,
@@ -294,7 +283,7 @@ static class RestoreCommand
             return Path.GetFullPath(given);
         }
 
-        if (invocation.Get(Vault.From) is null
+        if (!Vault.IsFromGiven(invocation)
             && invocation.LoadConfig().Sources.Values.FirstOrDefault(source => source.Path == path)?.StateDirectory is { } configured)
         {
             return configured;

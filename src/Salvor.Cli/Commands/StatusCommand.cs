@@ -27,28 +27,38 @@ static class StatusCommand
         Description = "Exit with 8 where a source is not served by a living process.",
     };
 
+    static readonly Option<string?> MaxVerifyAge = new("--max-verify-age")
+    {
+        Description = "With --check: exit with 8 where the last successful verification is older than this.", HelpName = "TIME",
+    };
+
     public static Command Create() => new Command("status", "Print how each source fares, from local files only.")
     {
-        Source, Db, StateDirectory, Check,
+        Source, Db, StateDirectory, Check, MaxVerifyAge,
     }.WithAction(invocation => Task.FromResult(Run(invocation)));
 
     static int Run(Invocation invocation)
     {
+        if (invocation.Get(MaxVerifyAge) is not null && !invocation.Get(Check))
+        {
+            throw new SalvorException(
+                FailureKind.Usage, "'--max-verify-age' is a part of a check", "Write 'salvor status --check --max-verify-age 26h'.");
+        }
+
         var bodies = Find(invocation).ToList();
-        var failure = invocation.Get(Check) ? FailureOf(bodies) : null;
         foreach (var body in bodies)
         {
             Print(invocation, body);
         }
 
-        if (failure is null)
+        if (!invocation.Get(Check) || (FailureOf(bodies) ?? Unproved(invocation, bodies)) is not { } problem)
         {
             invocation.PrintJson(new StatusDocument(bodies, Ok: true), CliJson.Default.StatusDocument);
             return 0;
         }
 
         // A document with all that is known, instead of the error alone.
-        Verb.PrintError(failure);
+        Verb.PrintError(problem);
         invocation.PrintJson(new StatusDocument(bodies, Ok: false), CliJson.Default.StatusDocument);
         return (int)FailureKind.Unhealthy;
     }
@@ -72,6 +82,31 @@ static class StatusCommand
                 $"Let it go on with 'kill -CONT {frozen.Pid}', or end it with 'kill -KILL {frozen.Pid}' and start it again: what was "
                     + "committed meanwhile is caught up with.")
             : null;
+    }
+
+    static SalvorException? Unproved(Invocation invocation, IEnumerable<SourceStatusBody> bodies)
+    {
+        if (invocation.Get(MaxVerifyAge) is not { } text)
+        {
+            return null;
+        }
+
+        var limit = DurationText.Parse(text);
+        string[] problems =
+        [
+            .. bodies.Select(body => body.Verified switch
+            {
+                null => $"{body.Source} was never verified",
+                { Ok: false } => $"the last verification of {body.Source} found damage or failed",
+                { AgeSeconds: var age } when age > limit.TotalSeconds =>
+                    $"{body.Source} was verified {DurationText.FormatShort(TimeSpan.FromSeconds(Math.Round(age)))} ago",
+                _ => null,
+            }).OfType<string>(),
+        ];
+        return problems.Length == 0 ? null : new SalvorException(
+            FailureKind.Unhealthy,
+            $"{string.Join("; ", problems)}; at most {text} is allowed",
+            "Run 'salvor verify --deep', and let the daemon do it with 'verify: { every: 24h }'.");
     }
 
     static IEnumerable<SourceStatusBody> Find(Invocation invocation)
@@ -110,7 +145,12 @@ static class StatusCommand
         var responding = pid is { } known
             && Heartbeat.IsSeen(known, holder is null ? last?.Socket : holder.Socket, invocation.Time.GetUtcNow());
         return new SourceStatusBody(
-            last?.Source ?? name, path, pid is not null, pid, responding, last);
+            last?.Source ?? name, path, pid is not null, pid, responding, last,
+            VerifyFile.Read(LocalState.VerifyPath(stateDirectory, path)) is { } verified
+                ? new VerifiedBody(
+                    verified.Kind, verified.FinishedAt, Math.Round((invocation.Time.GetUtcNow() - verified.FinishedAt).TotalSeconds, 3),
+                    verified.Ok, verified.Position)
+                : null);
     }
 
     static void Print(Invocation invocation, SourceStatusBody body)
@@ -139,6 +179,24 @@ static class StatusCommand
         if (last.SnapshotFailure.Length > 0)
         {
             invocation.Print($"  no snapshot was made: {last.SnapshotFailure}");
+        }
+
+        foreach (var copy in last.Copies)
+        {
+            invocation.Print(
+                $"  copy at {copy.Destination}: "
+                    + (copy.BehindSince is { } since ? $"behind since {InstantText.Format(since)}" : "complete"));
+            if (copy.Error.Length > 0)
+            {
+                invocation.Print($"    {copy.Error}");
+                invocation.Print($"    hint: {copy.Hint}");
+            }
+        }
+
+        if (body.Verified is { } verified)
+        {
+            var age = DurationText.FormatShort(TimeSpan.FromSeconds(Math.Max(0, Math.Round(verified.AgeSeconds))));
+            invocation.Print($"  verified ({verified.Kind}) {age} ago: {(verified.Ok ? "ok" : "not ok, run 'salvor verify'")}");
         }
 
         if (last.CopyTotalBytes > 0)

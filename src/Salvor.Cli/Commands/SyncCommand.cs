@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Salvor.Cli.Terminal;
 using Salvor.Jobs;
+using Salvor.Sqlite;
 using Salvor.Text;
 
 namespace Salvor.Cli.Commands;
@@ -57,7 +58,11 @@ static class SyncCommand
 
     static async Task<SyncDocument> SyncAsync(Invocation invocation, CancellationToken cancellationToken)
     {
-        var name = invocation.Get(Db) ?? invocation.Get(Source);
+        return await SyncAsync(invocation, invocation.Get(Db) ?? invocation.Get(Source), cancellationToken);
+    }
+
+    static async Task<SyncDocument> SyncAsync(Invocation invocation, string? name, CancellationToken cancellationToken)
+    {
         if (name is not null && File.Exists(name))
         {
             var path = Path.GetFullPath(name);
@@ -71,6 +76,19 @@ static class SyncCommand
         return await AskAsync(member.Path, options.StateDirectory, cancellationToken)
             ?? await OneShot.AttachAsync(invocation, $"salvor sync {options.Name}", config, source, options, async host => new SyncDocument(
                 options.Name, (await host.SyncAsync(options.Name, cancellationToken)).Value, Durable: true));
+    }
+
+    /// <summary>
+    /// As the verb, for a source that is known: by its daemon, or else once by itself where there is a configuration. Without either, what
+    /// is in the vault is all there is.
+    /// </summary>
+    public static async Task SyncAsync(Invocation invocation, string name, string path, CancellationToken cancellationToken)
+    {
+        if (await AskAsync(path, LocalState.DefaultDirectory(path), cancellationToken) is null
+            && invocation.Get(VerifyCommand.From).Length == 0)
+        {
+            await SyncAsync(invocation, name, cancellationToken);
+        }
     }
 
     /// <summary>Asks the daemon that holds the database; null where none does.</summary>

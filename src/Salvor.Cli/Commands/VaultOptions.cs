@@ -17,9 +17,11 @@ sealed class VaultOptions
 
     public Option<string?> Db { get; } = new("--db", "--source-name") { Description = "The same as SOURCE.", HelpName = "NAME" };
 
-    public Option<string?> From { get; } = new("--from", "--source")
+    public Option<string[]> From { get; } = new("--from", "--source")
     {
-        Description = "A vault, or the root of a destination, as a path or URL; no configuration is needed.", HelpName = "PATH-or-URL",
+        Description = "A vault, or the root of a destination, as a path or URL; no configuration is needed. Again for each further copy.",
+        HelpName = "PATH-or-URL",
+        DefaultValueFactory = _ => [],
     };
 
     public void AddTo(Command command)
@@ -30,10 +32,16 @@ sealed class VaultOptions
         command.Add(KeyOptions.KeyFile);
     }
 
-    /// <summary>The name that was given, as an argument or by <c>--db</c>.</summary>
+    /// <summary>The name of the source, where one is given, as an argument or by <c>--db</c>.</summary>
     public string? NameIn(Invocation invocation) => invocation.Get(Db) ?? invocation.Get(Source);
 
-    /// <summary>The vault, or null where the source is configured and nothing was ever stored.</summary>
+    /// <summary>Whether the command line names the vault, and not a configuration.</summary>
+    public bool IsFromGiven(Invocation invocation) => invocation.Get(From).Length > 0;
+
+    /// <summary>
+    /// The vault with all its copies, or null where the source is configured and nothing was ever stored. What is read from another copy
+    /// because the first one is damaged is told.
+    /// </summary>
     public async Task<(VaultAccess? Vault, SqliteSourceConfig? Source)> FindAsync(Invocation invocation)
     {
         var (vault, source, _) = await FindWithKeysAsync(invocation);
@@ -43,24 +51,41 @@ sealed class VaultOptions
     /// <summary>As <see cref="FindAsync"/>, and what opened it; null for a plain vault.</summary>
     public async Task<(VaultAccess? Vault, SqliteSourceConfig? Source, Keyring? Keys)> FindWithKeysAsync(Invocation invocation)
     {
-        if (invocation.Get(From) is { } from)
+        var (copies, source, keys) = await FindCopiesAsync(invocation);
+        var vault = SourceCopies.Join(
+            copies,
+            copy => invocation.Tell(
+                $"warning: {copy.Location} cannot be used: {copy.Failure!.Message}; taking the next copy. "
+                    + "hint: Run 'salvor repair' when it is there again."),
+            (bad, e) => invocation.Tell(
+                $"warning: object {e.Key} at {bad.Location} is damaged: {e.What}; it was read from another copy. "
+                    + $"hint: Run 'salvor repair {bad.Identity.Source}'."));
+        return (vault, source, keys);
+    }
+
+    /// <summary>What each destination has of the source, and what opens it; null for a plain vault.</summary>
+    public async Task<(IReadOnlyList<SourceCopy> Copies, SqliteSourceConfig? Source, Keyring? Keys)> FindCopiesAsync(
+        Invocation invocation)
+    {
+        var name = NameIn(invocation);
+        if (invocation.Get(From) is { Length: > 0 } froms)
         {
             var given = KeyOptions.Find(invocation, source: null);
-            return (await Destinations.FindVaultAsync(from, NameIn(invocation), given, invocation.Cancellation), null, given);
+            return (await SourceCopies.FindAsync(froms, name, given, invocation.Cancellation), null, given);
         }
 
         var config = invocation.LoadConfig();
-        var (source, member) = ConfiguredSources.Find(config, NameIn(invocation));
+        var (source, member) = ConfiguredSources.Find(config, name);
         var keys = KeyOptions.Find(invocation, source);
-        return (await Destinations.FindVaultAsync(config, member.Name, source.To, keys, invocation.Cancellation), source, keys);
+        return (await SourceCopies.FindAsync(config, member.Name, source.To, keys, invocation.Cancellation), source, keys);
     }
 
     /// <summary>The vault opened by an exported key, and what is given to open it otherwise.</summary>
     public async Task<(VaultAccess Vault, Keyring? Keys)> OpenByAsync(Invocation invocation, Keyring export)
     {
-        if (invocation.Get(From) is { } from)
+        if (invocation.Get(From) is { Length: > 0 } froms)
         {
-            var vault = await Destinations.FindVaultAsync(from, NameIn(invocation), export, invocation.Cancellation);
+            var vault = await Destinations.FindVaultAsync(froms[0], NameIn(invocation), export, invocation.Cancellation);
             return (vault, KeyOptions.Find(invocation, source: null));
         }
 

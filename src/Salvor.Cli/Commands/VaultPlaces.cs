@@ -25,9 +25,17 @@ sealed record VaultPlace(VaultAccess Vault, string StateDirectory, SqliteSourceC
     public static async Task<IReadOnlyList<VaultPlace>> FindAllAsync(VaultOptions options, Invocation invocation)
     {
         var name = invocation.Get(options.Db) ?? invocation.Get(options.Source);
-        var found = invocation.Get(options.From) is { } from
-            ? await FromAsync(from, name, KeyOptions.Find(invocation, source: null), invocation.Cancellation)
-            : await ConfiguredAsync(invocation, name);
+        var found = new List<VaultPlace>();
+        foreach (var from in invocation.Get(options.From))
+        {
+            found.AddRange(await FromAsync(from, name, KeyOptions.Find(invocation, source: null), invocation.Cancellation));
+        }
+
+        if (!options.IsFromGiven(invocation))
+        {
+            found.AddRange(await ConfiguredAsync(invocation, name));
+        }
+
         return found.Count > 0
             ? found
             : throw new SalvorException(

@@ -45,6 +45,8 @@ static class CommandLine
         RestoreCommand.Create(),
         ListCommand.Create(),
         StatusCommand.Create(),
+        VerifyCommand.Create(),
+        RepairCommand.Create(),
         UsageCommand.Create(),
         LockCommand.Create(),
         BreakLockCommand.Create(),

@@ -40,7 +40,10 @@ sealed record RestoreDocument(
 
 sealed record StatusDocument(IReadOnlyList<SourceStatusBody> Sources, bool Ok);
 
-sealed record SourceStatusBody(string Source, string Path, bool Running, int? Pid, bool Responding, StatusRecord? Last);
+sealed record SourceStatusBody(
+    string Source, string Path, bool Running, int? Pid, bool Responding, StatusRecord? Last, VerifiedBody? Verified);
+
+sealed record VerifiedBody(string Kind, DateTimeOffset FinishedAt, double AgeSeconds, bool Ok, ulong Position);
 
 sealed record LockDocument(IReadOnlyList<LockBody> Locks);
 
@@ -92,6 +95,19 @@ sealed record DemoDocument(
 
 sealed record DemoRestore(string Target, ulong Position, int CommitsFound, double Seconds, bool EqualToWhatWasWritten);
 
+sealed record VerifyDocument(IReadOnlyList<VerifyRecord> Sources, bool Ok);
+
+sealed record DataFileDocument(
+    string Source, string File, uint Branch, ulong Position, DateTimeOffset Time, bool Ok, uint PageCount, IReadOnlyList<uint> Pages,
+    long PagesDiffering);
+
+sealed record RepairDocument(bool DryRun, IReadOnlyList<RepairBody> Sources, bool Ok);
+
+sealed record RepairBody(
+    string Source, long Objects, int Healed, int Lost, int Failed, long WrittenBytes, IReadOnlyList<RepairStepBody> Steps);
+
+sealed record RepairStepBody(string Key, string Action, string? From, string To, string Reason, string Failure);
+
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, Converters = [typeof(InstantJsonConverter)])]
 [JsonSerializable(typeof(ErrorDocument))]
@@ -109,4 +125,7 @@ sealed record DemoRestore(string Target, ulong Position, int CommitsFound, doubl
 [JsonSerializable(typeof(DemoDocument))]
 [JsonSerializable(typeof(KeyListDocument))]
 [JsonSerializable(typeof(KeyChangeDocument))]
+[JsonSerializable(typeof(VerifyDocument))]
+[JsonSerializable(typeof(RepairDocument))]
+[JsonSerializable(typeof(DataFileDocument))]
 sealed partial class CliJson : JsonSerializerContext;

@@ -20,11 +20,15 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
     readonly SemaphoreSlim asked = new(0);
     readonly Dictionary<string, IObjectStore> stores = [];
     readonly Dictionary<EncryptionConfig, Keyring> keyrings = [];
-    readonly Dictionary<string, (ReplicatorOptions Options, IObjectStore Store)> current = [];
+    readonly Dictionary<string, IReadOnlyList<IObjectStore>> storeLists = [];
+    readonly Dictionary<string, (ReplicatorOptions Options, IReadOnlyList<IObjectStore> Stores)> current = [];
     readonly List<FileSystemWatching> watched = [];
     readonly HashSet<string> unreadable = [];
     volatile bool reloadAsked;
     SalvorConfig? config;
+
+    /// <summary>The configuration as it is now.</summary>
+    public SalvorConfig Config => config ?? throw new InvalidOperationException("no configuration was applied yet");
 
     /// <summary>Makes the host protect what the configuration says.</summary>
     public async Task ApplyAsync(SalvorConfig next)
@@ -43,7 +47,7 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
 
             foreach (var (name, item) in wanted.Where(item => !current.ContainsKey(item.Key)))
             {
-                host.Add(item.Options, item.Store);
+                host.Add(item.Options, item.Stores[0], [.. item.Stores.Skip(1)]);
                 current[name] = item;
             }
 
@@ -105,15 +109,15 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
         }
     }
 
-    Dictionary<string, (ReplicatorOptions Options, IObjectStore Store)> Wanted(SalvorConfig next)
+    Dictionary<string, (ReplicatorOptions Options, IReadOnlyList<IObjectStore> Stores)> Wanted(SalvorConfig next)
     {
-        var wanted = new Dictionary<string, (ReplicatorOptions, IObjectStore)>();
+        var wanted = new Dictionary<string, (ReplicatorOptions, IReadOnlyList<IObjectStore>)>();
         foreach (var source in next.Sources.Values)
         {
-            var store = StoreOf(next.Destinations[source.To[0]]);
+            var stores = StoresOf([.. source.To.Select(name => next.Destinations[name])]);
             foreach (var member in ConfiguredSources.Members(source, NoteUnreadable))
             {
-                wanted[member.Name] = (ConfiguredSources.OptionsOf(source, member) with { Keys = KeysOf(source) }, store);
+                wanted[member.Name] = (ConfiguredSources.OptionsOf(source, member) with { Keys = KeysOf(source) }, stores);
             }
         }
 
@@ -148,6 +152,29 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
         }
 
         return keyrings.TryGetValue(encryption, out var keys) ? keys : keyrings[encryption] = ConfiguredSources.KeysOf(source)!;
+    }
+
+    /// <summary>The same list for the same destinations, so that a comparison tells whether something changed.</summary>
+    IReadOnlyList<IObjectStore> StoresOf(IReadOnlyList<DestinationConfig> destinations)
+    {
+        var key = string.Join('\n', destinations);
+        return storeLists.TryGetValue(key, out var list)
+            ? list
+            : storeLists[key] = [StoreOf(destinations[0]), .. destinations.Skip(1).Select(FurtherStoreOf)];
+    }
+
+    /// <summary>One that cannot be used now is waited for: it must not keep the first from being written.</summary>
+    IObjectStore FurtherStoreOf(DestinationConfig destination)
+    {
+        try
+        {
+            return StoreOf(destination);
+        }
+        catch (SalvorException e) when (destination is FileDestinationConfig file)
+        {
+            logger.LogWarning("{Message}; its copies wait. hint: {Hint}", e.Message, e.Hint);
+            return new FileStore(file.Path);
+        }
     }
 
     IObjectStore StoreOf(DestinationConfig destination)

@@ -63,7 +63,8 @@ sealed class LogMerging : IAsyncDisposable
 
         try
         {
-            state.Merger ??= await VaultAccess.FindAsync(store, source.Options.Name, source.Options.Keys, stopping.Token) is { } vault
+            state.Merger ??= await VaultAccess.FindAsync(
+                store, source.Options.Name, source.Options.Keys, stopping.Token) is { } vault
                 ? new LogMerger(vault, epoch, time)
                 : null;
             var again = state.Merger is null ? null : await state.Merger.RunAsync(stopping.Token);

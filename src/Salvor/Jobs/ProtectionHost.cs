@@ -14,6 +14,10 @@ namespace Salvor.Jobs;
 public sealed class ProtectionHost : IAsyncDisposable
 {
     static readonly TimeSpan DrainMax = TimeSpan.FromSeconds(30);
+
+    /// <summary>Bounds the memory for copies, however many sources there are: each holds one object.</summary>
+    const int MirrorsAtOnce = 2;
+
     static readonly TimeSpan StatusStep = TimeSpan.FromSeconds(1);
 
     readonly string command;
@@ -24,6 +28,7 @@ public sealed class ProtectionHost : IAsyncDisposable
     readonly ControlServer control;
     readonly HeadPublisher heads;
     readonly LogMerging merging;
+    readonly SemaphoreSlim mirrorTurns = new(MirrorsAtOnce);
     readonly Lock gate = new();
     readonly Dictionary<string, Protection> protections = [];
     readonly TaskCompletionSource lockedOut = new(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -54,12 +59,23 @@ public sealed class ProtectionHost : IAsyncDisposable
     /// <summary>How all sources fare.</summary>
     public IReadOnlyList<SourceStatus> Statuses => [.. All().Select(item => item.Replicator.Status)];
 
-    /// <summary>Begins to protect a database.</summary>
-    public void Add(ReplicatorOptions options, IObjectStore store)
+    /// <summary>Begins to protect a database: at the first destination, and by copies of what is there at the further ones.</summary>
+    public void Add(ReplicatorOptions options, IObjectStore store, IReadOnlyList<IObjectStore>? further = null)
     {
         var replicator = new SqliteReplicator(
-            options with { Socket = control.Path, Command = command }, store, engine, time, random, logger);
+            options with { Socket = control.Path, Command = command }, store, engine, time, random, logger)
+        {
+            FurtherStores = further ?? [],
+        };
         var protection = new Protection(replicator, store, new CancellationTokenSource());
+        foreach (var item in further ?? [])
+        {
+            var mirroring = new Mirroring(
+                options.Name, options.Keys, store, item, mirrorTurns, time, logger, () => WriteSoon(protection));
+            protection.Mirrors.Add(mirroring);
+            protection.Mirrored.Add(mirroring.RunAsync(protection.Stopping.Token));
+        }
+
         replicator.StatusChanged += () => NoteStatus(protection);
         lock (gate)
         {
@@ -183,6 +199,9 @@ public sealed class ProtectionHost : IAsyncDisposable
     {
         await protection.Stopping.CancelAsync();
         await protection.Running.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        await Task.WhenAll(protection.Mirrored).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        protection.Mirrors.ForEach(mirror => mirror.Notice(protection.Replicator.Status));
+        await Task.WhenAll(protection.Mirrors.Select(mirror => mirror.DrainAsync()));
         protection.Write(time.GetUtcNow(), logger);
         protection.Replicator.Dispose();
         protection.Stopping.Dispose();
@@ -231,6 +250,12 @@ public sealed class ProtectionHost : IAsyncDisposable
         StatusChanged?.Invoke(protection.Replicator.Status);
         heads.Notice(protection.Store);
         NoteLocks();
+        protection.Mirrors.ForEach(mirror => mirror.Notice(protection.Replicator.Status));
+        WriteSoon(protection);
+    }
+
+    void WriteSoon(Protection protection)
+    {
         if (Interlocked.Exchange(ref protection.StatusDue, 1) == 0)
         {
             // The first change is written at once, what follows within the second is written together.
@@ -300,6 +325,10 @@ public sealed class ProtectionHost : IAsyncDisposable
 
         public Task Running { get; set; } = Task.CompletedTask;
 
+        public List<Mirroring> Mirrors { get; } = [];
+
+        public List<Task> Mirrored { get; } = [];
+
         /// <summary>Writes the status file, if the folder for it exists by now.</summary>
         public void Write(DateTimeOffset now, ILogger logger)
         {
@@ -311,7 +340,8 @@ public sealed class ProtectionHost : IAsyncDisposable
                     if (Replicator.MayWriteState && MakeDirectory(options))
                     {
                         var path = LocalState.StatusPath(options.StateDirectory, options.Path);
-                        StatusFile.Write(path, StatusRecord.From(Replicator.Status, options.Socket, now));
+                        var copies = Mirrors.Select(mirror => mirror.Status).ToList();
+                        StatusFile.Write(path, StatusRecord.From(Replicator.Status, options.Socket, copies, now));
                         failedBefore = false;
                     }
                 }

@@ -44,6 +44,9 @@ public sealed record StatusRecord
 
     public required double ClockJumpSeconds { get; init; }
 
+    /// <summary>The copies at further destinations.</summary>
+    public IReadOnlyList<CopyStatus> Copies { get; init; } = [];
+
     public required int Pid { get; init; }
 
     /// <summary>With the next two, which process that is, for good: ids are given again.</summary>
@@ -58,7 +61,7 @@ public sealed record StatusRecord
 
     public required DateTimeOffset UpdatedAt { get; init; }
 
-    public static StatusRecord From(SourceStatus status, string? socket, DateTimeOffset now) => new()
+    public static StatusRecord From(SourceStatus status, string? socket, IReadOnlyList<CopyStatus> copies, DateTimeOffset now) => new()
     {
         Source = status.Source,
         Path = status.Path,
@@ -77,6 +80,7 @@ public sealed record StatusRecord
         SnapshotTime = status.SnapshotTime,
         SnapshotFailure = status.SnapshotFailure,
         ClockJumpSeconds = Math.Round(status.ClockJump.TotalSeconds, 3),
+        Copies = copies,
         Pid = Environment.ProcessId,
         Host = ProcessIdentity.Current().Host,
         BootId = ProcessIdentity.Current().BootId,

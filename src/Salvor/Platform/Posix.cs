@@ -168,6 +168,16 @@ static partial class Posix
     /// <summary>Sends a signal; false where the process is gone.</summary>
     public static bool Signal(int pid, int signal) => KillCall(pid, signal) == 0;
 
+    const nuint CloneRequest = 0x40049409;
+
+    /// <summary>
+    /// Makes a file share all its content with another one until either is written to, where the file system can: Btrfs, XFS, bcachefs.
+    /// </summary>
+    public static bool TryClone(SafeFileHandle from, SafeFileHandle to) => ControlCall(to, CloneRequest, from) == 0;
+
+    [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
+    private static partial int ControlCall(SafeFileHandle file, nuint request, SafeFileHandle argument);
+
     [LibraryImport("libc", EntryPoint = "open", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int OpenCall(string path, int flags, uint mode);
 

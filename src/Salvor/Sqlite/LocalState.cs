@@ -34,6 +34,12 @@ static class LocalState
 
     public static string PageTablePath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "pages");
 
+    /// <summary>The answer of the last verification.</summary>
+    public static string VerifyPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "verify.json");
+
+    /// <summary>The last restored and proved state.</summary>
+    public static string ProvenPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "proven");
+
     /// <summary>Takes the lock of a database, which a daemon and a restore in place both need.</summary>
     public static LockFile Lock(ReplicatorOptions options, TimeProvider time)
     {

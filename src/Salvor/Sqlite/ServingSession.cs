@@ -3,6 +3,7 @@ using Salvor.Platform;
 using Salvor.Sqlite.Capture;
 using Salvor.Sqlite.Snapshots;
 using Salvor.Vault;
+using Salvor.Vault.Format;
 using Salvor.Vault.Restore;
 
 namespace Salvor.Sqlite;
@@ -47,6 +48,36 @@ sealed class ServingSession : IAsyncDisposable
         var vault = await VaultAccess.OpenOrCreateAsync(
             owner.Store, options.Name, "sqlite", options.Path, options.Keys, owner.Time, cancellationToken);
         owner.VaultId = vault.Id;
+        Loaded loaded;
+        try
+        {
+            loaded = await LoadAsync(owner, vault, cancellationToken);
+        }
+        catch (SalvorException e) when (e.Kind == FailureKind.Integrity && owner.FurtherStores.Count > 0)
+        {
+            // Only now: a further destination that is slow or away must not hold up the first.
+            loaded = await LoadAsync(owner, await WithCopiesAsync(owner, vault, cancellationToken), cancellationToken);
+        }
+
+        var database = SqliteDatabase.Open(options.Path);
+        try
+        {
+            var (forked, reason) = await ForkIfNeededAsync(
+                owner, loaded.Catalog, loaded.State, database, loaded.Epoch, cancellationToken);
+            return new ServingSession(owner, loaded.Catalog.Vault, loaded.Epoch, database, forked, reason);
+        }
+        catch
+        {
+            database.Dispose();
+            throw;
+        }
+    }
+
+    sealed record Loaded(VaultCatalog Catalog, VaultState State, uint Epoch);
+
+    /// <summary>Claims the vault and reads where it ends, beginning its first branch where there is none.</summary>
+    static async Task<Loaded> LoadAsync(SqliteReplicator owner, VaultAccess vault, CancellationToken cancellationToken)
+    {
         var epoch = await owner.ClaimAsync(vault, cancellationToken);
         var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         if (catalog.IsEmpty)
@@ -57,20 +88,52 @@ sealed class ServingSession : IAsyncDisposable
         }
 
         await owner.FenceAsync(catalog, epoch, cancellationToken);
-        var cache = PageTableCache.TryRead(LocalState.PageTablePath(options.StateDirectory, options.Path), vault.Id);
-        (catalog, var state) = await FreshListing.UseAsync(
-            vault, async listed => (listed, await VaultState.LoadAsync(listed, cache, cancellationToken)), cancellationToken);
-        var database = SqliteDatabase.Open(options.Path);
-        try
+        if (vault.Copies.Count == 0 && owner.FurtherStores.Count > 0)
         {
-            var (forked, reason) = await ForkIfNeededAsync(owner, catalog, state, database, epoch, cancellationToken);
-            return new ServingSession(owner, vault, epoch, database, forked, reason);
+            await ExpectTailAsync(catalog, cancellationToken);
         }
-        catch
+
+        var cache = PageTableCache.TryRead(LocalState.PageTablePath(owner.Options.StateDirectory, owner.Options.Path), vault.Id);
+        return await FreshListing.UseAsync(
+            vault, async listed => new Loaded(listed, await VaultState.LoadAsync(listed, cache, cancellationToken), epoch),
+            cancellationToken);
+    }
+
+    /// <summary>
+    /// A log that ends before what a head says was stored goes on from the copy that has the rest: its numbers must not be used again.
+    /// </summary>
+    static async Task ExpectTailAsync(VaultCatalog catalog, CancellationToken cancellationToken)
+    {
+        var head = await Heads.FindAsync(catalog.Vault, cancellationToken);
+        if (head is not null && head.Number > catalog.Logs(head.Branch).Last)
         {
-            database.Dispose();
-            throw;
+            throw new DamagedObjectException(
+                VaultKeys.Log(head.Branch, head.Number), $"it was stored and is missing from vault {catalog.Vault.Location}");
         }
+    }
+
+    /// <summary>The vault with those of its copies that can be reached.</summary>
+    static async Task<VaultAccess> WithCopiesAsync(SqliteReplicator owner, VaultAccess vault, CancellationToken cancellationToken)
+    {
+        var copies = new List<VaultAccess>();
+        foreach (var store in owner.FurtherStores)
+        {
+            try
+            {
+                if (await vault.FindCopyAsync(store, owner.Options.Keys, cancellationToken) is { } copy)
+                {
+                    copies.Add(copy);
+                }
+            }
+            catch (SalvorException e)
+            {
+                owner.Logger.LogWarning("{Source}: {Message}. hint: {Hint}", owner.Options.Name, e.Message, e.Hint);
+            }
+        }
+
+        return vault.With(copies, (bad, e) => owner.Logger.LogWarning(
+            "{Source}: object {Key} at {Destination} is damaged: {What}; it was read from another copy. hint: Run 'salvor repair {Name}'.",
+            owner.Options.Name, e.Key, bad.Location, e.What, owner.Options.Name));
     }
 
     /// <summary>Captures until continuity is lost, somebody ends it, or cancellation; then publishes what is captured.</summary>

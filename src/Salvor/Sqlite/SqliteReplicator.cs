@@ -111,6 +111,9 @@ public sealed class SqliteReplicator : IDisposable
 
     public ReplicatorOptions Options => options;
 
+    /// <summary>Destinations with copies of the vault, to read from where the first is damaged.</summary>
+    public IReadOnlyList<IObjectStore> FurtherStores { get; init; } = [];
+
     internal CaptureEngine Engine => engine;
 
     internal IObjectStore Store => store;

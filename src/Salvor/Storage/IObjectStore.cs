@@ -34,6 +34,12 @@ public interface IObjectStore
     /// </summary>
     IAsyncEnumerable<ObjectInfo> ListAsync(string prefix, string? after, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Gives an object this content in one step, whether it exists or not: whoever reads it meanwhile has the old bytes or the new ones.
+    /// Durable on return. Only for repair, which puts the good bytes of an object over damaged ones.
+    /// </summary>
+    Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken);
+
     /// <summary>Removes an object. Removing what does not exist succeeds.</summary>
     Task DeleteAsync(string key, CancellationToken cancellationToken);
 }

@@ -77,6 +77,14 @@ public sealed class MemoryStore : IObjectStore
     }
 
     /// <inheritdoc/>
+    public Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
+        Run(key, () =>
+        {
+            AddFoldersOf(key);
+            return objects[key] = content.ToArray();
+        }, cancellationToken);
+
+    /// <inheritdoc/>
     public Task DeleteAsync(string key, CancellationToken cancellationToken) =>
         Run(key, () => objects.Remove(key), cancellationToken);
 

@@ -60,6 +60,14 @@ public sealed class RetryingStore(IObjectStore inner, TimeProvider time, Random 
         }
     }
 
+    public Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) => RepeatAsync(
+        async () =>
+        {
+            await inner.ReplaceAsync(key, content, cancellationToken);
+            return true;
+        },
+        cancellationToken);
+
     public Task DeleteAsync(string key, CancellationToken cancellationToken) => RepeatAsync(
         async () =>
         {

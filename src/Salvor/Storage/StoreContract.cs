@@ -45,6 +45,7 @@ public static partial class StoreContract
     // Above the 1,000 that object stores return in one answer.
     const int ManyObjectsCount = 1_100;
     const int PageObjectsCount = 300;
+    const int RacedBytes = 64 * 1024;
 
     /// <summary>Every promise.</summary>
     public static IReadOnlyList<StoreCase> Cases { get; } =
@@ -70,6 +71,9 @@ public static partial class StoreContract
         new("keys that differ in case are different objects", TellsCases),
         new("unusual keys are legal", TakesUnusualKeys),
         new("illegal keys are refused", RefusesIllegalKeys),
+        new("a replaced object has the new content alone", ReplacesWhole),
+        new("replacing what does not exist creates it", ReplacesNothing),
+        new("who reads an object while it is replaced has one of the two", ReplacesInOneStep),
         new("a call that was cancelled before it began does nothing", ObeysCancellation),
     ];
 
@@ -173,6 +177,53 @@ public static partial class StoreContract
         Expect(await trial.GetAsync("a") is [2], "the content is another");
     }
 
+    static async Task ReplacesWhole(StoreTrial trial)
+    {
+        await trial.PutAsync("folder/a", [1, 2, 3]);
+        await trial.ReplaceAsync("folder/a", [4]);
+        Expect(await trial.GetAsync("folder/a") is [4], "the content is another");
+        Expect(await trial.PutAsync("folder/a", [5]) == PutResult.AlreadyExists, "a put replaced it again");
+        await ExpectKeysAsync(trial, "", null, "folder/a");
+    }
+
+    static async Task ReplacesNothing(StoreTrial trial)
+    {
+        await trial.ReplaceAsync("folder/a", [1]);
+        Expect(await trial.GetAsync("folder/a") is [1], "the object was not created");
+    }
+
+    static async Task ReplacesInOneStep(StoreTrial trial)
+    {
+        byte[][] contents = [Pattern(RacedBytes, 1), Pattern(RacedBytes, 2)];
+        await trial.PutAsync("a", contents[0]);
+        var replacing = Task.Run(async () =>
+        {
+            for (var i = 1; i <= RacersCount; i++)
+            {
+                await trial.ReplaceAsync("a", contents[i % 2]);
+            }
+        });
+        while (!replacing.IsCompleted)
+        {
+            var found = await FindAsync(trial, "a");
+            Expect(contents.Any(content => Same(content, found)), "a reader got neither the old content nor the new");
+        }
+
+        await replacing;
+    }
+
+    static async Task<byte[]?> FindAsync(StoreTrial trial, string key)
+    {
+        try
+        {
+            return await trial.GetAsync(key);
+        }
+        catch (StorageException e) when (e.Failure == StorageFailure.NotFound)
+        {
+            return null;
+        }
+    }
+
     static async Task ObeysCancellation(StoreTrial trial)
     {
         using var cancelled = new CancellationTokenSource();
@@ -182,6 +233,7 @@ public static partial class StoreContract
         await ExpectCancelledAsync(() => late.SizeAsync("a"));
         await ExpectCancelledAsync(() => late.ReadAsync("a", 0, 1));
         await ExpectCancelledAsync(() => late.DeleteAsync("a"));
+        await ExpectCancelledAsync(() => late.ReplaceAsync("a", [1]));
         Expect(await trial.SizeAsync("a") is null, "a cancelled put created the object");
     }
 

@@ -35,6 +35,8 @@ public sealed class StoreTrial(IObjectStore store, string folder, CancellationTo
 
     internal Task<long?> SizeAsync(string key) => store.SizeAsync(root + key, cancellationToken);
 
+    internal Task ReplaceAsync(string key, byte[] content) => store.ReplaceAsync(root + key, content, cancellationToken);
+
     internal Task DeleteAsync(string key) => store.DeleteAsync(root + key, cancellationToken);
 
     internal async Task<List<ObjectInfo>> ListAsync(string prefix, string? after, int countMax = int.MaxValue)

@@ -1,8 +1,10 @@
+using System.Collections.Concurrent;
 using System.Globalization;
 using System.Runtime.CompilerServices;
 using System.Security.Cryptography;
 using System.Text.Json.Serialization.Metadata;
 using Salvor.Storage;
+using Salvor.Vault.Copies;
 using Salvor.Vault.Format;
 using Salvor.Vault.Keys;
 
@@ -18,6 +20,15 @@ public sealed class VaultAccess
     }
 
     public IObjectStore Store { get; }
+
+    /// <summary>
+    /// The same vault at other destinations, in the order in which they are asked for an object that is missing or damaged here. Each
+    /// has the id of this one.
+    /// </summary>
+    public IReadOnlyList<VaultAccess> Copies { get; init; } = [];
+
+    /// <summary>Told of each object that was read from another copy, and why: once per object and destination.</summary>
+    public Action<VaultAccess, DamagedObjectException>? FellThrough { get; init; }
 
     /// <summary>The name of the source: the folder of the vault at the destination. Empty where the destination is the vault.</summary>
     public string Name { get; }
@@ -58,6 +69,31 @@ public sealed class VaultAccess
         var identity = VaultJson.Read(VaultKeys.Identity, details, VaultJson.Default.VaultIdentity);
         var secrets = await UnlockAsync(store, name, stored.Header.VaultId, identity, keys, cancellationToken);
         return new VaultAccess(store, name, stored.Header.VaultId, identity, secrets);
+    }
+
+    /// <summary>
+    /// The copy of this vault at another destination, or null where there is none. It needs no key slots: what opened this one opens it too.
+    /// Where another vault is there, opens that.
+    /// </summary>
+    public async Task<VaultAccess?> FindCopyAsync(IObjectStore store, Keyring? keys, CancellationToken cancellationToken)
+    {
+        return await IdAtAsync(store, cancellationToken) is not { } id ? null
+            : id == Id ? At(store)
+            : await FindAsync(store, Name, keys, cancellationToken);
+    }
+
+    /// <summary>The id of the vault of this name at another destination, or null where there is none.</summary>
+    internal async Task<Guid?> IdAtAsync(IObjectStore store, CancellationToken cancellationToken)
+    {
+        if (await store.SizeAsync(PrefixOf(Name) + VaultKeys.Identity, cancellationToken) is null)
+        {
+            return null;
+        }
+
+        using var stored = await StoredObject.OpenAsync(
+            store, PrefixOf(Name), VaultKeys.Identity, ObjectKind.Vault, VaultSecrets.Plain, whole: true, cancellationToken);
+        VaultJson.Read(VaultKeys.Identity, await stored.ReadDetailsAsync(cancellationToken), VaultJson.Default.VaultIdentity);
+        return stored.Header.VaultId;
     }
 
     /// <summary>Opens the plain vault of a source, making it where it is absent.</summary>
@@ -118,26 +154,128 @@ public sealed class VaultAccess
     internal async Task<bool> PutAsync(string key, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
         await Store.PutAsync(Prefix + key, bytes, cancellationToken) == PutResult.Created;
 
-    internal async Task<StoredObject> OpenAsync(string key, ObjectKind kind, bool whole, CancellationToken cancellationToken)
-    {
-        var stored = await StoredObject.OpenAsync(Store, Prefix, key, kind, Secrets, whole, cancellationToken);
-        if (stored.Header.VaultId != Id)
-        {
-            stored.Dispose();
-            throw new DamagedObjectException(key, $"it belongs to vault {stored.Header.VaultId}, not to {Id}");
-        }
+    /// <summary>The same vault at another destination, whatever is there.</summary>
+    internal VaultAccess At(IObjectStore store) => new(store, Name, Id, Identity, Secrets);
 
-        return stored;
+    /// <summary>The key of an object at the destination.</summary>
+    internal string KeyOf(string key) => Prefix + key;
+
+    /// <summary>Puts the good bytes of an object over the damaged ones.</summary>
+    internal Task ReplaceAsync(string key, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
+        Store.ReplaceAsync(Prefix + key, bytes, cancellationToken);
+
+    /// <summary>This vault with its copies. Those of another vault are left out, because nothing of them belongs here.</summary>
+    public VaultAccess With(IEnumerable<VaultAccess> copies, Action<VaultAccess, DamagedObjectException>? fellThrough)
+    {
+        var told = new ConcurrentDictionary<(string, string), bool>();
+        return new VaultAccess(Store, Name, Id, Identity, Secrets)
+        {
+            Copies = [.. copies.Where(copy => copy.Id == Id)],
+            FellThrough = (bad, why) =>
+            {
+                if (told.TryAdd((bad.Location, why.Key), true))
+                {
+                    fellThrough?.Invoke(bad, why);
+                }
+            },
+        };
     }
 
-    /// <summary>All bytes of an object, or null where it does not exist.</summary>
+    /// <summary>Opens an object; where it is missing or damaged here, and in each frame that is, that of the first good copy.</summary>
+    /// <param name="misplaced">What is wrong with a header in this place, or null.</param>
+    internal async Task<StoredObject> OpenAsync(
+        string key, ObjectKind kind, bool whole, CancellationToken cancellationToken, Func<ObjectHeader, string?>? misplaced = null)
+    {
+        try
+        {
+            var stored = await OpenHereAsync(key, kind, whole, misplaced, cancellationToken);
+            stored.OtherCopy = Copies.Count == 0
+                ? null
+                : (damage, cancel) => TryOpenCopyAsync(key, kind, whole, misplaced, damage, cancel);
+            return stored;
+        }
+        catch (SalvorException e) when (Copies.Count > 0 && StoredObject.IsBad(e))
+        {
+            if (await TryOpenCopyAsync(key, kind, whole, misplaced, e, cancellationToken) is { } copy)
+            {
+                return copy;
+            }
+
+            throw;
+        }
+    }
+
+    async Task<StoredObject> OpenHereAsync(
+        string key, ObjectKind kind, bool whole, Func<ObjectHeader, string?>? misplaced, CancellationToken cancellationToken)
+    {
+        var stored = await StoredObject.OpenAsync(Store, Prefix, key, kind, Secrets, whole, cancellationToken);
+        var problem = Misplaced(stored.Header, misplaced);
+        if (problem is null)
+        {
+            return stored;
+        }
+
+        stored.Dispose();
+        throw new DamagedObjectException(key, problem);
+    }
+
+    /// <summary>The object at the first other destination that has it whole enough to open, or null.</summary>
+    async Task<StoredObject?> TryOpenCopyAsync(
+        string key, ObjectKind kind, bool whole, Func<ObjectHeader, string?>? misplaced, SalvorException damage,
+        CancellationToken cancellationToken)
+    {
+        for (var i = 0; i < Copies.Count; i++)
+        {
+            // A copy that is opened has the ones after it as its own copies.
+            var copy = new VaultAccess(Copies[i].Store, Copies[i].Name, Id, Identity, Secrets) { Copies = [.. Copies.Skip(i + 1)] };
+            try
+            {
+                var stored = await copy.OpenHereAsync(key, kind, whole, misplaced, cancellationToken);
+                stored.OtherCopy = (further, cancel) => copy.TryOpenCopyAsync(key, kind, whole, misplaced, further, cancel);
+                FellThrough?.Invoke(this, damage as DamagedObjectException ?? new DamagedObjectException(key, damage.Message));
+                return stored;
+            }
+            catch (SalvorException e) when (StoredObject.IsBad(e))
+            {
+                // The next copy may have it. What is wrong with this one, 'verify' says.
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>All bytes of an object at this destination, or null where it has none.</summary>
     internal Task<byte[]?> GetAsync(string key, CancellationToken cancellationToken) =>
         Store.GetAsync(Prefix + key, ObjectWriter.ObjectBytesMax, cancellationToken);
 
     internal Task DeleteAsync(string key, CancellationToken cancellationToken) => Store.DeleteAsync(Prefix + key, cancellationToken);
 
-    /// <summary>The header of an object, in one call and without looking at the rest of it.</summary>
-    internal async Task<ObjectHeader> ReadHeaderAsync(string key, ObjectKind kind, CancellationToken cancellationToken)
+    /// <summary>
+    /// The header of an object, in one call and without looking at the rest of it; where it is missing or damaged here, that of the first
+    /// good copy.
+    /// </summary>
+    /// <param name="misplaced">What is wrong with a header in this place, or null.</param>
+    internal async Task<ObjectHeader> ReadHeaderAsync(
+        string key, ObjectKind kind, Func<ObjectHeader, string?> misplaced, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await ReadHeaderHereAsync(key, kind, misplaced, cancellationToken);
+        }
+        catch (SalvorException e) when (Copies.Count > 0 && StoredObject.IsBad(e))
+        {
+            using var copy = await TryOpenCopyAsync(key, kind, whole: false, misplaced, e, cancellationToken);
+            if (copy is null)
+            {
+                throw;
+            }
+
+            return copy.Header;
+        }
+    }
+
+    async Task<ObjectHeader> ReadHeaderHereAsync(
+        string key, ObjectKind kind, Func<ObjectHeader, string?> misplaced, CancellationToken cancellationToken)
     {
         var bytes = new byte[ObjectHeader.SizeBytes];
         try
@@ -146,7 +284,7 @@ public sealed class VaultAccess
             var header = ObjectHeader.Read(key, bytes.AsSpan(0, read));
             return header.Kind != kind
                 ? throw new DamagedObjectException(key, $"it is a {header.Kind} object where a {kind} object belongs")
-                : header.VaultId != Id ? throw new DamagedObjectException(key, $"it belongs to vault {header.VaultId}, not to {Id}")
+                : Misplaced(header, misplaced) is { } problem ? throw new DamagedObjectException(key, problem)
                 : header;
         }
         catch (StorageException e) when (e.Failure == StorageFailure.NotFound)
@@ -191,8 +329,16 @@ public sealed class VaultAccess
         return VaultJson.Read(key, await stored.ReadDetailsAsync(cancellationToken), type);
     }
 
-    /// <summary>Keys inside the vault, in order.</summary>
-    internal async IAsyncEnumerable<ObjectInfo> ListAsync(
+    /// <summary>Keys inside the vault, in order, with those that only a copy has.</summary>
+    internal IAsyncEnumerable<ObjectInfo> ListAsync(string prefix, string? after, CancellationToken cancellationToken) =>
+        Copies.Count == 0
+            ? ListHereAsync(prefix, after, cancellationToken)
+            : CopyListing.UnionAsync(
+                [ListHereAsync(prefix, after, cancellationToken),
+                    .. Copies.Select(copy => CopyListing.WhileReachableAsync(copy.ListHereAsync(prefix, after, cancellationToken)))]);
+
+    /// <summary>Keys inside the vault at this destination, in order.</summary>
+    internal async IAsyncEnumerable<ObjectInfo> ListHereAsync(
         string prefix, string? after, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var start = Prefix.Length;
@@ -201,6 +347,9 @@ public sealed class VaultAccess
             yield return row with { Key = row.Key[start..] };
         }
     }
+
+    string? Misplaced(ObjectHeader header, Func<ObjectHeader, string?>? misplaced) =>
+        header.VaultId != Id ? $"it belongs to vault {header.VaultId}, not to {Id}" : misplaced?.Invoke(header);
 
     static async Task<VaultSecrets> UnlockAsync(
         IObjectStore store, string name, Guid id, VaultIdentity identity, Keyring? keys, CancellationToken cancellationToken)

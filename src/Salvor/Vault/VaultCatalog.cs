@@ -148,7 +148,12 @@ public sealed class VaultCatalog
     }
 
     /// <summary>Reads the details of a log object that is open, and checks them.</summary>
-    internal async Task<LogObject> ReadDetailsAsync(StoredObject stored, CancellationToken cancellationToken)
+    internal Task<LogObject> ReadDetailsAsync(StoredObject stored, CancellationToken cancellationToken) =>
+        ReadDetailsAsync(Vault.Secrets, stored, cancellationToken);
+
+    /// <summary>As the other, without a catalogue.</summary>
+    internal static async Task<LogObject> ReadDetailsAsync(
+        VaultSecrets secrets, StoredObject stored, CancellationToken cancellationToken)
     {
         var bytes = await stored.ReadDetailsAsync(cancellationToken);
         var details = LogDetails.Read(stored.Key, bytes);
@@ -159,48 +164,34 @@ public sealed class VaultCatalog
             throw new DamagedObjectException(stored.Key, $"it begins with number {details.FirstNumber}, and its name says otherwise");
         }
 
-        if (!details.IsCompacted && header.LineageAfter != Lineage.Next(Vault.Secrets, header.LineageBefore, header, bytes))
+        if (!details.IsCompacted && header.LineageAfter != Lineage.Next(secrets, header.LineageBefore, header, bytes))
         {
             throw new DamagedObjectException(stored.Key, "its lineage does not cover what it holds");
         }
 
         Check(stored, header, details);
-        var proof = details.IsCompacted ? Vault.Secrets.NameOf(bytes) : header.LineageAfter;
+        var proof = details.IsCompacted ? secrets.NameOf(bytes) : header.LineageAfter;
         return new LogObject(stored.Key, header, details, proof, stored.Frames.Sum(frame => (long)frame.StoredBytes));
     }
 
     /// <summary>Opens a log object for reading its frames. Its details are not checked here.</summary>
     internal async Task<StoredObject> OpenLogAsync(string key, bool whole, CancellationToken cancellationToken)
     {
-        var stored = await Vault.OpenAsync(key, ObjectKind.Log, whole, cancellationToken);
-        try
-        {
-            ExpectPlace(key, stored.Header);
-            return stored;
-        }
-        catch
-        {
-            stored.Dispose();
-            throw;
-        }
+        return await Vault.OpenAsync(key, ObjectKind.Log, whole, cancellationToken, header => Misplaced(key, header));
     }
 
     /// <summary>The header of a log object, in one call.</summary>
     internal async Task<ObjectHeader> ReadLogHeaderAsync(uint branch, LogEntry entry, CancellationToken cancellationToken)
     {
         var key = VaultKeys.Log(branch, entry);
-        var header = await Vault.ReadHeaderAsync(key, ObjectKind.Log, cancellationToken);
-        ExpectPlace(key, header);
-        return header;
+        return await Vault.ReadHeaderAsync(key, ObjectKind.Log, header => Misplaced(key, header), cancellationToken);
     }
 
-    static void ExpectPlace(string key, ObjectHeader header)
-    {
-        if (header.Branch != VaultKeys.BranchOf(key) || header.Number != VaultKeys.LogEntryOf(key, 0).Entry.Last)
-        {
-            throw new DamagedObjectException(key, $"it is log object {header.Number} of branch {header.Branch}, put in this place");
-        }
-    }
+    /// <summary>What is wrong with the header of a log object in this place, or null.</summary>
+    internal static string? Misplaced(string key, ObjectHeader header) =>
+        header.Branch == VaultKeys.BranchOf(key) && header.Number == VaultKeys.LogEntryOf(key, 0).Entry.Last
+            ? null
+            : $"it is log object {header.Number} of branch {header.Branch}, put in this place";
 
     /// <summary>What the header and the frames must have in common with the details.</summary>
     static void Check(StoredObject stored, ObjectHeader header, LogDetails details)
@@ -236,12 +227,10 @@ public sealed class VaultCatalog
 
     static async Task<Branch> ReadBranchAsync(VaultAccess vault, string key, CancellationToken cancellationToken)
     {
-        using var stored = await vault.OpenAsync(key, ObjectKind.Branch, whole: true, cancellationToken);
         var number = (uint)VaultKeys.NumberOf(key);
-        if (stored.Header.Branch != number)
-        {
-            throw new DamagedObjectException(key, $"it is branch {stored.Header.Branch}, put in this place");
-        }
+        using var stored = await vault.OpenAsync(
+            key, ObjectKind.Branch, whole: true, cancellationToken,
+            header => header.Branch == number ? null : $"it is branch {header.Branch}, put in this place");
 
         var record = VaultJson.Read(key, await stored.ReadDetailsAsync(cancellationToken), VaultJson.Default.BranchRecord);
         return record.Parent < number

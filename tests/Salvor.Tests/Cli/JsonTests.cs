@@ -31,6 +31,25 @@ public sealed class JsonTests : IAsyncDisposable
         AssertDocument("restore", await _rig.ExpectAsync(0, [.. restore, "--dry-run"]));
         AssertDocument("restore", await _rig.ExpectAsync(0, restore));
         AssertDocument("restore", await _rig.ExpectAsync(0, [.. restore, "--if-db-not-exists"]));
+        foreach (var level in (string[][])[[], ["--quick"], ["--deep"], ["--sample", "50%"]])
+        {
+            AssertDocument("verify", await _rig.ExpectAsync(0, ["verify", "--from", "vaults", "--json", .. level]));
+        }
+
+        AssertDocument("verify-data-dir", await _rig.ExpectAsync(0, "verify", "--from", "vaults", "--data-dir", "x.db", "--json"));
+        AssertDocument("status", await _rig.ExpectAsync(0, "status", _rig.Database, "--json"));
+        Directory.CreateDirectory(_rig["copy"]);
+        string[] repair = ["repair", "--config", _rig["two.yaml"], "--json"];
+        File.WriteAllText(
+            _rig["two.yaml"],
+            """
+            destinations: { a: { type: file, path: ./vaults }, b: { type: file, path: ./copy } }
+            sources: { app: { type: sqlite, path: ./app/app.db, to: [a, b] } }
+
+            """);
+        AssertDocument("verify", await _rig.ExpectAsync(5, "verify", "--config", _rig["two.yaml"], "--json"));
+        AssertDocument("repair", await _rig.ExpectAsync(0, [.. repair, "--dry-run"]));
+        AssertDocument("repair", await _rig.ExpectAsync(0, repair));
         AssertDocument("version", await _rig.ExpectAsync(0, "version", "--json"));
         AssertDocument("demo", await _rig.ExpectAsync(0, "demo", "--seconds", "1", "--json"));
     }

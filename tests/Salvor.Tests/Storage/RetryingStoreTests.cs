@@ -181,6 +181,12 @@ public sealed class RetryingStoreTests
             }
         }
 
+        public Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
+        {
+            FailIfDue();
+            return inner.ReplaceAsync(key, content, cancellationToken);
+        }
+
         public Task DeleteAsync(string key, CancellationToken cancellationToken)
         {
             FailIfDue();
@@ -208,6 +214,9 @@ public sealed class RetryingStoreTests
 
         public Task<PutResult> PutAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
             inner.PutAsync(key, content, cancellationToken);
+
+        public Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
+            inner.ReplaceAsync(key, content, cancellationToken);
 
         public Task<int> ReadAsync(string key, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
             inner.ReadAsync(key, offset, buffer, cancellationToken);

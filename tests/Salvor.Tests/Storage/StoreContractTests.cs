@@ -34,6 +34,11 @@ public sealed class StoreContractTests
         await AssertNoticedAsync("a deleted object is gone", new BrokenStore { KeepsDeleted = true });
 
     [Fact]
+    public async Task A_replacement_in_steps_is_noticed() =>
+        await AssertNoticedAsync(
+            "who reads an object while it is replaced has one of the two", new BrokenStore { ReplacesInSteps = true });
+
+    [Fact]
     public async Task Content_that_is_cut_off_is_noticed() =>
         await AssertNoticedAsync("an object of 16 MiB is kept whole", new BrokenStore { SizeBytesMax = 8 * 1024 * 1024 });
 
@@ -68,6 +73,8 @@ public sealed class StoreContractTests
 
         public bool Replaces { get; init; }
 
+        public bool ReplacesInSteps { get; init; }
+
         public bool KeepsDeleted { get; init; }
 
         public bool RepeatsAfter { get; init; }
@@ -98,6 +105,17 @@ public sealed class StoreContractTests
             var from = RepeatsAfter && after is { Length: > 0 } ? after[..^1] : after;
             return Listing(inner.ListAsync(prefix, from, cancellationToken).ToBlockingEnumerable(cancellationToken))
                 .ToAsyncEnumerable();
+        }
+
+        public async Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
+        {
+            if (ReplacesInSteps)
+            {
+                await inner.DeleteAsync(key, cancellationToken);
+                await Task.Delay(1, cancellationToken);
+            }
+
+            await inner.ReplaceAsync(key, content[..Math.Min(content.Length, SizeBytesMax)], cancellationToken);
         }
 
         public Task DeleteAsync(string key, CancellationToken cancellationToken) =>

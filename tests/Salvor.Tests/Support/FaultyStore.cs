@@ -11,6 +11,7 @@ public enum StoreOperation
     Size,
     List,
     Delete,
+    Replace,
 }
 
 /// <summary>One call to a store. The first has number 1; a listing's key is its prefix.</summary>
@@ -68,6 +69,17 @@ public sealed class FaultyStore(
 
         ThrowIf(fault == Fault.After, call);
     }
+
+    public Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
+        RunAsync(
+            StoreOperation.Replace,
+            key,
+            async () =>
+            {
+                await inner.ReplaceAsync(key, content, cancellationToken);
+                return true;
+            },
+            cancellationToken);
 
     public Task DeleteAsync(string key, CancellationToken cancellationToken) =>
         RunAsync(

@@ -35,6 +35,9 @@ sealed class FrozenStore : IObjectStore
     public Task<PutResult> PutAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
         throw new InvalidOperationException("a reader wrote");
 
+    public Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
+        throw new InvalidOperationException("a reader replaced");
+
     public Task DeleteAsync(string key, CancellationToken cancellationToken) => throw new InvalidOperationException("a reader deleted");
 
     public Task<long?> SizeAsync(string key, CancellationToken cancellationToken) =>

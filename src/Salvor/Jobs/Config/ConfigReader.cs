@@ -93,8 +93,8 @@ sealed class ConfigReader(ConfigDocument document)
     {
         CheckType(source, "source", owner, available: "sqlite", SourceTypesPlanned);
         source.CheckKeys(
-            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_total_size", "snapshot_every", "keep", "state_dir",
-            "encryption");
+            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_total_size", "snapshot_every", "keep", "verify",
+            "state_dir", "encryption");
         var path = source.OptionalPath("path", PathExample);
         var paths = ReadGlob(source, owner);
         if (path is null && paths is null)
@@ -128,6 +128,7 @@ sealed class ConfigReader(ConfigDocument document)
                 SqliteSourceConfig.SnapshotEveryMax),
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
             Keep = ReadKeep(source, owner),
+            Verify = ReadVerify(source, owner),
             Encryption = source.Value("encryption") is { } node ? EncryptionReader.Read(document, node, owner) : null,
         };
     }
@@ -168,6 +169,27 @@ sealed class ConfigReader(ConfigDocument document)
         return finer is null
             ? throw document.Error(node, $"keep of {owner} is empty", $"Write keep: {KeepExample}.")
             : new Ladder(rungs[0], rungs[1], rungs[2], rungs[3]);
+    }
+
+    /// <summary><c>off</c>, or a mapping.</summary>
+    VerifyConfig ReadVerify(ConfigMapping source, string owner)
+    {
+        switch (source.Value("verify"))
+        {
+            case null:
+                return new();
+            case YamlScalarNode { Value: "off" }:
+                return new() { Every = null };
+            case var node:
+                var verify = new ConfigMapping(document, node, $"verify of {owner}");
+                verify.CheckKeys("every", "deep", "keep_image");
+                return new()
+                {
+                    Every = verify.Duration("every", VerifyConfig.EveryDefault, VerifyConfig.EveryMin, VerifyConfig.EveryMax),
+                    Deep = verify.Choice("deep", true, ("true", true), ("false", false)),
+                    KeepImage = verify.Choice("keep_image", true, ("true", true), ("false", false)),
+                };
+        }
     }
 
     /// <summary>The type is looked at before any other key, because it decides which keys there are.</summary>

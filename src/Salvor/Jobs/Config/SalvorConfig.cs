@@ -83,6 +83,9 @@ public sealed record SqliteSourceConfig
     /// <summary>How fine restore points stay as they age.</summary>
     public Ladder Keep { get; init; } = Ladder.Default;
 
+    /// <summary>How the daemon proves that the source can be restored.</summary>
+    public VerifyConfig Verify { get; init; } = new();
+
     /// <summary>Where local state lives, absolute. Null: in <c>.salvor/</c> beside the database.</summary>
     public string? StateDirectory { get; init; }
 
@@ -94,6 +97,23 @@ public sealed record SqliteSourceConfig
 /// <param name="Key">Where the secret is.</param>
 /// <param name="KeySaved">Whether the operator says that the key is safe, so that no export is waited for.</param>
 public sealed record EncryptionConfig(KeySource Key, bool KeySaved);
+
+/// <summary>How often and how deeply the daemon verifies a source.</summary>
+public sealed record VerifyConfig
+{
+    public static readonly TimeSpan EveryDefault = TimeSpan.FromHours(24);
+    public static readonly TimeSpan EveryMin = TimeSpan.FromSeconds(1);
+    public static readonly TimeSpan EveryMax = TimeSpan.FromDays(365);
+
+    /// <summary>The time between two verifications; null: the daemon does not verify.</summary>
+    public TimeSpan? Every { get; init; } = EveryDefault;
+
+    /// <summary>Whether it restores, and does not only read.</summary>
+    public bool Deep { get; init; } = true;
+
+    /// <summary>Whether what was restored is kept, so that the next time only what is new is applied.</summary>
+    public bool KeepImage { get; init; } = true;
+}
 
 /// <summary>Where restores go.</summary>
 public sealed record RestoreConfig

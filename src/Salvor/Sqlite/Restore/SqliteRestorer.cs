@@ -66,6 +66,27 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
             pageSize, newest.PageCount, expected, fetchedBytes + snapshot.FetchedBytes, plan.LogObjectCount);
     }
 
+    /// <summary>
+    /// Brings a file from the state in which the plan starts to its target, by the log alone. Each page that is written is checked; whether
+    /// the others were right, the checksum of the whole file tells afterwards. Null, and the file as it was, where the log begins anew.
+    /// </summary>
+    public async Task<RestoredImage?> ApplyAsync(
+        SafeFileHandle file, uint pageSize, uint pageCount, ulong checksumBefore, CancellationToken cancellationToken)
+    {
+        var newest = new NewestVersions(pageSize, pageCount);
+        var last = await Replay.RunAsync(catalog, plan, newest, cancellationToken);
+        if (newest.Base is not null)
+        {
+            return null;
+        }
+
+        var total = newest.PageCount * (long)pageSize;
+        RandomAccess.SetLength(file, total);
+        await WriteLogPagesAsync(file, newest, pageSize, total, cancellationToken);
+        return new RestoredImage(
+            pageSize, newest.PageCount, last is null ? checksumBefore : newest.Checksum, fetchedBytes, plan.LogObjectCount);
+    }
+
     void WriteSnapshotPages(
         SafeFileHandle file, NewestVersions newest, uint pageSize, long offset, ReadOnlySpan<byte> content, long total)
     {

@@ -58,6 +58,21 @@ public sealed class FileStore(string root, bool createRoot = false, TimeProvider
     }
 
     /// <inheritdoc/>
+    public async Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
+    {
+        var path = await BeginAsync(key, cancellationToken);
+        try
+        {
+            RequireRoot();
+            Replace(key, path, content.Span);
+        }
+        catch (Exception e) when (Errno.Of(e) != 0)
+        {
+            throw FileStoreErrors.From(e, $"write {key}", root);
+        }
+    }
+
+    /// <inheritdoc/>
     public async Task<int> ReadAsync(string key, long offset, Memory<byte> buffer, CancellationToken cancellationToken)
     {
         var path = await BeginAsync(key, cancellationToken);
@@ -160,6 +175,28 @@ public sealed class FileStore(string root, bool createRoot = false, TimeProvider
 
         DurableFile.FlushDirectory(directory);
         return PutResult.Created;
+    }
+
+    void Replace(string key, string path, ReadOnlySpan<byte> content)
+    {
+        if (FileStat.Of(path, followLinks: false) is { Kind: not FileKind.Regular })
+        {
+            throw StorageErrors.InTheWay(key, root);
+        }
+
+        var directory = Path.GetDirectoryName(path)!;
+        var temporary = WriteTemporary(directory, content);
+        try
+        {
+            Posix.Rename(temporary, path);
+        }
+        catch (PosixException)
+        {
+            Posix.Unlink(temporary);
+            throw;
+        }
+
+        DurableFile.FlushDirectory(directory);
     }
 
     PutResult Exists(string key, string path, string directory)

@@ -10,6 +10,9 @@ public sealed class DamagedObjectException(string key, string what)
     /// <summary>The key of the object inside its vault.</summary>
     public string Key { get; } = key;
 
+    /// <summary>What is wrong with it, as a part of a sentence.</summary>
+    public string What { get; } = what;
+
     /// <summary>Whether the object is not there at all. Of a log object it may be that it was superseded after it was listed.</summary>
     public bool IsMissing { get; init; }
 }

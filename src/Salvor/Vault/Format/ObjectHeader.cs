@@ -172,7 +172,11 @@ public sealed class NewerFormatException(string key, int version)
     : SalvorException(
         FailureKind.Integrity,
         $"object {key} has format version {version}, and this program reads version {ObjectHeader.MajorVersion}",
-        $"Use a Salvor release that reads vault format {version}; 'salvor version' prints what a release reads.");
+        $"Use a Salvor release that reads vault format {version}; 'salvor version' prints what a release reads.")
+{
+    /// <summary>The key of the object inside its vault.</summary>
+    public string Key { get; } = key;
+}
 
 /// <summary>The checksum of headers, frames and indexes: CRC-32C (Castagnoli), as in RFC 3720.</summary>
 public static class Checksum

@@ -38,6 +38,14 @@ public sealed class StoredObject : IDisposable
 
     public ObjectHeader Header { get; }
 
+    /// <summary>
+    /// Opens the same object at another destination, for a frame that turns out to be damaged in this one; null where none has it.
+    /// </summary>
+    internal Func<SalvorException, CancellationToken, Task<StoredObject?>>? OtherCopy { get; set; }
+
+    /// <summary>Whether this copy is of no use: damaged, missing, not readable, or of a version that a flipped bit made.</summary>
+    internal static bool IsBad(SalvorException e) => e is DamagedObjectException or StorageException or NewerFormatException;
+
     /// <summary>All frames; the last holds the details.</summary>
     public IReadOnlyList<FrameInfo> Frames { get; private set; } = [];
 
@@ -101,6 +109,24 @@ public sealed class StoredObject : IDisposable
     /// <summary>Reads and checks one frame into a buffer of exactly its content's size.</summary>
     public async ValueTask ReadFrameAsync(int index, Memory<byte> content, CancellationToken cancellationToken)
     {
+        try
+        {
+            await ReadOwnFrameAsync(index, content, cancellationToken);
+        }
+        catch (SalvorException e) when (OtherCopy is not null && IsBad(e))
+        {
+            using var other = await OtherCopy(e, cancellationToken);
+            if (other is null || other.Header != Header || !other.Frames.SequenceEqual(Frames))
+            {
+                throw;
+            }
+
+            await other.ReadFrameAsync(index, content, cancellationToken);
+        }
+    }
+
+    async ValueTask ReadOwnFrameAsync(int index, Memory<byte> content, CancellationToken cancellationToken)
+    {
         var frame = Frames[index];
         var start = frame.Offset - bufferOffset;
         if (start >= 0)
@@ -121,6 +147,9 @@ public sealed class StoredObject : IDisposable
             ArrayPool<byte>.Shared.Return(rented);
         }
     }
+
+    /// <summary>The hash in the footer; of a pack its name.</summary>
+    internal Hash256 FooterHash => new(buffer.AsSpan(bufferLength - 8 - Hash256.SizeBytes, Hash256.SizeBytes));
 
     /// <summary>Whether the bytes as a whole match the footer's hash. Only for an object that was opened whole.</summary>
     public bool MatchesItsHash()

@@ -87,6 +87,16 @@ public sealed class RestorePlanner(VaultCatalog catalog)
     internal async Task<LogObject> LogOfAsync(RestorePoint point, CancellationToken cancellationToken) =>
         (await HolderAsync(point.Branch, point.Position, cancellationToken)).Log;
 
+    /// <summary>
+    /// The branch on the way to another one in whose own log a position lies, and the log object that covers it, whether or not it has it as
+    /// a restore point. Null past the end.
+    /// </summary>
+    internal async Task<(uint Branch, LogObject Log)?> CoveringAsync(uint branch, Position position, CancellationToken cancellationToken)
+    {
+        var owner = OwnerOf(branch, position);
+        return await search.FindAsync(owner, Chain(owner), position, cancellationToken) is { } found ? (owner, found.Log) : null;
+    }
+
     /// <summary>Plans the way to a position. Throws where the vault does not lead there.</summary>
     public async Task<RestorePlan> PlanAsync(uint branch, Position target, CancellationToken cancellationToken)
     {
@@ -97,15 +107,20 @@ public sealed class RestorePlanner(VaultCatalog catalog)
     /// <summary>As <see cref="PlanAsync"/>, for a state that need not be a restore point: the image before the base.</summary>
     internal async Task<RestorePlan> PlanStateAsync(uint branch, Position target, CancellationToken cancellationToken)
     {
-        var path = catalog.PathTo(OwnerOf(branch, target));
-        var start = ChooseSnapshot(path, target);
+        var start = ChooseSnapshot(catalog.PathTo(OwnerOf(branch, target)), target);
         var header = await ReadHeaderAsync(start, cancellationToken);
-        var plan = new RestorePlan(branch, target, start, [])
-        {
-            SnapshotNumber = header.Number,
-            SnapshotLineage = header.LineageAfter,
-        };
-        return plan with { Log = await SegmentsAsync(path, plan, cancellationToken) };
+        return await PlanFromAsync(branch, target, start, header.Number, header.LineageAfter, cancellationToken);
+    }
+
+    /// <summary>As <see cref="PlanAsync"/>, from a state that is known to be that after a log number of a branch on the way.</summary>
+    /// <param name="start">The state: its branch, and its position, which is not beyond where the way leaves that branch.</param>
+    /// <param name="number">The log number after which it is that; 0 for the beginning of the branch.</param>
+    /// <param name="lineage">The link there.</param>
+    internal async Task<RestorePlan> PlanFromAsync(
+        uint branch, Position target, SnapshotRef start, ulong number, Hash256 lineage, CancellationToken cancellationToken)
+    {
+        var plan = new RestorePlan(branch, target, start, []) { SnapshotNumber = number, SnapshotLineage = lineage };
+        return plan with { Log = await SegmentsAsync(catalog.PathTo(OwnerOf(branch, target)), plan, cancellationToken) };
     }
 
     /// <summary>Plans the way on from a restore point whose state is known to the end of its branch.</summary>

@@ -36,12 +36,11 @@ public sealed class SnapshotReader
     public static async Task<SnapshotReader> OpenAsync(VaultAccess vault, SnapshotRef snapshot, CancellationToken cancellationToken)
     {
         var key = VaultKeys.Snapshot(snapshot.Branch, snapshot.Position);
-        using var stored = await vault.OpenAsync(key, ObjectKind.Snapshot, whole: true, cancellationToken);
-        if (stored.Header.Branch != snapshot.Branch || stored.Header.PositionLast != snapshot.Position.Value)
-        {
-            throw new DamagedObjectException(key, $"it is the snapshot of position {stored.Header.PositionLast}");
-        }
-
+        using var stored = await vault.OpenAsync(
+            key, ObjectKind.Snapshot, whole: true, cancellationToken,
+            header => header.Branch == snapshot.Branch && header.PositionLast == snapshot.Position.Value
+                ? null
+                : $"it is the snapshot of position {header.PositionLast}");
         var bytes = await stored.ReadDetailsAsync(cancellationToken);
         return new SnapshotReader(vault, key, stored.Header, SnapshotDetails.Read(key, bytes), vault.Secrets.NameOf(bytes));
     }

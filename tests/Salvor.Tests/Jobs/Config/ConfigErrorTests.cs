@@ -6,7 +6,8 @@ namespace Salvor.Tests.Jobs.Config;
 public sealed class ConfigErrorTests
 {
     const string SourceKeys =
-        "Known keys are type, path, paths, to, batch, max_block, max_wal, max_total_size, snapshot_every, keep, state_dir and encryption.";
+        "Known keys are type, path, paths, to, batch, max_block, max_wal, max_total_size, snapshot_every, keep, verify, state_dir "
+        + "and encryption.";
 
     [Theory]
     [InlineData("typ", "type")]
@@ -215,6 +216,13 @@ public sealed class ConfigErrorTests
         $"price_per_gb_month of destination local is \"{price}\", which is not an amount",
         "Write price_per_gb_month: 0.023.",
         Minimal.Replace("/backups }", $"/backups, price_per_gb_month: '{price}' }}"));
+
+    [Fact]
+    public void An_unknown_key_of_verify_is_refused() => AssertError(
+        "4:67",
+        "unknown key \"evry\" in verify of source app",
+        "Did you mean \"every\"? Known keys are every, deep and keep_image.",
+        Minimal.Replace("[local] }", "[local], verify: { evry: 1h } }"));
 
     [Fact]
     public void What_is_no_size_is_refused() => AssertError(

@@ -51,6 +51,7 @@ public sealed class ConfigReaderTests
                 max_total_size: 5GB
                 state_dir: /var/lib/salvor
                 keep: { commits: 1h, hours: 2d, days: 10y }
+                verify: { every: 7d, deep: false, keep_image: false }
             """);
 
         var source = config.Sources["app"];
@@ -63,8 +64,16 @@ public sealed class ConfigReaderTests
         Assert.Equal(new Ladder(TimeSpan.FromHours(1), null, TimeSpan.FromDays(2), TimeSpan.FromDays(3650)), source.Keep);
         Assert.Equal(5_000_000_000, source.TotalSizeMax);
         Assert.Equal([null, 0.023m], config.Destinations.Values.Select(destination => destination.PricePerGbMonth));
+        Assert.Equal(new VerifyConfig { Every = TimeSpan.FromDays(7), Deep = false, KeepImage = false }, source.Verify);
         Assert.Equal("/scratch", config.Restore.Scratch);
         Assert.Equal(LogLevel.Debug, config.Log.Level);
+    }
+
+    [Fact]
+    public void A_source_is_verified_every_day_unless_that_is_turned_off()
+    {
+        Assert.Equal(TimeSpan.FromDays(1), Parse(Minimal).Sources.Values.Single().Verify.Every);
+        Assert.Null(Parse(Minimal.Replace("[local] }", "[local], verify: off }")).Sources.Values.Single().Verify.Every);
     }
 
     [Theory]

@@ -1,0 +1,195 @@
+using Microsoft.Extensions.Logging;
+using Salvor.Sqlite;
+using Salvor.Storage;
+using Salvor.Vault;
+using Salvor.Vault.Copies;
+using Salvor.Vault.Keys;
+
+namespace Salvor.Jobs;
+
+/// <summary>
+/// Keeps one further destination of a source up to date, beside the replication and never in its way: a moment after something was
+/// published it copies what is new. Where the destination does not work it tries again, with growing pauses.
+/// </summary>
+sealed class Mirroring(
+    string source, Keyring? keys, IObjectStore first, IObjectStore store, SemaphoreSlim turns, TimeProvider time, ILogger logger,
+    Action changed)
+{
+    /// <summary>What is published within this time is copied together.</summary>
+    static readonly TimeSpan Gather = TimeSpan.FromSeconds(1);
+
+    static readonly TimeSpan RetryMin = TimeSpan.FromSeconds(1);
+    static readonly TimeSpan RetryMax = TimeSpan.FromMinutes(1);
+
+    /// <summary>How often all keys are compared: what was removed at the copy, or written in between, shows in no other way.</summary>
+    static readonly TimeSpan CompareEvery = TimeSpan.FromMinutes(10);
+
+    /// <summary>How long the end of the daemon waits for the last copies.</summary>
+    static readonly TimeSpan DrainMax = TimeSpan.FromSeconds(5);
+
+    readonly Lock gate = new();
+    VaultMirror? mirror;
+    (uint, ulong, long) seen;
+    DateTimeOffset? behindSince = time.GetUtcNow();
+    string error = "";
+    string hint = "";
+    long comparedAt;
+
+    SemaphoreSlim Noticed { get; } = new(1, 1);
+
+    /// <summary>How far the copy is.</summary>
+    public CopyStatus Status
+    {
+        get
+        {
+            lock (gate)
+            {
+                return new CopyStatus(store.Location, behindSince, error, hint);
+            }
+        }
+    }
+
+    /// <summary>The source may have published something.</summary>
+    public void Notice(SourceStatus status)
+    {
+        lock (gate)
+        {
+            if (seen == (status.Branch, status.Position, status.StoredBytes))
+            {
+                return;
+            }
+
+            seen = (status.Branch, status.Position, status.StoredBytes);
+            behindSince ??= time.GetUtcNow();
+            if (Noticed.CurrentCount == 0)
+            {
+                Noticed.Release();
+            }
+        }
+    }
+
+    /// <summary>Runs until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        var delay = RetryMin;
+        while (true)
+        {
+            await Noticed.WaitAsync(cancellationToken);
+            await Task.Delay(Gather, time, cancellationToken);
+            if (await TryPassAsync(cancellationToken))
+            {
+                delay = RetryMin;
+                continue;
+            }
+
+            await Task.Delay(delay, time, cancellationToken);
+            delay = delay * 2 < RetryMax ? delay * 2 : RetryMax;
+            WakeUp();
+        }
+    }
+
+    /// <summary>The last copies before the end, where the destination worked until now.</summary>
+    public async Task DrainAsync()
+    {
+        if (Status is { Error.Length: > 0 } or { BehindSince: null })
+        {
+            return;
+        }
+
+        using var limited = new CancellationTokenSource(DrainMax, time);
+        try
+        {
+            // A disk that hangs does not obey the cancellation, so nobody waits for it.
+            await TryPassAsync(limited.Token).WaitAsync(DrainMax, time);
+        }
+        catch (Exception e) when (e is TimeoutException or OperationCanceledException)
+        {
+            logger.LogInformation(
+                "{Source}: the copy at {Destination} is not complete; it goes on at the next start", source, store.Location);
+        }
+    }
+
+    void WakeUp()
+    {
+        lock (gate)
+        {
+            if (Noticed.CurrentCount == 0)
+            {
+                Noticed.Release();
+            }
+        }
+    }
+
+    async Task<bool> TryPassAsync(CancellationToken cancellationToken)
+    {
+        var started = time.GetUtcNow();
+        (uint, ulong, long) before;
+        lock (gate)
+        {
+            before = seen;
+        }
+
+        SalvorException? failure;
+        try
+        {
+            failure = await PassAsync(cancellationToken);
+        }
+        catch (SalvorException e)
+        {
+            failure = e;
+        }
+
+        Note(failure, started, before);
+        return failure is null;
+    }
+
+    /// <summary>Returns the damage at the first destination that keeps the copy from being complete, or null.</summary>
+    async Task<SalvorException?> PassAsync(CancellationToken cancellationToken)
+    {
+        await turns.WaitAsync(cancellationToken);
+        try
+        {
+            if (mirror is null)
+            {
+                if (await VaultAccess.FindAsync(first, source, keys, cancellationToken) is not { } vault)
+                {
+                    // Nothing is stored yet; what will be is noticed.
+                    return null;
+                }
+
+                mirror = new VaultMirror(vault, store);
+            }
+
+            var everything = comparedAt == 0 || time.GetElapsedTime(comparedAt) >= CompareEvery;
+            var pass = await mirror.RunAsync(everything, cancellationToken);
+            comparedAt = everything && pass.Damage is null ? time.GetTimestamp() : comparedAt;
+            return pass.Damage;
+        }
+        finally
+        {
+            turns.Release();
+        }
+    }
+
+    void Note(SalvorException? failure, DateTimeOffset started, (uint, ulong, long) before)
+    {
+        lock (gate)
+        {
+            if (failure is not null && failure.Message != error)
+            {
+                logger.LogWarning(
+                    "{Source}: the copy at {Destination} is behind: {Message}. hint: {Hint}", source, store.Location, failure.Message,
+                    failure.Hint);
+            }
+            else if (failure is null && error.Length > 0)
+            {
+                logger.LogInformation("{Source}: the copy at {Destination} is complete again", source, store.Location);
+            }
+
+            (error, hint) = (failure?.Message ?? "", failure?.Hint ?? "");
+            behindSince = failure is not null ? behindSince ?? started : seen == before ? null : started;
+        }
+
+        changed();
+    }
+}

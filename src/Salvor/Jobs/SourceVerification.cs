@@ -1,0 +1,171 @@
+using Salvor.Sqlite.Restore;
+using Salvor.Sqlite.Verify;
+using Salvor.Vault;
+using Salvor.Vault.Format;
+using Salvor.Vault.Restore;
+using Salvor.Vault.Verify;
+
+namespace Salvor.Jobs;
+
+/// <summary>How a source is verified.</summary>
+public sealed record VerifyRequest
+{
+    /// <summary>What is read of each copy.</summary>
+    public VerifyOptions Options { get; init; } = new();
+
+    /// <summary>Restores, too.</summary>
+    public DeepOptions? Deep { get; init; }
+
+    /// <summary>Which point a deep verification restores.</summary>
+    public RestoreRequest Point { get; init; } = new(null, null, null);
+
+    /// <summary>What it is called in the answer.</summary>
+    public string Kind =>
+        Deep is not null ? "deep" : Options.Quick ? "quick" : Options.Sample != Sample.All ? "sample" : "shallow";
+}
+
+/// <summary>Verifies a source: each copy by itself, and a restore where that is asked for, which takes the best of all copies.</summary>
+public sealed class SourceVerification(string source, IReadOnlyList<SourceCopy> copies, TimeProvider time)
+{
+    readonly List<VerifyReport> reports = [];
+
+    /// <summary>Verifies once. Throws where nothing was ever backed up.</summary>
+    public async Task<VerifyRecord> RunAsync(VerifyRequest request, CancellationToken cancellationToken)
+    {
+        var started = time.GetUtcNow();
+        if (copies.All(copy => copy.Vault is null && copy.Failure is null))
+        {
+            throw new SalvorException(
+                FailureKind.NotRestorable,
+                $"nothing is backed up yet of source {source}",
+                "Start 'salvor daemon', then try again.");
+        }
+
+        foreach (var copy in copies)
+        {
+            reports.Add(await VerifyAsync(copy, request.Options, cancellationToken));
+        }
+
+        var restore = request.Deep is { } deep && copies.Any(copy => copy.Vault is not null)
+            ? await RestoreAsync(deep, request.Point, cancellationToken)
+            : null;
+        var best = reports.MaxBy(report => report.Newest)!;
+        return new VerifyRecord
+        {
+            Source = source,
+            Kind = request.Kind,
+            StartedAt = started,
+            FinishedAt = time.GetUtcNow(),
+            Ok = reports.All(report => report.FindingCount == 0),
+            Branch = restore?.Branch ?? best.Branch,
+            Position = restore?.Position ?? best.Newest.Value,
+            Objects = reports.Sum(report => report.Objects),
+            Bytes = reports.Sum(report => report.Bytes) + (restore?.FetchedBytes ?? 0),
+            RestorePoints = best.RestorePoints,
+            Destinations = [.. reports.Select(Body)],
+            Restore = restore,
+        };
+    }
+
+    static async Task<VerifyReport> VerifyAsync(SourceCopy copy, VerifyOptions options, CancellationToken cancellationToken)
+    {
+        if (copy.Vault is null)
+        {
+            return Broken(copy, copy.Failure);
+        }
+
+        try
+        {
+            return await new VaultVerifier(copy.Vault, options).RunAsync(cancellationToken);
+        }
+        catch (SalvorException e) when (e.Kind is FailureKind.DestinationUnreachable or FailureKind.Integrity)
+        {
+            return Broken(copy, e);
+        }
+    }
+
+    /// <summary>A copy that cannot be looked at is one damage.</summary>
+    static VerifyReport Broken(SourceCopy copy, SalvorException? failure)
+    {
+        var damage = failure as DamagedObjectException;
+        return new VerifyReport
+        {
+            Destination = copy.Location,
+            Objects = 0,
+            ObjectsRead = 0,
+            Bytes = 0,
+            RestorePoints = 0,
+            Newest = Position.None,
+            Branch = 0,
+            Findings =
+            [
+                new Finding(
+                    copy.Location, damage?.Key ?? "vault", damage is null ? FindingLayer.Listing : FindingLayer.Envelope,
+                    damage?.What ?? failure?.Message ?? "there is no copy here", LostPoints.Everything),
+            ],
+            FindingCount = 1,
+        };
+    }
+
+    async Task<VerifiedRestore?> RestoreAsync(DeepOptions deep, RestoreRequest request, CancellationToken cancellationToken)
+    {
+        var started = time.GetTimestamp();
+        var vault = SourceCopies.Join(copies, _ => { }, (bad, e) => AddFinding(bad.Location, e, "another copy was read in its place"))!;
+        try
+        {
+            var result = await FreshListing.UseAsync(
+                vault, catalog => RestoreAsync(catalog, deep, request, cancellationToken), cancellationToken);
+            return new VerifiedRestore(
+                result.Point.Branch, result.Point.Position.Value, result.Point.Time, result.SizeBytes, result.FetchedBytes,
+                result.FromImage, result.Check == IntegrityCheckDepth.Full ? "integrity_check" : "quick_check",
+                Math.Round(time.GetElapsedTime(started).TotalSeconds, 3), result.Discarded);
+        }
+        catch (DamagedObjectException e)
+        {
+            AddFinding(vault.Location, e, "this restore point cannot be restored");
+            return null;
+        }
+        catch (SalvorException e) when (e.Kind == FailureKind.Integrity)
+        {
+            Add(new Finding(vault.Location, "", FindingLayer.Database, e.Message, "the newest restore point is not sound"));
+            return null;
+        }
+    }
+
+    async Task<DeepResult> RestoreAsync(
+        VaultCatalog catalog, DeepOptions deep, RestoreRequest request, CancellationToken cancellationToken)
+    {
+        var planner = new RestorePlanner(catalog);
+        var point = await RestoreTargets.ResolveAsync(catalog, planner, request, cancellationToken);
+        var isNewest = request is { Position: null, Time: null };
+        var options = isNewest ? deep : deep with { KeepImage = false };
+        return await new DeepVerifier(catalog, options, time).RunAsync(request.Branch ?? planner.NewestBranch, point, cancellationToken);
+    }
+
+    void AddFinding(string location, DamagedObjectException e, string consequence) =>
+        Add(new Finding(location, e.Key, FindingLayer.Frame, e.What, consequence));
+
+    /// <summary>What the copy's own verification named already is told once.</summary>
+    void Add(Finding finding)
+    {
+        var index = Math.Max(0, reports.FindIndex(report => report.Destination == finding.Destination));
+        var report = reports[index];
+        if (finding.Key.Length == 0 || report.Findings.All(item => item.Key != finding.Key))
+        {
+            reports[index] = report with { Findings = [.. report.Findings, finding], FindingCount = report.FindingCount + 1 };
+        }
+    }
+
+    VerifiedDestination Body(VerifyReport report) => new(
+        report.Destination, report.FindingCount == 0, report.Objects, report.Bytes, report.RestorePoints, report.Newest.Value,
+        report.FindingCount,
+        [.. report.Findings.Select(item => new VerifiedFinding(
+            item.Key, item.Layer.ToString().ToLowerInvariant(), item.What, item.Consequence, Hint(item)))]);
+
+    string Hint(Finding finding) =>
+        finding.Layer == FindingLayer.Database
+            ? "The source was like this at that moment: run 'PRAGMA integrity_check' on it, and restore an earlier point."
+        : copies.Count > 1
+            ? $"Run 'salvor repair {source}': it takes the good bytes from another destination."
+        : "There is no other copy to heal it from: 'salvor list' shows what can be restored still. Add a second destination.";
+}

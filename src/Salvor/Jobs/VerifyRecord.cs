@@ -1,0 +1,102 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Salvor.Platform;
+using Salvor.Text;
+
+namespace Salvor.Jobs;
+
+/// <summary>
+/// What a verification of a source found: the answer of <c>salvor verify --json</c> for one source, and the file that says when it was
+/// verified last.
+/// </summary>
+public sealed record VerifyRecord
+{
+    public required string Source { get; init; }
+
+    /// <summary>One of: quick, sample, shallow, deep, live.</summary>
+    public required string Kind { get; init; }
+
+    public required DateTimeOffset StartedAt { get; init; }
+
+    public required DateTimeOffset FinishedAt { get; init; }
+
+    /// <summary>Whether nothing was found.</summary>
+    public required bool Ok { get; init; }
+
+    public required uint Branch { get; init; }
+
+    /// <summary>The point that was verified: the newest one, or the one that was restored. 0 where there is none.</summary>
+    public required ulong Position { get; init; }
+
+    public required long Objects { get; init; }
+
+    /// <summary>The bytes that were read.</summary>
+    public required long Bytes { get; init; }
+
+    public required ulong RestorePoints { get; init; }
+
+    public required IReadOnlyList<VerifiedDestination> Destinations { get; init; }
+
+    /// <summary>The restore of a deep verification; null where there was none.</summary>
+    public VerifiedRestore? Restore { get; init; }
+
+    /// <summary>Why it could not be carried out; empty where it was.</summary>
+    public string Error { get; init; } = "";
+}
+
+/// <summary>What a verification found at one destination.</summary>
+public sealed record VerifiedDestination(
+    string Destination, bool Ok, long Objects, long Bytes, ulong RestorePoints, ulong Position, long FindingCount,
+    IReadOnlyList<VerifiedFinding> Findings);
+
+/// <summary>One damage.</summary>
+/// <param name="Key">Its key inside the vault.</param>
+/// <param name="Layer">One of: listing, envelope, frame, details, chunk, lineage, head, database.</param>
+/// <param name="Message">What is wrong with it.</param>
+/// <param name="Consequence">What cannot be restored.</param>
+/// <param name="Hint">What to do about it.</param>
+public sealed record VerifiedFinding(string Key, string Layer, string Message, string Consequence, string Hint);
+
+/// <summary>A restore that proved a point.</summary>
+public sealed record VerifiedRestore(
+    uint Branch, ulong Position, DateTimeOffset Time, long SizeBytes, long FetchedBytes, bool FromImage, string Check, double Seconds,
+    string DiscardedImage);
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, Converters = [typeof(InstantJsonConverter)])]
+[JsonSerializable(typeof(VerifyRecord))]
+sealed partial class VerifyJson : JsonSerializerContext;
+
+/// <summary>
+/// The file that says when a source was verified last, beside its status file. Whoever shares the folder can run the verification; what
+/// asks for its age needs no more than this file.
+/// </summary>
+static class VerifyFile
+{
+    /// <summary>
+    /// Replaces the file. A quick look that found nothing says less than what is there already, so it does not take the place of more.
+    /// </summary>
+    public static void Write(string path, VerifyRecord record)
+    {
+        if (record is { Kind: "quick", Ok: true } && Read(path) is { Ok: true, Kind: not "quick" })
+        {
+            return;
+        }
+
+        DurableFile.Replace(path, JsonSerializer.SerializeToUtf8Bytes(record, VerifyJson.Default.VerifyRecord));
+    }
+
+    /// <summary>The record, or null where there is none that can be read.</summary>
+    public static VerifyRecord? Read(string path)
+    {
+        try
+        {
+            return File.Exists(path) ? JsonSerializer.Deserialize(File.ReadAllBytes(path), VerifyJson.Default.VerifyRecord) : null;
+        }
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        {
+            // What cannot be read proves nothing, and that is what the caller says.
+            return null;
+        }
+    }
+}

@@ -1,0 +1,69 @@
+using System.Runtime.CompilerServices;
+
+namespace Salvor.Vault.Copies;
+
+/// <summary>One key of a vault, with the size that the object has at each of several destinations; null where it is absent.</summary>
+readonly record struct CopyRow(string Key, long?[] Sizes);
+
+/// <summary>
+/// Walks through a vault at several destinations in the order in which objects may be copied, so that a copy that stops anywhere is a
+/// vault that can be read: what an object needs comes before it.
+/// </summary>
+static class CopyOrder
+{
+    static readonly string[] First = [VaultKeys.KeySlots, VaultKeys.Identity, VaultKeys.Claims, VaultKeys.Packs];
+    static readonly string[] Known =
+        [.. First, VaultKeys.Moves, VaultKeys.Snapshots, VaultKeys.Backups, VaultKeys.Branches, VaultKeys.Logs];
+
+    /// <summary>Every key that any of the destinations has.</summary>
+    public static async IAsyncEnumerable<CopyRow> WalkAsync(
+        IReadOnlyList<VaultAccess> copies, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        // Listed before the packs, and what needs it before it: what is stored meanwhile may need what is not listed. All these are few.
+        var backups = await ListAsync(copies, VaultKeys.Backups, cancellationToken).ToListAsync(cancellationToken);
+        var moves = await ListAsync(copies, VaultKeys.Moves, cancellationToken).ToListAsync(cancellationToken);
+        var snapshots = await ListAsync(copies, VaultKeys.Snapshots, cancellationToken).ToListAsync(cancellationToken);
+        var branches = await ListAsync(copies, VaultKeys.Branches, cancellationToken).ToListAsync(cancellationToken);
+        foreach (var prefix in First)
+        {
+            await foreach (var row in ListAsync(copies, prefix, cancellationToken))
+            {
+                yield return row;
+            }
+        }
+
+        foreach (var row in moves.Concat(snapshots).Concat(backups))
+        {
+            yield return row;
+        }
+
+        foreach (var branch in branches)
+        {
+            yield return branch;
+            var name = branch.Key[VaultKeys.Branches.Length..];
+            await foreach (var row in ListAsync(copies, $"{VaultKeys.Logs}{name}/", cancellationToken))
+            {
+                yield return row;
+            }
+        }
+
+        await foreach (var row in ListAsync(copies, "", cancellationToken))
+        {
+            if (!Known.Any(prefix => row.Key.StartsWith(prefix, StringComparison.Ordinal)))
+            {
+                yield return row;
+            }
+        }
+    }
+
+    /// <summary>Keys below a prefix at all of the destinations.</summary>
+    public static async IAsyncEnumerable<CopyRow> ListAsync(
+        IReadOnlyList<VaultAccess> copies, string prefix, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        await foreach (var (key, sizes) in CopyListing.SideBySideAsync(
+            [.. copies.Select(copy => copy.ListHereAsync(prefix, after: null, cancellationToken))]))
+        {
+            yield return new CopyRow(key, sizes);
+        }
+    }
+}

@@ -1,0 +1,76 @@
+using Salvor.Vault.Format;
+using Salvor.Vault.Verify;
+
+namespace Salvor.Vault.Copies;
+
+/// <summary>
+/// What a copy has still although the first destination removed it for good: log objects that another one has taken the place of. They go
+/// only where that one was at the copy before, has every commit of theirs, and is good.
+/// </summary>
+sealed class CopyTrim(VaultAccess copy)
+{
+    readonly List<(uint Branch, LogEntry Entry, string Key)> candidates = [];
+    readonly List<(uint Branch, LogEntry Entry)> covers = [];
+    readonly Dictionary<string, bool> judged = [];
+
+    /// <summary>Looks at a key of the log: the first size is that at the first destination.</summary>
+    public void Note(CopyRow row)
+    {
+        if (!row.Key.StartsWith(VaultKeys.Logs, StringComparison.Ordinal) || row.Sizes[1] is null)
+        {
+            return;
+        }
+
+        var branch = VaultKeys.BranchOf(row.Key);
+        var (entry, part) = VaultKeys.LogEntryOf(row.Key, 0);
+        if (row.Sizes[0] is null)
+        {
+            candidates.Add((branch, entry, row.Key));
+        }
+        else if (entry.IsCompacted && part == 0)
+        {
+            covers.Add((branch, entry));
+        }
+    }
+
+    /// <summary>Removes it.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        // What completes a compacted object before its parts: with it they are needed.
+        foreach (var (branch, entry, key) in candidates.OrderBy(item => item.Key, StringComparer.Ordinal))
+        {
+            var by = covers.FirstOrDefault(item => item.Branch == branch && item.Entry != entry
+                && item.Entry.First <= entry.First && entry.Last <= item.Entry.Last);
+            if (by.Branch != 0 && await HasAllAsync(branch, by.Entry, cancellationToken))
+            {
+                await copy.DeleteAsync(key, cancellationToken);
+            }
+        }
+    }
+
+    async Task<bool> HasAllAsync(uint branch, LogEntry entry, CancellationToken cancellationToken)
+    {
+        var key = VaultKeys.Log(branch, entry);
+        if (judged.TryGetValue(key, out var known))
+        {
+            return known;
+        }
+
+        try
+        {
+            var log = await ObjectCheck.LogAsync(copy, key, whole: true, cancellationToken);
+            foreach (var part in log.Details.Parts)
+            {
+                await ObjectCheck.LogAsync(copy, VaultKeys.LogPart(branch, entry, part.Number), whole: true, cancellationToken);
+            }
+
+            var positions = log.Header.PositionLast - log.Header.PositionFirst + 1;
+            return judged[key] = (ulong)log.Details.Commits.Count == positions;
+        }
+        catch (Exception e) when (e is LayerException or DamagedObjectException or NewerFormatException)
+        {
+            // A repair heals it first.
+            return judged[key] = false;
+        }
+    }
+}

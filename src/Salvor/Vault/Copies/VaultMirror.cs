@@ -1,0 +1,218 @@
+using Salvor.Storage;
+using Salvor.Vault.Format;
+
+namespace Salvor.Vault.Copies;
+
+/// <summary>What one pass of a mirror did.</summary>
+/// <param name="Objects">How many objects were copied.</param>
+/// <param name="Bytes">Their bytes.</param>
+/// <param name="Damage">An object that was not copied because it is damaged at the first destination; null where there is none.</param>
+public sealed record MirrorPass(long Objects, long Bytes, DamagedObjectException? Damage);
+
+/// <summary>
+/// Keeps a vault at a further destination a byte-identical copy of the one at the first: copies what is missing there, what an object
+/// needs before the object. It removes only what was superseded or taken back at the first. One object at a time is in memory.
+/// </summary>
+/// <param name="first">The vault that is written.</param>
+/// <param name="store">The further destination.</param>
+public sealed class VaultMirror(VaultAccess first, IObjectStore store)
+{
+    readonly VaultAccess copy = first.At(store);
+
+    /// <summary>Up to where the log of each branch is known to be copied: the last key.</summary>
+    readonly Dictionary<string, string> copied = [];
+
+    string known = "";
+    bool isChecked;
+    long objects;
+    long bytes;
+    DamagedObjectException? damage;
+
+    /// <summary>Copies what is missing. What is stored while it runs is left for the next pass.</summary>
+    /// <param name="everything">Compares all keys, and not only what came after the last pass.</param>
+    /// <param name="cancellationToken">Ends it between two objects; what was copied is complete.</param>
+    public async Task<MirrorPass> RunAsync(bool everything, CancellationToken cancellationToken)
+    {
+        (objects, bytes, damage) = (0, 0, null);
+        await ExpectSameVaultAsync(cancellationToken);
+
+        // The ends of the logs before all else: what is copied up to there needs only what is listed after this.
+        var ends = await EndsAsync(cancellationToken);
+        var roots = await RootsAsync(cancellationToken);
+        if (everything || roots != known || !await CopyTailsAsync(ends, cancellationToken))
+        {
+            await CopyAllAsync(ends, cancellationToken);
+        }
+
+        if (damage is null)
+        {
+            known = roots;
+            foreach (var (branch, end) in ends)
+            {
+                copied[branch] = end;
+            }
+        }
+
+        return new MirrorPass(objects, bytes, damage);
+    }
+
+    /// <summary>Never mixes two vaults.</summary>
+    async Task ExpectSameVaultAsync(CancellationToken cancellationToken)
+    {
+        if (isChecked)
+        {
+            return;
+        }
+
+        if (await first.IdAtAsync(store, cancellationToken) is { } there && there != first.Id)
+        {
+            throw new SalvorException(
+                FailureKind.DestinationUnreachable,
+                $"{copy.Location} holds another vault than {first.Location}, so it cannot be a copy of it",
+                "Move that folder away, or give this source another destination.");
+        }
+
+        isChecked = true;
+    }
+
+    async Task<Dictionary<string, string>> EndsAsync(CancellationToken cancellationToken)
+    {
+        var ends = new Dictionary<string, string>();
+        await foreach (var branch in first.ListHereAsync(VaultKeys.Branches, after: null, cancellationToken))
+        {
+            var log = LogOf(branch.Key);
+            copied.TryGetValue(log, out var after);
+            ends[log] = after ?? "";
+            await foreach (var row in first.ListHereAsync(log, after, cancellationToken))
+            {
+                ends[log] = row.Key;
+            }
+        }
+
+        return ends;
+    }
+
+    /// <summary>What there is besides packs and logs: where that did not change, only logs have grown.</summary>
+    async Task<string> RootsAsync(CancellationToken cancellationToken)
+    {
+        var text = "";
+        string[] roots =
+            [VaultKeys.KeySlots, VaultKeys.Branches, VaultKeys.Moves, VaultKeys.Snapshots, VaultKeys.Backups, VaultKeys.Claims];
+        foreach (var prefix in roots)
+        {
+            var (count, last) = (0L, "");
+            await foreach (var row in first.ListHereAsync(prefix, after: null, cancellationToken))
+            {
+                (count, last) = (count + 1, row.Key);
+            }
+
+            text += $"{count} {last} ";
+        }
+
+        return text;
+    }
+
+    async Task CopyAllAsync(Dictionary<string, string> ends, CancellationToken cancellationToken)
+    {
+        await CopyKeysAsync(cancellationToken);
+        var trim = new CopyTrim(copy);
+        await foreach (var row in CopyOrder.WalkAsync([first, copy], cancellationToken))
+        {
+            trim.Note(row);
+            if (row.Sizes[0] is not null && row.Sizes[1] is null && IsDue(row.Key, ends))
+            {
+                await CopyAsync(row.Key, cancellationToken);
+            }
+        }
+
+        if (damage is null)
+        {
+            await trim.RunAsync(cancellationToken);
+        }
+    }
+
+    /// <summary>
+    /// The key slots are those of the first destination: a secret that was taken back there opens no copy. Where the first has lost all of
+    /// its own, the copy keeps what it has.
+    /// </summary>
+    async Task CopyKeysAsync(CancellationToken cancellationToken)
+    {
+        var rows = await CopyOrder.ListAsync([first, copy], VaultKeys.KeySlots, cancellationToken)
+            .Where(row => row.Key != VaultKeys.KeyExported).ToListAsync(cancellationToken);
+        foreach (var row in rows.Where(row => rows.Any(item => item.Sizes[0] is not null) && row.Sizes[1] is not null))
+        {
+            if (row.Sizes[0] is null)
+            {
+                await copy.DeleteAsync(row.Key, cancellationToken);
+            }
+            else if (await first.GetAsync(row.Key, cancellationToken) is { } content && ObjectBytes.FooterHash(content) is not null
+                && !await copy.HoldsAsync(row.Key, content, cancellationToken))
+            {
+                // Its number was used again.
+                await copy.ReplaceAsync(row.Key, content, cancellationToken);
+            }
+        }
+    }
+
+    /// <summary>
+    /// Copies what follows in the logs; false where there is a hole, because what covers it was compacted and sorts before.
+    /// </summary>
+    async Task<bool> CopyTailsAsync(Dictionary<string, string> ends, CancellationToken cancellationToken)
+    {
+        foreach (var (log, end) in ends.OrderBy(item => item.Key, StringComparer.Ordinal))
+        {
+            copied.TryGetValue(log, out var after);
+            if (end == after)
+            {
+                continue;
+            }
+
+            var next = after is null or "" ? 1 : VaultKeys.LogEntryOf(after, 0).Entry.Last + 1;
+            await foreach (var row in first.ListHereAsync(log, after, cancellationToken))
+            {
+                if (!IsDue(row.Key, ends))
+                {
+                    continue;
+                }
+
+                var entry = VaultKeys.LogEntryOf(row.Key, 0).Entry;
+                if (entry.First > next)
+                {
+                    return false;
+                }
+
+                await CopyAsync(row.Key, cancellationToken);
+                next = Math.Max(next, entry.Last + 1);
+            }
+        }
+
+        return true;
+    }
+
+    static bool IsDue(string key, Dictionary<string, string> ends) =>
+        !key.StartsWith(VaultKeys.Logs, StringComparison.Ordinal)
+        || (ends.TryGetValue(key[..(key.LastIndexOf('/') + 1)], out var end) && string.CompareOrdinal(key, end) <= 0);
+
+    static string LogOf(string branchKey) => $"{VaultKeys.Logs}{branchKey[VaultKeys.Branches.Length..]}/";
+
+    async Task CopyAsync(string key, CancellationToken cancellationToken)
+    {
+        if (await first.GetAsync(key, cancellationToken) is not { } content)
+        {
+            // Removed since it was listed.
+            return;
+        }
+
+        if (ObjectBytes.FooterHash(content) is null)
+        {
+            damage ??= new DamagedObjectException(key, $"it does not match the hash in its footer at {first.Location}");
+            return;
+        }
+
+        if (await copy.PutAsync(key, content, cancellationToken))
+        {
+            objects++;
+            bytes += content.Length;
+        }
+    }
+}

@@ -1,0 +1,139 @@
+using System.Runtime.CompilerServices;
+using Salvor.Storage;
+using Salvor.Vault.Format;
+
+namespace Salvor.Vault.Verify;
+
+/// <summary>What the checks of one verification share: the copy, how much of it is read, what was counted and what was found.</summary>
+sealed class VerifyRun(VaultAccess vault, VerifyOptions options)
+{
+    /// <summary>How many findings are kept; all are counted.</summary>
+    const int FindingsMax = 1000;
+
+    readonly List<(string Key, FindingLayer Layer, string What, Func<LostPoints, string> Consequence)> findings = [];
+    Sample sample = options.Sample;
+
+    /// <summary>The copy, without others.</summary>
+    public VaultAccess Vault => vault;
+
+    /// <summary>How many objects were looked at.</summary>
+    public long Objects { get; private set; }
+
+    /// <summary>How many of them were read whole.</summary>
+    public long ObjectsRead { get; private set; }
+
+    /// <summary>How many bytes those have.</summary>
+    public long Bytes { get; private set; }
+
+    /// <summary>How many findings there are in all.</summary>
+    public long FindingCount { get; private set; }
+
+    /// <summary>A sample by size needs to know the size of all before the first object is chosen.</summary>
+    public async Task PrepareAsync(CancellationToken cancellationToken)
+    {
+        if (sample.SizeBytes is null)
+        {
+            return;
+        }
+
+        var total = 0L;
+        await foreach (var row in vault.ListAsync("", after: null, cancellationToken))
+        {
+            total += row.SizeBytes;
+        }
+
+        sample = sample.For(total);
+    }
+
+    /// <summary>Whether an object is read whole.</summary>
+    public bool IsWhole(string key) => !options.Quick && sample.Takes(key);
+
+    /// <summary>Whether anything was found about an object.</summary>
+    public bool IsNamed(string key) => findings.Any(item => item.Key == key);
+
+    /// <summary>As the other, for each object below a prefix.</summary>
+    public IAsyncEnumerable<(ObjectInfo Row, (T? Value, LayerException? Failure) Result)> EachAsync<T>(
+        string prefix, Func<ObjectInfo, Task<T>> check, CancellationToken cancellationToken) =>
+        EachAsync(vault.ListAsync(prefix, after: null, cancellationToken), check, cancellationToken);
+
+    /// <summary>
+    /// Each of these objects with what its check gave, in this order; a few are checked at a time, each on a thread of its own.
+    /// </summary>
+    public async IAsyncEnumerable<(ObjectInfo Row, (T? Value, LayerException? Failure) Result)> EachAsync<T>(
+        IAsyncEnumerable<ObjectInfo> rows, Func<ObjectInfo, Task<T>> check, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
+        var ahead = new Queue<(ObjectInfo Row, Task<(T?, LayerException?)> Result)>();
+        await foreach (var row in rows.WithCancellation(cancellationToken))
+        {
+            if (ahead.Count >= options.Parallelism)
+            {
+                var (done, result) = ahead.Dequeue();
+                yield return (done, await result);
+            }
+
+            Count(row, IsWhole(row.Key));
+            ahead.Enqueue((row, Task.Run(() => TryAsync(row.Key, () => check(row)), cancellationToken)));
+        }
+
+        while (ahead.TryDequeue(out var next))
+        {
+            yield return (next.Row, await next.Result);
+        }
+    }
+
+    /// <summary>What a check gave, or the damage that it met.</summary>
+    public static async Task<(T? Value, LayerException? Failure)> TryAsync<T>(string key, Func<Task<T>> check)
+    {
+        try
+        {
+            return (await check(), null);
+        }
+        catch (LayerException e)
+        {
+            return (default, e);
+        }
+        catch (DamagedObjectException e)
+        {
+            return (default, new LayerException(FindingLayer.Details, e));
+        }
+        catch (NewerFormatException e)
+        {
+            return (default, new LayerException(FindingLayer.Envelope, new DamagedObjectException(key, e.Message)));
+        }
+    }
+
+    /// <summary>Counts an object.</summary>
+    public void Count(ObjectInfo row, bool whole)
+    {
+        Objects++;
+        if (whole)
+        {
+            ObjectsRead++;
+            Bytes += row.SizeBytes;
+            options.Progressed?.Invoke(Bytes);
+        }
+    }
+
+    /// <summary>Adds a damage, where there is one.</summary>
+    public void Add(string key, LayerException? failure, Func<LostPoints, string> consequence)
+    {
+        if (failure is not null)
+        {
+            Add(key, failure.Layer, failure.Damage.What, consequence);
+        }
+    }
+
+    /// <summary>Adds a damage. What it costs is told when all is known.</summary>
+    public void Add(string key, FindingLayer layer, string what, Func<LostPoints, string> consequence)
+    {
+        FindingCount++;
+        if (findings.Count < FindingsMax)
+        {
+            findings.Add((key, layer, what, consequence));
+        }
+    }
+
+    /// <summary>What was found, in this order.</summary>
+    public IReadOnlyList<Finding> Findings(LostPoints lost) =>
+        [.. findings.Select(item => new Finding(vault.Location, item.Key, item.Layer, item.What, item.Consequence(lost)))];
+}
