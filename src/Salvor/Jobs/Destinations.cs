@@ -159,7 +159,9 @@ public static class Destinations
 
     static string SkipFolder(string key)
     {
-        foreach (var folder in (ReadOnlySpan<string>)["/backups/", "/branches/", "/claims/", "/keys/", "/log/", "/moves/", "/packs/", "/snapshots/"])
+        ReadOnlySpan<string> folders =
+            ["/backups/", "/branches/", "/claims/", "/keys/", "/log/", "/moves/", "/packs/", "/snapshots/"];
+        foreach (var folder in folders)
         {
             var at = key.IndexOf(folder, StringComparison.Ordinal);
             if (at >= 0)

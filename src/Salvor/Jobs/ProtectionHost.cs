@@ -58,7 +58,8 @@ public sealed class ProtectionHost : IAsyncDisposable
     /// <summary>Begins to protect a database: at the first destination, and by copies of what is there at the further ones.</summary>
     public void Add(ReplicatorOptions options, IObjectStore store, IReadOnlyList<IObjectStore>? further = null)
     {
-        var replicator = new SqliteReplicator(options with { Socket = control.Path, Command = command }, store, engine, time, random, logger)
+        var replicator = new SqliteReplicator(
+            options with { Socket = control.Path, Command = command }, store, engine, time, random, logger)
         {
             FurtherStores = further ?? [],
         };

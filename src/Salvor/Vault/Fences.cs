@@ -63,7 +63,8 @@ public static class Fences
             if (lastEpoch > epoch)
             {
                 throw new TakenOverException(
-                    $"vault {catalog.Vault.Location} was taken over: epoch {lastEpoch} wrote to branch {branch.Number}, and ours is {epoch}");
+                    $"vault {catalog.Vault.Location} was taken over: epoch {lastEpoch} wrote to branch {branch.Number}, "
+                        + $"and ours is {epoch}");
             }
 
             if (kind is null || last?.Details.Kind == LogKind.End || (kind == LogKind.Fence && lastEpoch == epoch))

@@ -63,8 +63,10 @@ static class WriterAdmission
                 FailureKind.Locked,
                 $"vault {vault.Location} is held by pid {claim.Pid} on host {claim.Host}, which renewed its lease "
                     + $"{DurationText.FormatShort(Whole(lease.Age(now)))} ago",
-                $"Stop that process, and it lets go at once. Where it is gone for good, run 'salvor lock show --from {vault.Location}', then "
-                    + $"'salvor break-lock --force --from {vault.Location}'; or wait: {DurationText.Format(WriterLease.Term)} after its last "
+                $"Stop that process, and it lets go at once. Where it is gone for good, run "
+                    + $"'salvor lock show --from {vault.Location}', then "
+                    + $"'salvor break-lock --force --from {vault.Location}'; "
+                    + $"or wait: {DurationText.Format(WriterLease.Term)} after its last "
                     + "renewal a lease lapses.");
     }
 

@@ -10,7 +10,8 @@ public sealed class UsageTests
     [InlineData(
         "",
         "no command is given",
-        "Run 'salvor --help' to see them: daemon, replicate, sync, backup, restore, list, status, key, demo and version.")]
+        "Run 'salvor --help' to see them: "
+            + "daemon, replicate, sync, backup, restore, list, status, verify, repair, key, demo and version.")]
     [InlineData("replicat", "unknown command 'replicat'", "Did you mean \"replicate\"? Run 'salvor --help' to see all.")]
     [InlineData("--jsn", "unknown option '--jsn'", "Did you mean \"--json\"? Run 'salvor --help' to see all.")]
     [InlineData(

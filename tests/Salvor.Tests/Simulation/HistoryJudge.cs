@@ -81,7 +81,8 @@ sealed class HistoryJudge(SimulatedWorld world, int seed)
 
     async Task ReadImageAsync(VaultCatalog catalog)
     {
-        var image = await SnapshotReader.OpenAsync(catalog.Vault, catalog.Snapshots.Single(item => item.Position == Position.None), default);
+        var root = catalog.Snapshots.Single(item => item.Position == Position.None);
+        var image = await SnapshotReader.OpenAsync(catalog.Vault, root, default);
         var content = new byte[image.Details.PageCount * SimulatedWorld.PageSize];
         await image.ReadAsync(1, (offset, bytes) => bytes.CopyTo(content.AsSpan((int)offset)), default);
         pages.AddRange(content.Chunk((int)SimulatedWorld.PageSize));

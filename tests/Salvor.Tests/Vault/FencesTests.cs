@@ -48,7 +48,8 @@ public sealed class FencesTests
 
         var failure = await Assert.ThrowsAsync<TakenOverException>(() => ForkAsync(catalog, epoch: 1));
 
-        Assert.StartsWith("another writer added log/000001/0000000000000002 to vault memory/app", failure.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            "another writer added log/000001/0000000000000002 to vault memory/app", failure.Message, StringComparison.Ordinal);
         Assert.Single((await VaultReading.OpenAsync(store)).Branches);
     }
 

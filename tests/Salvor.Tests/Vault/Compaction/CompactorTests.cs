@@ -15,7 +15,8 @@ public sealed class CompactorTests
     readonly MemoryStore store = new();
 
     [Fact]
-    public async Task Every_point_restores_the_same_before_beside_and_after_any_merges() => await Seeds.ForEachAsync(QuickSeeds, async seed =>
+    public async Task Every_point_restores_the_same_before_beside_and_after_any_merges() =>
+        await Seeds.ForEachAsync(QuickSeeds, async seed =>
     {
         var random = new Random(seed);
         var memory = new MemoryStore();
@@ -49,7 +50,8 @@ public sealed class CompactorTests
         var memory = new MemoryStore();
         var model = await VaultModel.BuildAsync(memory, random, steps: 12);
         var catalog = await VaultReading.OpenAsync(memory);
-        var forks = model.Branches.Where(branch => branch.Parent is not null).Select(branch => (branch.Parent!.Number, branch.Fork)).ToHashSet();
+        var forks = model.Branches.Where(branch => branch.Parent is not null)
+            .Select(branch => (branch.Parent!.Number, branch.Fork)).ToHashSet();
         var gone = new HashSet<(uint, Position)>();
         foreach (var branch in model.Branches)
         {
@@ -59,7 +61,8 @@ public sealed class CompactorTests
             }
 
             var covered = await PointsOfAsync(catalog, branch, run);
-            var kept = covered.Where(point => random.Next(3) == 0 || forks.Contains((branch.Number, point.Position)) || point == covered[^1])
+            var kept = covered
+                .Where(point => random.Next(3) == 0 || forks.Contains((branch.Number, point.Position)) || point == covered[^1])
                 .Select(point => point.Position).ToHashSet();
             await new Compactor(catalog).RunAsync(branch.Number, run with { Kept = kept }, default);
             gone.UnionWith(covered.Where(point => !kept.Contains(point.Position)).Select(point => (branch.Number, point.Position)));
@@ -110,7 +113,8 @@ public sealed class CompactorTests
         var catalog = await VaultReading.OpenAsync(store);
         IReadOnlyList<LogEntry> entries = [.. catalog.Logs(1).Chain.SkipLast(1)];
         var failing = new FaultyStore(store, call =>
-            call.Operation == StoreOperation.Put && call.Key.EndsWith($"{entries[^1].Last:D16}", StringComparison.Ordinal) ? Fault.Before : Fault.None);
+            call.Operation == StoreOperation.Put && call.Key.EndsWith($"{entries[^1].Last:D16}", StringComparison.Ordinal)
+                ? Fault.Before : Fault.None);
         await Assert.ThrowsAsync<StorageException>(
             async () => await new Compactor(await VaultReading.OpenAsync(failing)).RunAsync(1, new CompactionRun(entries, null), default));
         Assert.True((await KeysAsync(store)).Count(key => key.Length == "app/log/000001/".Length + 16 + 17 + 5) > 1, "there are no parts");
@@ -194,7 +198,7 @@ public sealed class CompactorTests
     async Task<IReadOnlyList<LogEntry>> ChainAsync(int first, int count) =>
         [.. (await VaultReading.OpenAsync(store)).Logs(1).Chain.Skip(first).Take(count)];
 
-    /// <summary>Consecutive objects of the coarsest chain, at least two, that begin and end with a change-set, and not the last one.</summary>
+    /// <summary>Some objects of the coarsest chain, at least two, that begin and end with a change-set, and not the last one.</summary>
     static async Task<CompactionRun?> RandomRunAsync(VaultCatalog catalog, uint branch, Random random)
     {
         var chain = catalog.Logs(branch).Chain;
@@ -240,7 +244,8 @@ public sealed class CompactorTests
             foreach (var time in branch.History.Select(point => point.Time))
             {
                 Assert.Equal(
-                    left.LastOrDefault(point => point.Time <= time)?.Position, (await planner.AtAsync(branch.Number, time, default))?.Position);
+                    left.LastOrDefault(point => point.Time <= time)?.Position,
+                    (await planner.AtAsync(branch.Number, time, default))?.Position);
             }
         }
     }
