@@ -46,6 +46,7 @@ static class DataFileCheck
     {
         var planner = new RestorePlanner(catalog);
         var comparison = new FileComparison(catalog, planner);
+        request = await RestoreTargets.OfBackupAsync(catalog, request, cancellationToken);
         var point = request == new RestoreRequest(null, null, null)
             ? await comparison.FindAsync(file, cancellationToken)
             : await RestoreTargets.ResolveAsync(catalog, planner, request, cancellationToken);

@@ -93,12 +93,6 @@ static class RestoreCommand
     static void CheckOptions(Invocation invocation)
     {
         _ = Request(invocation);
-        if (invocation.Has(BackupId) && (invocation.Has(Timestamp) || invocation.Has(PositionOption) || invocation.Has(BranchOption)))
-        {
-            throw new SalvorException(
-                FailureKind.Usage, "'--backup-id' says which point to restore, and so does another option", "Give one of them.");
-        }
-
         bool[] given = [invocation.Get(Output) is not null, invocation.Get(InPlace), invocation.Get(IfDbNotExists)];
         var places = given.Count(isGiven => isGiven);
         if (places > 1 && !(invocation.Get(Output) is not null && invocation.Get(IfDbNotExists)))
@@ -150,9 +144,7 @@ static class RestoreCommand
     static async Task<int> RestoreAsync(Invocation invocation, VaultCatalog catalog, string name, string? home)
     {
         var planner = new RestorePlanner(catalog);
-        var request = invocation.Get(BackupId) is { } id
-            ? RestorePoints.Of(await Backups.ReadAsync(catalog, (ulong)id, invocation.Cancellation))
-            : Request(invocation);
+        var request = await RestoreTargets.OfBackupAsync(catalog, Request(invocation), invocation.Cancellation);
         var requested = request.Time;
         var point = await RestoreTargets.ResolveAsync(catalog, planner, request, invocation.Cancellation);
         var plan = await planner.PlanAsync(request.Branch ?? planner.NewestBranch, point.Position, invocation.Cancellation);
@@ -178,7 +170,7 @@ static class RestoreCommand
     }
 
     static RestoreRequest Request(Invocation invocation) => RestorePoints.Request(
-        invocation.Get(BranchOption), invocation.Get(Timestamp), invocation.Get(PositionOption));
+        invocation, BackupId, BranchOption, Timestamp, PositionOption);
 
     static (string Output, RestoreMode Mode, bool MakesDirectory) PlaceOf(
         Invocation invocation, string name, string? home, RestorePoint point)

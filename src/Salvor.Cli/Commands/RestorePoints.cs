@@ -1,3 +1,5 @@
+using System.CommandLine;
+using Salvor.Cli.Terminal;
 using Salvor.Jobs;
 using Salvor.Text;
 using Salvor.Vault;
@@ -7,23 +9,30 @@ namespace Salvor.Cli.Commands;
 /// <summary>The options by which verbs choose a restore point.</summary>
 static class RestorePoints
 {
-    /// <summary>The restore point of a backup.</summary>
-    public static RestoreRequest Of(BackupRecord backup) => new(backup.Branch, Time: null, new Position(backup.Position));
-
-    /// <summary>Throws <see cref="FailureKind.Usage"/> where both are given, or where one is not what it should be.</summary>
-    public static RestoreRequest Request(int? branch, string? timestamp, string? position)
+    /// <summary>Throws <see cref="FailureKind.Usage"/> where two exclude each other, or where one is not what it should be.</summary>
+    public static RestoreRequest Request(
+        Invocation invocation, Option<int?> backup, Option<int?> branch, Option<string?> timestamp, Option<string?> position)
     {
-        if (timestamp is not null && position is not null)
+        if (invocation.Get(timestamp) is not null && invocation.Get(position) is not null)
         {
             throw new SalvorException(FailureKind.Usage, "'--timestamp' and '--position' exclude each other", "Give one of them.");
         }
 
+        if (invocation.Has(backup) && (invocation.Has(timestamp) || invocation.Has(position) || invocation.Has(branch)))
+        {
+            throw new SalvorException(
+                FailureKind.Usage, "'--backup-id' says which point to restore, and so does another option", "Give one of them.");
+        }
+
         return new RestoreRequest(
-            (uint?)branch,
-            timestamp is null ? null : InstantText.Parse(timestamp),
-            position is null ? null
-                : Position.TryParse(position, out var value) ? value
+            (uint?)invocation.Get(branch),
+            invocation.Get(timestamp) is { } time ? InstantText.Parse(time) : null,
+            invocation.Get(position) is not { } text ? null
+                : Position.TryParse(text, out var value) ? value
                 : throw new SalvorException(
-                    FailureKind.Usage, $"'{position}' is not a position", "A position is a decimal number; 'salvor list' shows them."));
+                    FailureKind.Usage, $"'{text}' is not a position", "A position is a decimal number; 'salvor list' shows them."))
+        {
+            BackupId = (ulong?)invocation.Get(backup),
+        };
     }
 }

@@ -42,6 +42,9 @@ static class VerifyCommand
         Description = "With --deep or --data-dir: exactly this position.", HelpName = "N",
     };
 
+    static readonly Option<int?> BackupId = TypedOptions.Number(
+        "--backup-id", 1, int.MaxValue, "With --deep or --data-dir: the restore point of this backup.");
+
     static readonly Option<int?> BranchOption = TypedOptions.Number("--branch", 1, 999_999, "The branch (default: the newest).");
     static readonly Option<string?> DataDirectory = new("--data-dir")
     {
@@ -55,7 +58,7 @@ static class VerifyCommand
     {
         var command = new Command("verify", "Check every object at every destination, and prove that it can be restored.")
         {
-            Quick, Deep, Full, Live, SampleOption, Timestamp, PositionOption, BranchOption, DataDirectory,
+            Quick, Deep, Full, Live, SampleOption, BackupId, Timestamp, PositionOption, BranchOption, DataDirectory,
         };
         Vault.AddTo(command);
         return command.WithAction(RunAsync);
@@ -104,12 +107,12 @@ static class VerifyCommand
         if (!deep && invocation.Get(DataDirectory) is null && Point(invocation) != new RestoreRequest(null, null, null))
         {
             throw new SalvorException(
-                FailureKind.Usage, "a point is verified by restoring it", "Add '--deep' to '--position', '--timestamp' or '--branch'.");
+                FailureKind.Usage, "a point is verified by restoring it", "Add '--deep' to '--backup-id', '--position', '--timestamp' or '--branch'.");
         }
     }
 
     static RestoreRequest Point(Invocation invocation) => RestorePoints.Request(
-        invocation.Get(BranchOption), invocation.Get(Timestamp), invocation.Get(PositionOption));
+        invocation, BackupId, BranchOption, Timestamp, PositionOption);
 
     static async Task<VerifyRecord> RunAsync(Invocation invocation, VerifyTarget target)
     {

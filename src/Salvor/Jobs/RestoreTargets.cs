@@ -5,11 +5,22 @@ using Salvor.Vault.Restore;
 namespace Salvor.Jobs;
 
 /// <summary>What to restore: at most one of time and position; neither means the newest point.</summary>
-public sealed record RestoreRequest(uint? Branch, DateTimeOffset? Time, Position? Position);
+public sealed record RestoreRequest(uint? Branch, DateTimeOffset? Time, Position? Position)
+{
+    /// <summary>The backup whose restore point is meant; then all else is absent.</summary>
+    public ulong? BackupId { get; init; }
+}
 
 /// <summary>Turns a request into a restore point, or refuses by name, saying how far the vault goes.</summary>
 public static class RestoreTargets
 {
+    /// <summary>The same request, with the point of its backup where it names one.</summary>
+    public static async Task<RestoreRequest> OfBackupAsync(
+        VaultCatalog catalog, RestoreRequest request, CancellationToken cancellationToken) =>
+        request.BackupId is { } id && await Backups.ReadAsync(catalog, id, cancellationToken) is { } backup
+            ? new RestoreRequest(backup.Branch, Time: null, new Position(backup.Position))
+            : request;
+
     public static async Task<RestorePoint> ResolveAsync(
         VaultCatalog catalog, RestorePlanner planner, RestoreRequest request, CancellationToken cancellationToken)
     {

@@ -136,6 +136,7 @@ public sealed class SourceVerification(string source, IReadOnlyList<SourceCopy> 
         VaultCatalog catalog, DeepOptions deep, RestoreRequest request, CancellationToken cancellationToken)
     {
         var planner = new RestorePlanner(catalog);
+        request = await RestoreTargets.OfBackupAsync(catalog, request, cancellationToken);
         var point = await RestoreTargets.ResolveAsync(catalog, planner, request, cancellationToken);
         var isNewest = request is { Position: null, Time: null };
         var options = isNewest ? deep : deep with { KeepImage = false };

@@ -72,7 +72,7 @@ public sealed class VaultAccess
     }
 
     /// <summary>
-    /// The copy of this vault at another destination, or null where there is none. It needs no key slots: what opened this one opens it too.
+    /// The copy of this vault at another destination, or null where there is none. It needs no key slots: what opened this one opens it.
     /// Where another vault is there, opens that.
     /// </summary>
     public async Task<VaultAccess?> FindCopyAsync(IObjectStore store, Keyring? keys, CancellationToken cancellationToken)

@@ -148,7 +148,8 @@ public sealed class VerifyTests : IAsyncDisposable
 
         await CliRig.StopAsync(daemon);
         await Tool.SqlAsync(_rig.Database, "PRAGMA wal_checkpoint(TRUNCATE)");
-        Assert.Equal(0, (await _rig.ConfiguredAsync("verify", "--live")).ExitCode);
+        same = await _rig.ConfiguredAsync("verify", "--live");
+        Assert.True(same.ExitCode == 0, $"{same}");
         daemon = await _rig.DaemonAsync("app", "healthy");
         using (var file = File.Open(_rig.Database, FileMode.Open, FileAccess.Write, FileShare.ReadWrite))
         {
@@ -253,7 +254,12 @@ public sealed class VerifyTests : IAsyncDisposable
         "verify --live --deep", "'--live' compares the source, and reads no objects",
         "Run 'salvor verify' a second time for the rest.")]
     [InlineData("verify --full", "'--full' is for a deep verification", "Write 'salvor verify --deep --full'.")]
-    [InlineData("verify --position 3", "a point is verified by restoring it", "Add '--deep' to '--position', '--timestamp' or '--branch'.")]
+    [InlineData(
+        "verify --position 3", "a point is verified by restoring it",
+        "Add '--deep' to '--backup-id', '--position', '--timestamp' or '--branch'.")]
+    [InlineData(
+        "verify --deep --backup-id 1 --branch 1", "'--backup-id' says which point to restore, and so does another option",
+        "Give one of them.")]
     [InlineData(
         "status --max-verify-age 1h", "'--max-verify-age' is a part of a check", "Write 'salvor status --check --max-verify-age 26h'.")]
     public async Task Options_that_do_not_fit_are_refused(string line, string message, string hint)

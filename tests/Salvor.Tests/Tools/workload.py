@@ -89,9 +89,9 @@ class Writer:
         self.db = sqlite3.connect(options.db, timeout=options.busy_timeout / 1000, isolation_level=None, cached_statements=256)
         execute = self.db.execute
         if options.page_size:
-            execute(f"PRAGMA page_size = {options.page_size}")
+            self.patiently(lambda: execute(f"PRAGMA page_size = {options.page_size}"))
         if options.auto_vacuum:
-            execute(f"PRAGMA auto_vacuum = {options.auto_vacuum}")
+            self.patiently(lambda: execute(f"PRAGMA auto_vacuum = {options.auto_vacuum}"))
         if options.journal != "keep":
             self.patiently(lambda: execute(f"PRAGMA journal_mode = {options.journal}").fetchone())
         execute(f"PRAGMA synchronous = {options.synchronous}")

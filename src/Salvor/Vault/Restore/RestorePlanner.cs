@@ -88,8 +88,8 @@ public sealed class RestorePlanner(VaultCatalog catalog)
         (await HolderAsync(point.Branch, point.Position, cancellationToken)).Log;
 
     /// <summary>
-    /// The branch on the way to another one in whose own log a position lies, and the log object that covers it, whether or not it has it as
-    /// a restore point. Null past the end.
+    /// The branch on the way to another one in whose own log a position lies, and the log object that covers it, whether or not it has it
+    /// as a restore point. Null past the end.
     /// </summary>
     internal async Task<(uint Branch, LogObject Log)?> CoveringAsync(uint branch, Position position, CancellationToken cancellationToken)
     {

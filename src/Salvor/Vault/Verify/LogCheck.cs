@@ -100,7 +100,8 @@ sealed class LogCheck
     }
 
     async Task AddAsync(
-        uint branch, ObjectInfo row, LogEntry entry, LogObject? log, LayerException? failure, Done done, CancellationToken cancellationToken)
+        uint branch, ObjectInfo row, LogEntry entry, LogObject? log, LayerException? failure, Done done,
+        CancellationToken cancellationToken)
     {
         done.Keys.Add(row.Key);
         Chain.Add(branch, entry, log);

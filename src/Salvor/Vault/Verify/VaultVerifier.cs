@@ -21,8 +21,8 @@ public sealed record VerifyOptions
 
 /// <summary>
 /// Checks one copy of a vault: every object by itself, and that they fit together. It goes on after a damage, so that one run tells all
-/// of them. Memory is bounded by the objects in flight, the names of the packs, the numbers of the log objects of a branch, and a few numbers
-/// for each snapshot and branch.
+/// of them. Memory is bounded by the objects in flight, the names of the packs, the numbers of the log objects of a branch, and a few
+/// numbers for each snapshot and branch.
 /// </summary>
 public sealed class VaultVerifier
 {
@@ -184,7 +184,8 @@ public sealed class VaultVerifier
         {
             if (TryNumberOf(row.Key) is { } position)
             {
-                await CheckSnapshotAsync(row, new SnapshotRef(VaultKeys.BranchOf(row.Key), new Position(position)), trees, cancellationToken);
+                var snapshot = new SnapshotRef(VaultKeys.BranchOf(row.Key), new Position(position));
+                await CheckSnapshotAsync(row, snapshot, trees, cancellationToken);
             }
         }
     }

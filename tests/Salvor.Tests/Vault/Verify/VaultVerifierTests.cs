@@ -140,7 +140,8 @@ public sealed class VaultVerifierTests
 
         var whole = await FrozenStore.CopyAsync(store);
         string Log(int number) => $"app/log/000001/{number:D16}";
-        var broken = whole.With(Log(4), Flip(whole[Log(4)], ObjectHeader.SizeBytes)).With(Log(12), Flip(whole[Log(12)], 20)).Without(Log(14));
+        var broken = whole.With(Log(4), Flip(whole[Log(4)], ObjectHeader.SizeBytes)).With(Log(12), Flip(whole[Log(12)], 20))
+            .Without(Log(14));
 
         var report = await VerifyAsync(broken, new VerifyOptions());
 
@@ -159,7 +160,8 @@ public sealed class VaultVerifierTests
         var vault = await BrokenVault.CreateAsync();
         foreach (var key in vault.Keys.Where(key => key.StartsWith("app/packs/", StringComparison.Ordinal)))
         {
-            foreach (var broken in new[] { vault.Whole.Without(key), vault.Whole.With(key, Flip(vault.Whole[key], ObjectHeader.SizeBytes)) })
+            var flipped = vault.Whole.With(key, Flip(vault.Whole[key], ObjectHeader.SizeBytes));
+            foreach (var broken in new[] { vault.Whole.Without(key), flipped })
             {
                 var report = await VerifyAsync(broken, new VerifyOptions());
 
