@@ -107,7 +107,8 @@ static class VerifyCommand
         if (!deep && invocation.Get(DataDirectory) is null && Point(invocation) != new RestoreRequest(null, null, null))
         {
             throw new SalvorException(
-                FailureKind.Usage, "a point is verified by restoring it", "Add '--deep' to '--backup-id', '--position', '--timestamp' or '--branch'.");
+                FailureKind.Usage, "a point is verified by restoring it",
+                "Add '--deep' to '--backup-id', '--position', '--timestamp' or '--branch'.");
         }
     }
 

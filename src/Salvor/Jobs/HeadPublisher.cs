@@ -73,7 +73,7 @@ sealed class HeadPublisher(string command, TimeProvider time, Random random, ILo
         await PutAsync(store, destination, completeAsOf, [source], cancellationToken);
     }
 
-    /// <summary>Says that these sources, which ended, are not written by this process any more, so that another may begin at once.</summary>
+    /// <summary>Says that these sources, which ended, are written by this process no more, so that another may begin at once.</summary>
     public async Task ReleaseAsync(IObjectStore store, IReadOnlyList<SqliteReplicator> ended)
     {
         if (destinations.TryGetValue(store, out var destination) && ended.Any(source => source.Epoch is not null))

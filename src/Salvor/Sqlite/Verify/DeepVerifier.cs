@@ -110,8 +110,8 @@ public sealed class DeepVerifier(VaultCatalog catalog, DeepOptions options, Time
 
     /// <summary>
     /// The checksum that the vault has for the state of the image; null where that state is not on the way. Where its object was merged
-    /// into one that goes on beyond it, the link there is gone, and where the ladder dropped it the checksum too: then the image's own stands,
-    /// and that of the whole file decides in the end.
+    /// into one that goes on beyond it, the link there is gone, and where the ladder dropped it the checksum too: then the image's own
+    /// stands, and that of the whole file decides in the end.
     /// </summary>
     async Task<ulong?> ChecksumAtAsync(ProvenRecord record, uint branch, Hash256 lineage, CancellationToken cancellationToken)
     {
