@@ -362,7 +362,12 @@ public sealed class VerifyTests : IAsyncDisposable
           local: { type: file, path: ./vaults }
           more: { type: file, path: ./more }
         sources:
-          app: { type: sqlite, path: ./app/app.db, to: [local, more], verify: {{verify}}{{(encryption is null ? "" : $", encryption: {encryption}")}} }
+          app:
+            type: sqlite
+            path: ./app/app.db
+            to: [local, more]
+            verify: {{verify}}
+            {{(encryption is null ? "" : $"encryption: {encryption}")}}
 
         """);
 
