@@ -1,6 +1,9 @@
 using System.Text.Json;
+using Salvor.Storage;
 using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
+using Salvor.Vault;
+using Salvor.Vault.Compaction;
 
 namespace Salvor.Tests.Cli;
 
@@ -92,6 +95,72 @@ public sealed class VerifyTests : IAsyncDisposable
         Assert.False(restore.GetProperty("from_image").GetBoolean());
         Assert.Equal("integrity_check", restore.GetProperty("check").GetString());
         Assert.Equal(1UL, (await DeepAsync("--position", "1")).GetProperty("position").GetUInt64());
+    }
+
+    [Fact]
+    public async Task The_proven_image_is_gone_on_from_where_the_log_was_merged_around_it()
+    {
+        await BackUpTwiceAsync();
+        await DeepAsync();
+        foreach (var x in new[] { 4, 5, 6, 7 })
+        {
+            await _rig.CommitAsync(x);
+            Assert.Equal(0, (await _rig.ConfiguredAsync("sync")).ExitCode);
+        }
+
+        var catalog = await VaultReading.OpenAsync(new FileStore(_rig["vaults"]));
+        var merged = catalog.Logs(1).Chain.SkipLast(1).Where(entry => entry.First > 1).ToList();
+        while (!(await catalog.ReadLogHeaderAsync(1, merged[^1], default)).Log.Final)
+        {
+            merged.RemoveAt(merged.Count - 1);
+        }
+
+        while (!(await catalog.ReadLogHeaderAsync(1, merged[0], default)).Log.Final)
+        {
+            merged.RemoveAt(0);
+        }
+
+        Assert.Single(await new Compactor(catalog).RunAsync(1, new CompactionRun(merged, null), default));
+        merged.ForEach(entry => File.Delete(_rig["vaults/app/" + VaultKeys.Log(1, entry)]));
+
+        var restore = await DeepAsync();
+
+        Assert.True(restore.GetProperty("from_image").GetBoolean(), $"{restore}");
+        Assert.Equal(7UL, restore.GetProperty("position").GetUInt64());
+        Assert.Equal(0, (await _rig.ConfiguredAsync("repair")).ExitCode);
+        Assert.All(merged, entry => Assert.False(File.Exists(_rig["vaults/app/" + VaultKeys.Log(1, entry)])));
+    }
+
+    [Fact]
+    public async Task An_encrypted_source_is_verified_read_around_and_healed_with_its_key()
+    {
+        _rig.WriteSecret("app.key", new string('k', 64));
+        await BackUpTwiceAsync("{ key_file: ./app.key, key_saved: true }");
+        var files = Directory.GetFiles(_rig["vaults/app"], "*", SearchOption.AllDirectories).Order()
+            .GroupBy(path => Path.GetRelativePath(_rig["vaults/app"], path).Split('/')[0]).Select(kind => kind.Last()).ToList();
+        Assert.Equal(7, files.Count);
+        foreach (var path in files)
+        {
+            var (key, whole) = (Path.GetRelativePath(_rig["vaults/app"], path), await File.ReadAllBytesAsync(path));
+            await RotAsync(path, whole.Length / 2);
+
+            var verify = await _rig.ConfiguredAsync("verify");
+            Assert.True(verify.ExitCode == 5, $"{key}: {verify}");
+            Assert.Contains($"{key} at {_rig["vaults/app"]}: ", verify.Stderr, StringComparison.Ordinal);
+            File.Delete(_rig["x.db"]);
+            var restore = await _rig.ConfiguredAsync("restore", "--output", "x.db");
+            Assert.True(restore.ExitCode == 0, $"{key}: {restore}");
+            Assert.Equal("1 2 3", await CliRig.RowsAsync(_rig["x.db"]));
+            var repair = await _rig.ConfiguredAsync("repair");
+            Assert.True(repair.ExitCode == 0, $"{key}: {repair}");
+            Assert.Equal(whole, await File.ReadAllBytesAsync(path));
+        }
+
+        await DeepAsync("--full");
+        await _rig.ExpectAsync(0, "verify", "--from", "vaults", "--from", "more", "--key-file", "app.key", "--deep");
+        CliRig.AssertError(
+            await _rig.RunAsync("verify", "--from", "vaults"), 2, $"vault {_rig["vaults/app"]} is encrypted, and no key is given",
+            "Give it with '--key-file FILE' or in the variable SALVOR_PASSPHRASE; in a configuration with 'encryption' of the source.");
     }
 
     [Fact]
@@ -286,22 +355,27 @@ public sealed class VerifyTests : IAsyncDisposable
             && first.All(name => File.ReadAllBytes(_rig[$"vaults/app/{name}"]).SequenceEqual(File.ReadAllBytes(_rig[$"more/app/{name}"])));
     }
 
-    void Configure(string verify) => File.WriteAllText(
+    void Configure(string verify, string? encryption = null) => File.WriteAllText(
         _rig["salvor.yaml"],
         $$"""
         destinations:
           local: { type: file, path: ./vaults }
           more: { type: file, path: ./more }
         sources:
-          app: { type: sqlite, path: ./app/app.db, to: [local, more], verify: {{verify}} }
+          app:
+            type: sqlite
+            path: ./app/app.db
+            to: [local, more]
+            verify: {{verify}}
+            {{(encryption is null ? "" : $"encryption: {encryption}")}}
 
         """);
 
     /// <summary>Three commits at two destinations, and nobody who serves them.</summary>
-    async Task BackUpTwiceAsync()
+    async Task BackUpTwiceAsync(string? encryption = null)
     {
         await _rig.CreateDatabaseAsync();
-        Configure("off");
+        Configure("off", encryption);
         var daemon = await _rig.DaemonAsync("app", "healthy");
         foreach (var x in new[] { 2, 3 })
         {

@@ -63,7 +63,10 @@ static class LiveState
         var log = connection.WalFile() ?? throw new SqliteException(LibSqlite.Busy, "the write-ahead log is not open yet");
         var overlay = ReadFrames(log, header, pageSize, hasher, cancellationToken);
         var table = new PageTable();
-        HashFile(file, header.PageCount, pageSize, hasher, table, overlay, cancellationToken);
+
+        // An index that was made anew beside an empty log does not know the size of the database.
+        var pageCount = header.LastFrame == 0 ? DatabaseScan.PageCount(file, pageSize) : header.PageCount;
+        HashFile(file, pageCount, pageSize, hasher, table, overlay, cancellationToken);
         return table;
     }
 

@@ -149,7 +149,8 @@ public sealed class GrownVaultTests
         await KeyRotation.RotateAsync(
             grown.Vault, TestKeys.KeyFile(), TestKeys.KeyFile("two"), "", TimeProvider.System, default);
 
-        Assert.Equal(["keys/0000000002"], (await RepairPlanAsync(grown, grown.Store, copy)).Select(step => step.Key).Where(IsKey));
+        // A repair cannot know which of two slots was taken back; the writer can.
+        Assert.DoesNotContain(await RepairPlanAsync(grown, grown.Store, copy), step => IsKey(step.Key));
         await new VaultMirror(grown.Vault, copy).RunAsync(everything: false, default);
 
         await Assert.ThrowsAsync<KeyException>(() => VaultAccess.FindAsync(copy, "app", TestKeys.Keyring(), default));
