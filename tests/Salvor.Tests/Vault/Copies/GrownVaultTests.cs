@@ -120,9 +120,10 @@ public sealed class GrownVaultTests
         var grown = await GrownVault.CreateAsync(isEncrypted: false);
         var copy = new MemoryStore();
         var mirror = new VaultMirror(grown.Vault, copy);
-        await mirror.RunAsync(everything: true, default);
         for (var i = 0; i < 6; i++)
         {
+            // The last that it copies is the third of those that are merged, so what they become sorts before its end.
+            await (i == 3 ? mirror.RunAsync(everything: true, default) : Task.CompletedTask);
             await grown.Model.CommitAsync(transactions: 1);
         }
 
