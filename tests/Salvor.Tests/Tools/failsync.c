@@ -1,4 +1,7 @@
-/* Loaded into an app: while the file named by FAILSYNC exists, no write-ahead log can be synced, as on a failing disk. */
+/*
+ * Loaded into an app: while the file named by FAILSYNC exists, no write-ahead log can be synced, as on a failing disk. A sync of any other
+ * file takes SLOWSYNC milliseconds, as on a busy disk.
+ */
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <errno.h>
@@ -7,17 +10,23 @@
 #include <string.h>
 #include <unistd.h>
 
-static int fails(int file)
+static int is_log(int file)
 {
     char link[64], target[4096];
-    const char *flag = getenv("FAILSYNC");
     ssize_t length;
 
-    if (flag == NULL || access(flag, F_OK) != 0)
-        return 0;
     snprintf(link, sizeof link, "/proc/self/fd/%d", file);
     length = readlink(link, target, sizeof target);
     return length >= 4 && memcmp(target + length - 4, "-wal", 4) == 0;
+}
+
+static int fails(int file)
+{
+    const char *flag = getenv("FAILSYNC"), *slow = getenv("SLOWSYNC");
+
+    if (slow != NULL && !is_log(file))
+        usleep(1000 * (useconds_t)atoi(slow));
+    return flag != NULL && access(flag, F_OK) == 0 && is_log(file);
 }
 
 int fsync(int file)

@@ -31,6 +31,13 @@ sealed class WalSession : EngineTask
     static readonly TimeSpan CheckpointLook = TimeSpan.FromMilliseconds(50);
     static readonly TimeSpan CheckpointStep = TimeSpan.FromMicroseconds(100);
 
+    /// <summary>
+    /// It may be far as well: a checkpoint ends with a sync, which a busy disk takes seconds for, and whoever asked for a new log waits for
+    /// us from then on.
+    /// </summary>
+    static readonly TimeSpan SyncLook = TimeSpan.FromSeconds(60);
+    static readonly TimeSpan SyncStep = TimeSpan.FromMilliseconds(20);
+
     /// <summary>Commits that follow each other faster leave no gap after a checkpoint that a look with pauses would find.</summary>
     static readonly TimeSpan SpinBelow = TimeSpan.FromMilliseconds(1);
 
@@ -49,6 +56,7 @@ sealed class WalSession : EngineTask
     long batchDueAt = Never;
     long closeUntil;
     long checkpointUntil;
+    long syncUntil;
     long unreadableSince;
     long lastCommitAt;
     long commitGap = long.MaxValue;
@@ -124,6 +132,7 @@ sealed class WalSession : EngineTask
         else if (change.HasFlag(FileChange.Modified))
         {
             checkpointUntil = now + engine.Ticks(CheckpointLook);
+            syncUntil = now + engine.Ticks(SyncLook);
         }
 
         WakeSoon();
@@ -292,6 +301,10 @@ sealed class WalSession : EngineTask
         {
             var step = commitGap < engine.Ticks(SpinBelow) ? 0 : engine.Ticks(CheckpointStep);
             next = Math.Min(next, now + step);
+        }
+        else if (!capture.IsResting && now < syncUntil)
+        {
+            next = Math.Min(next, now + engine.Ticks(SyncStep));
         }
 
         if (batchDueAt != Never)

@@ -49,6 +49,27 @@ public sealed class CheckpointTests
     }
 
     [Fact]
+    public async Task A_checkpoint_on_a_slow_disk_waits_for_the_disk_and_not_for_us()
+    {
+        const int SyncMilliseconds = 2200;
+        await using var rig = new TrapRig();
+        var shim = rig.Scratch["slowsync.so"];
+        await TrapRig.ShellAsync($"gcc -shared -fPIC -O1 -o '{shim}' '{Tool.PathOf("failsync.c")}' -ldl");
+        var environment = new Dictionary<string, string> { ["LD_PRELOAD"] = shim, ["SLOWSYNC"] = $"{SyncMilliseconds}" };
+        await using var app = SqlApp.Start(rig.Database, environment: environment);
+        await app.DoAsync("PRAGMA journal_mode=WAL");
+        await app.DoAsync("CREATE TABLE t (x)");
+        await rig.StartAsync();
+        await app.DoAsync("INSERT INTO t VALUES (1)");
+        await rig.SyncAsync();
+
+        var took = await app.TimeAsync("PRAGMA wal_checkpoint(RESTART)");
+
+        // A look that comes only after pauses that double would be two seconds late.
+        Assert.InRange(took.TotalMilliseconds, SyncMilliseconds, SyncMilliseconds + 1500);
+    }
+
+    [Fact]
     public async Task The_log_of_an_app_that_leaves_checkpoints_to_SQLite_stays_as_small_as_without_us()
     {
         await using var rig = new TrapRig();
