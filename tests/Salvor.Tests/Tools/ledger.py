@@ -63,9 +63,10 @@ class Ledger:
         self.resumes = 0
         self.open = None  # (seq, writer_seq) of an intent without an answer
         with open(path, "rb") as file:
-            for line in file:
-                if line.endswith(b"\n"):
-                    self.take(line.split())
+            # In one piece: its writer goes on meanwhile, and the rest of a line that was read half is no line.
+            content = file.read()
+        for line in content[:content.rfind(b"\n") + 1].splitlines():
+            self.take(line.split())
         if self.writer is None:
             raise ValueError(f"{path} is not a ledger: it does not begin with its writer")
 
