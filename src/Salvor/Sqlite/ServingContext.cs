@@ -77,21 +77,8 @@ sealed record ServingContext(
                 Owner.RaiseStatusChanged();
             },
             cancellationToken);
-        var now = Micros.Of(Owner.Time.GetUtcNow());
-        var header = new ObjectHeader
-        {
-            Kind = ObjectKind.Snapshot,
-            VaultId = Vault.Id,
-            Branch = State.Tip.Branch,
-            Number = State.Tip.Number,
-            PositionFirst = State.Tip.Position.Value,
-            PositionLast = State.Tip.Position.Value,
-            TimeFirstMicros = now,
-            TimeLastMicros = now,
-            LineageBefore = State.Tip.Lineage,
-            LineageAfter = State.Tip.Lineage,
-        };
-        var stored = await writer.FinishAsync(header, pageCount, State.Table.Checksum, isImage: true, cancellationToken);
+        var tip = State.Tip with { TimeMicros = Micros.Of(Owner.Time.GetUtcNow()) };
+        var stored = await writer.FinishAsync(tip, pageCount, State.Table.Checksum, isImage: true, cancellationToken);
         Interlocked.Exchange(ref snapshotBytes, stored.StoredBytes);
         Interlocked.Exchange(ref copyTotalBytes, 0);
         return stored;

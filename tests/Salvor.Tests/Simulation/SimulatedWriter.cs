@@ -297,21 +297,8 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
         });
         await writer.AddAsync(content, (int)(filePages * PageSize), hashes, CancellationToken.None);
         state.Table.Resize(filePages);
-        var now = Micros.Of(world.Time.GetUtcNow());
-        var header = new ObjectHeader
-        {
-            Kind = ObjectKind.Snapshot,
-            VaultId = vault.Id,
-            Branch = state.Tip.Branch,
-            Number = state.Tip.Number,
-            PositionFirst = state.Tip.Position.Value,
-            PositionLast = state.Tip.Position.Value,
-            TimeFirstMicros = now,
-            TimeLastMicros = now,
-            LineageBefore = state.Tip.Lineage,
-            LineageAfter = state.Tip.Lineage,
-        };
-        var stored = await writer.FinishAsync(header, filePages, state.Table.Checksum, isImage: true, CancellationToken.None);
+        var tip = state.Tip with { TimeMicros = Micros.Of(world.Time.GetUtcNow()) };
+        var stored = await writer.FinishAsync(tip, filePages, state.Table.Checksum, isImage: true, CancellationToken.None);
         await FinishAsync(LogKind.Base, stored.DetailsHash, "first copy", filePages, overlay);
     }
 

@@ -99,8 +99,8 @@ sealed class DatabaseVault
         }
 
         table.Resize(pageCount);
-        var header = new ObjectHeader { Kind = ObjectKind.Snapshot, VaultId = Vault.Id, Branch = 1, LineageAfter = log.Tip.Lineage };
-        return await writer.FinishAsync(header, pageCount, table.Checksum, isImage: true, default);
+        var start = new LogTip(1, 0, Position.None, 0, log.Tip.Lineage);
+        return await writer.FinishAsync(start, pageCount, table.Checksum, isImage: true, default);
     }
 
     async Task AppendAsync(LogKind kind, Hash256 snapshot, IEnumerable<(uint Page, byte Fill)> pages, uint pageCount)

@@ -3,9 +3,8 @@ using Salvor.Storage;
 namespace Salvor.Tests.Support;
 
 /// <summary>A store in which the puts below a prefix hang until they are cancelled.</summary>
-sealed class HeldStore : IObjectStore
+sealed class HeldStore() : ForwardingStore(new MemoryStore())
 {
-    readonly MemoryStore inner = new();
     volatile string? holds;
 
     /// <summary>What the keys begin with; null for none.</summary>
@@ -17,9 +16,7 @@ sealed class HeldStore : IObjectStore
 
     public bool HasHeld { get; private set; }
 
-    public string Location => inner.Location;
-
-    public async Task<PutResult> PutAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
+    public override async Task<PutResult> PutAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {
         if (holds is { } prefix && key.StartsWith(prefix, StringComparison.Ordinal))
         {
@@ -27,19 +24,6 @@ sealed class HeldStore : IObjectStore
             await Task.Delay(Timeout.Infinite, cancellationToken);
         }
 
-        return await inner.PutAsync(key, content, cancellationToken);
+        return await base.PutAsync(key, content, cancellationToken);
     }
-
-    public Task<int> ReadAsync(string key, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
-        inner.ReadAsync(key, offset, buffer, cancellationToken);
-
-    public Task<long?> SizeAsync(string key, CancellationToken cancellationToken) => inner.SizeAsync(key, cancellationToken);
-
-    public IAsyncEnumerable<ObjectInfo> ListAsync(string prefix, string? after, CancellationToken cancellationToken) =>
-        inner.ListAsync(prefix, after, cancellationToken);
-
-    public Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
-        inner.ReplaceAsync(key, content, cancellationToken);
-
-    public Task DeleteAsync(string key, CancellationToken cancellationToken) => inner.DeleteAsync(key, cancellationToken);
 }

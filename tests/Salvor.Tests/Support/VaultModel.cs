@@ -260,22 +260,9 @@ sealed class VaultModel
         }
 
         var tip = log!.Tip;
-        var header = new ObjectHeader
-        {
-            Kind = ObjectKind.Snapshot,
-            VaultId = Vault.Id,
-            Branch = tip.Branch,
-            Number = tip.Number,
-            PositionFirst = tip.Position.Value,
-            PositionLast = tip.Position.Value,
-            TimeFirstMicros = tip.TimeMicros,
-            TimeLastMicros = tip.TimeMicros,
-            LineageBefore = tip.Lineage,
-            LineageAfter = tip.Lineage,
-        };
         var key = VaultKeys.Snapshot(tip.Branch, tip.Position);
         return await Vault.Store.SizeAsync($"{Vault.Name}/{key}", default) is null
-            ? await writer.FinishAsync(header, (uint)content.Length, hashes.Aggregate(0UL, (sum, hash) => sum ^ hash), isImage, default)
+            ? await writer.FinishAsync(tip, (uint)content.Length, hashes.Aggregate(0UL, (sum, hash) => sum ^ hash), isImage, default)
             : new StoredSnapshot(null!, default, 0);
     }
 

@@ -73,20 +73,9 @@ public sealed class IncrementalSnapshot
                     + $"and the pages before it add up to {snapshot.checksum:x16}");
         }
 
-        var header = new ObjectHeader
-        {
-            Kind = ObjectKind.Snapshot,
-            VaultId = catalog.Vault.Id,
-            Branch = point.Branch,
-            Number = last.Header.Number,
-            PositionFirst = point.Position.Value,
-            PositionLast = point.Position.Value,
-            TimeFirstMicros = Micros.Of(point.Time),
-            TimeLastMicros = Micros.Of(point.Time),
-            LineageBefore = last.Header.LineageAfter,
-            LineageAfter = last.Header.LineageAfter,
-        };
-        var stored = await writer.FinishAsync(header, reader.PageCount, reader.Checksum, isImage: false, cancellationToken);
+        var tip = new LogTip(
+            point.Branch, last.Header.Number, point.Position, Micros.Of(point.Time), last.Header.LineageAfter);
+        var stored = await writer.FinishAsync(tip, reader.PageCount, reader.Checksum, isImage: false, cancellationToken);
         return new MadeSnapshot(point, stored.Details.SizeBytes, stored.StoredBytes, reader.Checksum);
     }
 

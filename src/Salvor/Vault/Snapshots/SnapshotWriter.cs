@@ -97,8 +97,9 @@ public sealed class SnapshotWriter : IAsyncDisposable
     }
 
     /// <summary>Stores the rest and the root. The snapshot exists when this returns, and not before.</summary>
+    /// <param name="tip">Where in the log it stands, and its time.</param>
     public async Task<StoredSnapshot> FinishAsync(
-        ObjectHeader header, uint pageCount, ulong checksum, bool isImage, CancellationToken cancellationToken)
+        LogTip tip, uint pageCount, ulong checksum, bool isImage, CancellationToken cancellationToken)
     {
         while (sealing.Count > 0)
         {
@@ -116,9 +117,8 @@ public sealed class SnapshotWriter : IAsyncDisposable
         };
         var bytes = details.ToBytes();
         using var writer = new ObjectWriter(vault.Secrets);
-        var (stored, _) = writer.Finish(
-            header with { Kind = ObjectKind.Snapshot, VaultId = vault.Id, Epoch = epoch }, bytes.Span);
-        var key = VaultKeys.Snapshot(header.Branch, new Position(header.PositionLast));
+        var (stored, _) = writer.Finish(HeaderAt(tip), bytes.Span);
+        var key = VaultKeys.Snapshot(tip.Branch, tip.Position);
         if (!await vault.PutAsync(key, stored, cancellationToken))
         {
             await vault.ExpectOwnAsync(key, stored, cancellationToken);
@@ -126,6 +126,22 @@ public sealed class SnapshotWriter : IAsyncDisposable
 
         return new StoredSnapshot(details, vault.Secrets.NameOf(bytes.Span), StoredBytes + stored.Length);
     }
+
+    /// <summary>A snapshot is at one position: it begins and ends there, and so does its piece of the lineage.</summary>
+    ObjectHeader HeaderAt(LogTip tip) => new()
+    {
+        Kind = ObjectKind.Snapshot,
+        VaultId = vault.Id,
+        Epoch = epoch,
+        Branch = tip.Branch,
+        Number = tip.Number,
+        PositionFirst = tip.Position.Value,
+        PositionLast = tip.Position.Value,
+        TimeFirstMicros = tip.TimeMicros,
+        TimeLastMicros = tip.TimeMicros,
+        LineageBefore = tip.Lineage,
+        LineageAfter = tip.Lineage,
+    };
 
     public async ValueTask DisposeAsync()
     {

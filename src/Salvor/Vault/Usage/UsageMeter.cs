@@ -1,6 +1,7 @@
 using Salvor.Storage;
 using Salvor.Vault.Format;
 using Salvor.Vault.Restore;
+using Salvor.Vault.Snapshots;
 
 namespace Salvor.Vault.Usage;
 
@@ -68,14 +69,12 @@ public static class UsageMeter
         foreach (var row in rows)
         {
             using var stored = await vault.OpenAsync(row.Key, ObjectKind.Snapshot, whole: false, cancellationToken);
-            var details = SnapshotDetails(row.Key, await stored.ReadDetailsAsync(cancellationToken));
+            var details = SnapshotDetails.Read(row.Key, await stored.ReadDetailsAsync(cancellationToken));
             bytes += (long)details.PageCount * details.PageSize;
         }
 
         return bytes;
     }
-
-    static Snapshots.SnapshotDetails SnapshotDetails(string key, ReadOnlySpan<byte> bytes) => Snapshots.SnapshotDetails.Read(key, bytes);
 
     static async Task<double?> CompressionRatioAsync(
         VaultAccess vault, Dictionary<UsageKind, List<ObjectInfo>> rows, CancellationToken cancellationToken)

@@ -141,8 +141,7 @@ public sealed class SnapshotTests
             await writer.AddAsync(ArrayPool<byte>.Shared.Rent(pages * 4096), pages * 4096, new ulong[pages], default);
         }
 
-        var header = new ObjectHeader { Kind = ObjectKind.Snapshot, VaultId = vault.Id, Branch = 1, PositionLast = 5 };
-        await writer.FinishAsync(header, pageCount: 8, checksum: 0, isImage: false, default);
+        await writer.FinishAsync(TipAt(5), pageCount: 8, checksum: 0, isImage: false, default);
 
         var failure = await Assert.ThrowsAsync<DamagedObjectException>(
             () => SnapshotReader.OpenAsync(vault, new SnapshotRef(1, new Position(5)), default));
@@ -191,15 +190,7 @@ public sealed class SnapshotTests
             await writer.AddAsync(rented, run.Item.Length, Hashes(pageSize, run.Item, first), default);
         }
 
-        var header = new ObjectHeader
-        {
-            Kind = ObjectKind.Snapshot,
-            VaultId = vault.Id,
-            Branch = 1,
-            PositionFirst = position,
-            PositionLast = position,
-        };
-        return await writer.FinishAsync(header, (uint)(content.Length / pageSize), checksum: 42, isImage: false, default);
+        return await writer.FinishAsync(TipAt(position), (uint)(content.Length / pageSize), checksum: 42, isImage: false, default);
     }
 
     static ulong[] Hashes(uint pageSize, byte[] content, uint first = 0) =>
@@ -235,4 +226,6 @@ public sealed class SnapshotTests
 
         return content;
     }
+
+    static LogTip TipAt(ulong position) => new(1, 0, new Position(position), 0, Hash256.Zero);
 }
