@@ -97,7 +97,8 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
     {
         var text = "";
         string[] roots =
-            [VaultKeys.KeySlots, VaultKeys.Branches, VaultKeys.Moves, VaultKeys.Snapshots, VaultKeys.Backups, VaultKeys.Claims];
+            [VaultKeys.KeySlots, VaultKeys.Branches, VaultKeys.Moves, VaultKeys.Snapshots, VaultKeys.Backups, VaultKeys.Claims,
+                VaultKeys.Condemned, VaultKeys.Outcomes];
         foreach (var prefix in roots)
         {
             var (count, last) = (0L, "");

@@ -79,7 +79,8 @@ sealed class LogSearch(VaultCatalog catalog)
     }
 
     /// <summary>
-    /// The coarsest object that has a position as a restore point; where none does, the finest that covers it. Null past the end.
+    /// The coarsest object that has a position as a restore point; where none does, the finest that covers it, or the first after it where
+    /// it was pruned. Null past the end.
     /// </summary>
     public async Task<(LogEntry Entry, LogObject Log)?> FindAsync(
         uint branch, IReadOnlyList<LogEntry> chain, Position position, CancellationToken cancellationToken)
@@ -93,7 +94,7 @@ sealed class LogSearch(VaultCatalog catalog)
                 continue;
             }
 
-            if (header.PositionFirst > position.Value)
+            if (header.PositionFirst > position.Value && !catalog.Logs(branch).IsAfterPruned(chain[index]))
             {
                 throw new DamagedObjectException(
                     VaultKeys.Log(branch, chain[index]),
