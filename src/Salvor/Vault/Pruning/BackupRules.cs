@@ -26,9 +26,6 @@ public sealed record BackupRules
     /// <summary>All with one of these labels.</summary>
     public IReadOnlyList<string> Labels { get; init; } = [];
 
-    /// <summary>Of those that the other rules keep, the newest so many; what has a label of <see cref="Labels"/> stays and counts.</summary>
-    public int? Max { get; init; }
-
     /// <summary>Whether any rule chooses.</summary>
     public bool Any => Last is not null || Hourly is not null || Daily is not null || Weekly is not null || Monthly is not null
         || Yearly is not null || Within is not null || Labels.Count > 0;
@@ -59,15 +56,12 @@ public static class BackupVerdicts
         Keep(Newest(rules.Weekly, time => $"{time.AddDays(-(((int)time.DayOfWeek + 6) % 7)):yyyyMMdd}"), "the last of a week");
         Keep(Newest(rules.Monthly, time => $"{time:yyyyMM}"), "the last of a month");
         Keep(Newest(rules.Yearly, time => $"{time:yyyy}"), "the last of a year");
-        var counted = newestFirst.Where(backup => kept.ContainsKey(backup.Id)).Index()
-            .Where(item => item.Index >= Math.Max(1, rules.Max ?? int.MaxValue) && !rules.Labels.Contains(item.Item.Label))
-            .Select(item => item.Item.Id).ToHashSet();
         return
         [
             .. backups.Select(backup =>
-                counted.Contains(backup.Id) ? new BackupVerdict(backup, false, $"more than {rules.Max} backups")
-                : kept.TryGetValue(backup.Id, out var why) ? new BackupVerdict(backup, true, why)
-                : new BackupVerdict(backup, false, "no rule keeps it")),
+                kept.TryGetValue(backup.Id, out var why)
+                    ? new BackupVerdict(backup, true, why)
+                    : new BackupVerdict(backup, false, "no rule keeps it")),
         ];
 
         void Keep(IEnumerable<BackupRecord> some, string why)

@@ -31,6 +31,9 @@ public sealed record PrunePlan(
     IReadOnlyList<PlannedRewrite> Rewrites, IReadOnlyList<CondemnedGroup> Condemned, IReadOnlyList<PrunedRange> Pruned,
     IReadOnlyList<PruneLine> Lines)
 {
+    /// <summary>Of a prune that only carries out earlier ones.</summary>
+    public static readonly PrunePlan Nothing = new([], [], [], []);
+
     /// <summary>The bytes of all that goes, as listed.</summary>
     public long CondemnedBytes { get; init; }
 

@@ -75,7 +75,9 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     }
 
     /// <summary>The second phase: deletes what earlier runs condemned and whose grace is over.</summary>
-    public async Task<PruneDeletion> DeleteAsync(CancellationToken cancellationToken)
+    /// <param name="dryRun">Only counts it.</param>
+    /// <param name="cancellationToken">Ends it between two objects.</param>
+    public async Task<PruneDeletion> DeleteAsync(bool dryRun, CancellationToken cancellationToken)
     {
         var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         var sizes = new Dictionary<string, long>();
@@ -97,6 +99,10 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
                 {
                     HeldObjects = total.HeldObjects + present.Count, HeldBytes = total.HeldBytes + present.Sum(key => sizes[key]),
                 };
+            }
+            else if (dryRun)
+            {
+                total = total with { Objects = total.Objects + present.Count, Bytes = total.Bytes + present.Sum(key => sizes[key]) };
             }
             else if (item.IsDeleting || await DecideAsync(item, OutcomeRecord.Deleting, cancellationToken) == OutcomeRecord.Deleting)
             {

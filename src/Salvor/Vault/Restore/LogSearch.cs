@@ -94,7 +94,7 @@ sealed class LogSearch(VaultCatalog catalog)
                 continue;
             }
 
-            if (header.PositionFirst > position.Value && !catalog.Logs(branch).IsAfterPruned(chain[index]))
+            if (header.PositionFirst > position.Value && !await IsAfterPrunedAsync(branch, chain, index, cancellationToken))
             {
                 throw new DamagedObjectException(
                     VaultKeys.Log(branch, chain[index]),
@@ -112,6 +112,22 @@ sealed class LogSearch(VaultCatalog catalog)
         }
 
         return null;
+    }
+
+    /// <summary>Whether what came before the change-set that ends in an object was pruned.</summary>
+    async Task<bool> IsAfterPrunedAsync(
+        uint branch, IReadOnlyList<LogEntry> chain, int index, CancellationToken cancellationToken)
+    {
+        while (!catalog.Logs(branch).IsAfterPruned(chain[index]))
+        {
+            index--;
+            if (index < 0 || (await HeaderAsync(branch, chain[index], cancellationToken)).Log.Final)
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     /// <summary>The last restore point of some objects that is at or before a time and a position; null where there is none.</summary>

@@ -234,7 +234,7 @@ sealed class PrunedWorld
     async Task PruneAsync(IObjectStore at)
     {
         var pruner = await OpenAsync(at);
-        Deleted += (await pruner.DeleteAsync(default)).Objects;
+        Deleted += (await pruner.DeleteAsync(dryRun: false, default)).Objects;
         await pruner.CondemnAsync(Policy, proven: null, Grace, default);
     }
 
