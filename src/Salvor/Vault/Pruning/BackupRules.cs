@@ -43,6 +43,9 @@ public static class BackupVerdicts
         var newestFirst = backups.OrderByDescending(backup => backup.Time).ThenByDescending(backup => backup.Id).ToList();
         var kept = new Dictionary<ulong, string>();
         Keep(newestFirst.Take(1), "the newest backup");
+
+        // Its number would be given again, to a backup that the record of this prune hides.
+        Keep(backups.OrderByDescending(backup => backup.Id).Take(1), "the last that was made");
         Keep(newestFirst.Where(backup => rules.Labels.Contains(backup.Label)), "its label");
         if (!rules.Any)
         {

@@ -15,6 +15,10 @@ public sealed class BackupRulesTests
         Assert.Equal([3], Kept(new() { Within = TimeSpan.FromHours(1) }, 900, 800, 700));
 
     [Fact]
+    public void The_highest_number_stays_too_so_that_it_is_never_given_again() =>
+        Assert.Equal([2, 4], Kept(new() { Last = 1 }, 400, 100, 300, 200));
+
+    [Fact]
     public void The_last_so_many_stay() => Assert.Equal([3, 4], Kept(new() { Last = 2 }, 400, 300, 200, 100));
 
     [Fact]
