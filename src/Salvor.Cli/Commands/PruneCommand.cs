@@ -25,7 +25,7 @@ static class PruneCommand
     {
         var undelete = new Command("undelete", "Take back what a prune condemned, before it is deleted.") { Number };
         UndeleteVault.AddTo(undelete);
-        var command = new Command("prune", "Drop restore points that the ladder does not keep, and backups that no rule keeps, in two steps.")
+        var command = new Command("prune", "Drop restore points and backups that nothing keeps, in two steps.")
         {
             DryRun, GarbageOnly, undelete.WithAction(UndeleteAsync),
         };
@@ -95,7 +95,8 @@ static class PruneCommand
 
         if (body.DeletedObjects > 0)
         {
-            invocation.Print($"  {body.DeletedObjects} object(s) with {SizeText.Format(body.DeletedBytes)} of earlier prunes {would}deleted");
+            invocation.Print(
+                $"  {body.DeletedObjects} object(s) with {SizeText.Format(body.DeletedBytes)} of earlier prunes {would}deleted");
         }
 
         if (body.RefusedObjects > 0)
@@ -105,7 +106,8 @@ static class PruneCommand
 
         if (body.HeldObjects > 0)
         {
-            invocation.Print($"  {SizeText.Format(body.HeldBytes)} in {body.HeldObjects} object(s) still held until prune, for their grace");
+            invocation.Print(
+                $"  {SizeText.Format(body.HeldBytes)} in {body.HeldObjects} object(s) still held until prune, for their grace");
         }
 
         if (body is { CondemnedObjects: 0, DeletedObjects: 0 })

@@ -168,7 +168,7 @@ sealed class BranchPrune
         Condemn("all its restore points have expired", "", [item, .. item.Finer]);
     }
 
-    /// <summary>Rewrites of consecutive objects that stay, never of the last one: whoever looks for the end of the log finds it there.</summary>
+    /// <summary>Rewrites of consecutive objects that stay, never of the last one, by which the end of the log is found.</summary>
     List<CompactionRun> RunsOf(bool[] stays)
     {
         var runs = new List<CompactionRun>();

@@ -113,7 +113,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         return total;
     }
 
-    /// <summary>Takes back what a prune condemned. Throws where it is being deleted already, and where there is none of this number.</summary>
+    /// <summary>Takes back what a prune condemned. Throws where it is being deleted, and where there is none of this number.</summary>
     public async Task UndeleteAsync(ulong number, CancellationToken cancellationToken)
     {
         var condemned = await Condemnations.LoadAsync(vault, cancellationToken);
@@ -135,7 +135,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         }
     }
 
-    /// <summary>Carries out the rewrites. What goes then: without what could not be rewritten as planned, which a later prune looks at.</summary>
+    /// <summary>Carries out the rewrites. Returns what goes then: without what could not be rewritten as planned.</summary>
     static async Task<IReadOnlyList<CondemnedGroup>> RewriteAsync(
         VaultCatalog catalog, PrunePlan plan, CancellationToken cancellationToken)
     {

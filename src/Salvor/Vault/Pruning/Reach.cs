@@ -26,7 +26,7 @@ static class Reach
         }
     }
 
-    /// <summary>The first object of a branch whose points cannot all be reached, and the number that is missing for it; null where all can.</summary>
+    /// <summary>The first object whose points cannot all be reached, and the number that is missing for it; null where all can.</summary>
     public static (PruneObject Object, ulong Number)? FindBroken(PruneBranch branch)
     {
         for (var i = 0; i < branch.Chain.Count; i++)
@@ -52,7 +52,7 @@ static class Reach
         return null;
     }
 
-    /// <summary>The number after which the state stands from which the first point of an object is reached; 0: where the branch begins.</summary>
+    /// <summary>The number after which the state stands from which an object is reached; 0: where the branch begins.</summary>
     static ulong NumberBefore(PruneBranch branch, PruneObject item) => branch.Snapshots
         .Where(snapshot => snapshot.Position <= First(item))
         .Select(snapshot => (ulong?)snapshot.Number).LastOrDefault() ?? 0;

@@ -115,13 +115,16 @@ public static class RestoreSpans
                 var (first, last) = (starts[i], starts[i + 1] - 1);
                 var to = Micros.ToTime(log.Details.Commits[last].TimeMicros);
                 var kind = i == 0 ? log.Details.Kind : LogKind.Resync;
-                if (kind == LogKind.Commits && !(isAfterPruned && i == 0) && Open is { } open && open.Granularity == log.Details.Granularity)
+                var begins = isAfterPruned && i == 0;
+                if (kind == LogKind.Commits && !begins && Open is { } open && open.Granularity == log.Details.Granularity)
                 {
                     spans[^1] = open with { Last = log.PositionOf(last), To = to };
                     continue;
                 }
 
-                var reason = isAfterPruned && i == 0 && kind != LogKind.Resync ? Pruned : kind != LogKind.Resync ? "" : i == 0 ? log.Details.Reason : log.Details.Breaks[i - 1].Reason;
+                var reason = kind != LogKind.Resync ? (begins ? Pruned : "")
+                    : i == 0 ? log.Details.Reason
+                    : log.Details.Breaks[i - 1].Reason;
                 spans.Add(new RestoreSpan(
                     branch.Number, log.PositionOf(first), log.PositionOf(last), Micros.ToTime(log.Details.Commits[first].TimeMicros), to,
                     log.Details.Granularity, reason));

@@ -5,7 +5,7 @@ namespace Salvor.Tests.Vault.Pruning;
 
 public sealed class PruneSimulationTests
 {
-    const int QuickSeeds = 12;
+    const int QuickSeeds = 8;
 
     [Fact]
     public async Task In_two_years_of_commits_prunes_kills_and_undeletes_whatever_the_ladder_keeps_restores_exactly() =>

@@ -158,8 +158,8 @@ public sealed class PrunerTests
         var restore = await new RestorePlanner(catalog).PlanAsync(1, first!.Position, default);
         var key = "app/" + VaultKeys.Snapshot(1, restore.Snapshot.Position);
         Assert.True(restore.SnapshotNumber >= last);
-        await aged.Store.ReplaceAsync(
-            key, Forge.Change((await aged.Store.GetAsync(key, 1 << 24, default))!, bytes => bytes[ObjectHeader.SizeBytes + 3] ^= 1), default);
+        var whole = (await aged.Store.GetAsync(key, 1 << 24, default))!;
+        await aged.Store.ReplaceAsync(key, Forge.Change(whole, bytes => bytes[ObjectHeader.SizeBytes + 3] ^= 1), default);
         aged.Time.Advance(Week);
 
         Assert.Equal(FailureKind.Integrity, (await Assert.ThrowsAsync<SalvorException>(aged.DeleteAsync)).Kind);
