@@ -8,7 +8,7 @@ using Salvor.Vault.Restore;
 
 namespace Salvor.Tests.Vault.Pruning;
 
-/// <summary>A vault with five commits every six hours for fifty days, a snapshot a day, and a clock that stands at its newest commit.</summary>
+/// <summary>A vault with five commits every six hours for fifty days, a snapshot a day, and a clock at its newest commit.</summary>
 sealed class AgedVault
 {
     AgedVault(MemoryStore store, VaultModel model) => (Store, Model) = (store, model);
