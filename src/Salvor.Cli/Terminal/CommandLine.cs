@@ -47,6 +47,7 @@ static class CommandLine
         StatusCommand.Create(),
         VerifyCommand.Create(),
         RepairCommand.Create(),
+        PruneCommand.Create(),
         UsageCommand.Create(),
         LockCommand.Create(),
         BreakLockCommand.Create(),

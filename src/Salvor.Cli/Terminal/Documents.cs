@@ -108,6 +108,17 @@ sealed record RepairBody(
 
 sealed record RepairStepBody(string Key, string Action, string? From, string To, string Reason, string Failure);
 
+sealed record PruneDocument(bool DryRun, IReadOnlyList<PruneBody> Vaults);
+
+sealed record PruneBody(
+    string Source, string Location, IReadOnlyList<PruneLineBody> Lines, int Rewrites, long CondemnedObjects, long CondemnedBytes,
+    ulong? Number, DateTimeOffset? GraceEnds, long DeletedObjects, long DeletedBytes, long RefusedObjects, long HeldObjects,
+    long HeldBytes);
+
+sealed record PruneLineBody(string Subject, bool Kept, string Reason);
+
+sealed record UndeleteDocument(string Source, string Location, ulong Number);
+
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, Converters = [typeof(InstantJsonConverter)])]
 [JsonSerializable(typeof(ErrorDocument))]
@@ -128,4 +139,6 @@ sealed record RepairStepBody(string Key, string Action, string? From, string To,
 [JsonSerializable(typeof(VerifyDocument))]
 [JsonSerializable(typeof(RepairDocument))]
 [JsonSerializable(typeof(DataFileDocument))]
+[JsonSerializable(typeof(PruneDocument))]
+[JsonSerializable(typeof(UndeleteDocument))]
 sealed partial class CliJson : JsonSerializerContext;

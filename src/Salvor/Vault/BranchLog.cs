@@ -28,18 +28,21 @@ public sealed class BranchLog
     /// <summary>A log without objects.</summary>
     public static readonly BranchLog Empty = new([]);
 
+    readonly (ulong First, ulong Last)[] pruned;
     readonly LogEntry[] entries;
     readonly LogEntry[] compacted;
     readonly List<ulong> missing = [];
 
     /// <param name="listed">The objects in any order.</param>
-    public BranchLog(IEnumerable<LogEntry> listed)
+    /// <param name="pruned">Numbers that are gone on purpose, in any order. What is listed there still is ignored.</param>
+    public BranchLog(IEnumerable<LogEntry> listed, IEnumerable<(ulong First, ulong Last)>? pruned = null)
     {
-        entries = [.. listed];
+        this.pruned = Join(pruned ?? []);
+        entries = [.. listed.Where(entry => !IsPruned(entry.First, entry.Last))];
         Array.Sort(entries, static (a, b) => a.First != b.First ? a.First.CompareTo(b.First) : a.Last.CompareTo(b.Last));
         compacted = [.. entries.Where(entry => entry.IsCompacted)];
         Last = entries.Length == 0 ? 0 : entries.Max(entry => entry.Last);
-        Chain = Within(1, Last);
+        Chain = WithoutPruned(Within(1, Last));
         NameMissing();
     }
 
@@ -52,8 +55,17 @@ public sealed class BranchLog
     /// <summary>All objects, by their first numbers, and of those with the same one the finest first.</summary>
     public IReadOnlyList<LogEntry> Entries => entries;
 
-    /// <summary>The fewest objects that cover all numbers, in order. Where some are missing, the first of them stands for all.</summary>
+    /// <summary>
+    /// The fewest objects that cover all numbers but those that were pruned, in order. Where some are missing, the first of them stands for
+    /// all.
+    /// </summary>
     public IReadOnlyList<LogEntry> Chain { get; }
+
+    /// <summary>Whether all these numbers are gone on purpose.</summary>
+    public bool IsPruned(ulong first, ulong last) => pruned.Any(range => range.First <= first && last <= range.Last);
+
+    /// <summary>Whether what came right before an object was pruned.</summary>
+    public bool IsAfterPruned(LogEntry entry) => entry.First > 1 && IsPruned(entry.First - 1, entry.First - 1);
 
     /// <summary>The objects that a compacted one was made of, or others for the same numbers; null where not all are there.</summary>
     public IReadOnlyList<LogEntry>? Finer(LogEntry entry)
@@ -125,6 +137,39 @@ public sealed class BranchLog
         return low;
     }
 
+    List<LogEntry> WithoutPruned(IReadOnlyList<LogEntry> chain)
+    {
+        var left = new List<LogEntry>(chain.Count);
+        for (var i = 0; i < chain.Count; i++)
+        {
+            var end = i + 1 < chain.Count ? chain[i + 1].First - 1 : Last;
+            if (!chain[i].IsMissing || !IsPruned(chain[i].First, end))
+            {
+                left.Add(chain[i]);
+            }
+        }
+
+        return left;
+    }
+
+    static (ulong First, ulong Last)[] Join(IEnumerable<(ulong First, ulong Last)> ranges)
+    {
+        var joined = new List<(ulong First, ulong Last)>();
+        foreach (var range in ranges.Where(range => range.First > 0 && range.First <= range.Last).Order())
+        {
+            if (joined.Count > 0 && range.First - 1 <= joined[^1].Last)
+            {
+                joined[^1] = (joined[^1].First, Math.Max(joined[^1].Last, range.Last));
+            }
+            else
+            {
+                joined.Add(range);
+            }
+        }
+
+        return [.. joined];
+    }
+
     void NameMissing()
     {
         for (var i = 0; i < Chain.Count; i++)
@@ -132,7 +177,10 @@ public sealed class BranchLog
             var end = i + 1 < Chain.Count ? Chain[i + 1].First : Last + 1;
             for (var number = Chain[i].First; Chain[i].IsMissing && number < end && missing.Count < MissingNamedMax; number++)
             {
-                missing.Add(number);
+                if (!IsPruned(number, number))
+                {
+                    missing.Add(number);
+                }
             }
         }
     }

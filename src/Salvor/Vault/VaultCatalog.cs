@@ -1,4 +1,5 @@
 using Salvor.Vault.Format;
+using Salvor.Vault.Pruning;
 
 namespace Salvor.Vault;
 
@@ -60,11 +61,15 @@ public sealed class VaultCatalog
     /// <summary>The ids of the backups, ascending; <see cref="Vault.Backups"/> reads them.</summary>
     public IReadOnlyList<ulong> Backups => backups;
 
+    /// <summary>What prunes condemned. None of it is listed here, though it can be read for as long as it is there.</summary>
+    public Condemnations Condemned { get; private set; } = Condemnations.None;
+
     public bool IsEmpty => branches.Count == 0;
 
     public static async Task<VaultCatalog> LoadAsync(VaultAccess vault, CancellationToken cancellationToken)
     {
-        var catalog = new VaultCatalog(vault);
+        // Before the log: what stands for a condemned object was durable before that was condemned, so it is listed then.
+        var catalog = new VaultCatalog(vault) { Condemned = await Condemnations.LoadAsync(vault, cancellationToken) };
         await foreach (var row in vault.ListAsync(VaultKeys.Branches, after: null, cancellationToken))
         {
             var branch = await ReadBranchAsync(vault, row.Key, cancellationToken);
@@ -74,12 +79,20 @@ public sealed class VaultCatalog
         await catalog.ListLogsAsync(cancellationToken);
         await foreach (var row in vault.ListAsync(VaultKeys.Snapshots, after: null, cancellationToken))
         {
-            catalog.snapshots.Add(new SnapshotRef(VaultKeys.BranchOf(row.Key), new Position(VaultKeys.NumberOf(row.Key))));
+            var snapshot = new SnapshotRef(VaultKeys.BranchOf(row.Key), new Position(VaultKeys.NumberOf(row.Key)));
+            if (!catalog.Condemned.Hides(row.Key))
+            {
+                catalog.snapshots.Add(snapshot);
+            }
         }
 
         await foreach (var row in vault.ListAsync(VaultKeys.Backups, after: null, cancellationToken))
         {
-            catalog.backups.Add(VaultKeys.NumberOf(row.Key));
+            var id = VaultKeys.NumberOf(row.Key);
+            if (!catalog.Condemned.Hides(row.Key))
+            {
+                catalog.backups.Add(id);
+            }
         }
 
         return catalog;
@@ -246,6 +259,11 @@ public sealed class VaultCatalog
             var branch = VaultKeys.BranchOf(row.Key);
             var (entry, part) = VaultKeys.LogEntryOf(row.Key, row.SizeBytes);
             var entries = listed.TryGetValue(branch, out var known) ? known : listed[branch] = [];
+            if (Condemned.Hides(row.Key))
+            {
+                continue;
+            }
+
             if (part == 0)
             {
                 entries.Add(entry);
@@ -259,7 +277,7 @@ public sealed class VaultCatalog
 
         foreach (var (branch, entries) in listed)
         {
-            logs[branch] = new BranchLog(entries);
+            logs[branch] = new BranchLog(entries, Condemned.PrunedOf(branch));
         }
     }
 }

@@ -16,6 +16,8 @@ static class VaultKeys
     public const string Snapshots = "snapshots/";
     public const string Moves = "moves/";
     public const string Backups = "backups/";
+    public const string Condemned = "condemned/";
+    public const string Outcomes = "outcomes/";
 
     /// <summary>Beside the vaults of a destination, and no name of a source begins like it.</summary>
     public const string Heads = "_heads/";
@@ -48,6 +50,10 @@ static class VaultKeys
     public static string Move(ulong number) => string.Create(CultureInfo.InvariantCulture, $"{Moves}{number:D10}");
 
     public static string Backup(ulong id) => string.Create(CultureInfo.InvariantCulture, $"{Backups}{id:D10}");
+
+    public static string CondemnedBy(ulong number) => string.Create(CultureInfo.InvariantCulture, $"{Condemned}{number:D10}");
+
+    public static string Outcome(ulong number) => string.Create(CultureInfo.InvariantCulture, $"{Outcomes}{number:D10}");
 
     public static string Head(string writerId, ulong number) =>
         string.Create(CultureInfo.InvariantCulture, $"{Heads}{writerId}/{number:D16}");
@@ -113,6 +119,8 @@ static class VaultKeys
         Snapshots => Snapshot(BranchOf(key), new Position(number)),
         Moves => Move(number),
         Backups => Backup(number),
+        Condemned => CondemnedBy(number),
+        Outcomes => Outcome(number),
         _ => key,
     };
 }

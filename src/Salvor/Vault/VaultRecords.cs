@@ -201,6 +201,49 @@ public sealed record BackupRecord
     public required long AddedBytes { get; init; }
 }
 
+/// <summary>What a prune says goes when the grace is over. The details of a condemned object, as JSON.</summary>
+public sealed record CondemnedRecord
+{
+    public required DateTimeOffset At { get; init; }
+
+    public required string Host { get; init; }
+
+    public required int Pid { get; init; }
+
+    /// <summary>From <see cref="At"/> on it can be taken back for so many seconds; after that it is deleted.</summary>
+    public required long GraceSeconds { get; init; }
+
+    public required IReadOnlyList<CondemnedGroup> Groups { get; init; }
+
+    /// <summary>Log numbers that go without another object that stands for them.</summary>
+    public required IReadOnlyList<PrunedRange> Pruned { get; init; }
+}
+
+/// <summary>Objects that go for the same reason.</summary>
+/// <param name="Reason">For people.</param>
+/// <param name="By">The key of the object that stands for all of them from now on; empty where there is none.</param>
+/// <param name="Keys">The keys inside the vault.</param>
+public sealed record CondemnedGroup(string Reason, string By, IReadOnlyList<string> Keys);
+
+/// <summary>Numbers of the log of a branch that are gone on purpose.</summary>
+public sealed record PrunedRange(uint Branch, ulong First, ulong Last);
+
+/// <summary>What became of what a prune condemned. The details of an outcome object, as JSON.</summary>
+public sealed record OutcomeRecord
+{
+    public const string Undeleted = "undeleted";
+    public const string Deleting = "deleting";
+
+    /// <summary><see cref="Undeleted"/> or <see cref="Deleting"/>; whoever came first decided.</summary>
+    public required string Decision { get; init; }
+
+    public required DateTimeOffset At { get; init; }
+
+    public required string Host { get; init; }
+
+    public required int Pid { get; init; }
+}
+
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(VaultIdentity))]
 [JsonSerializable(typeof(BranchRecord))]
@@ -208,6 +251,8 @@ public sealed record BackupRecord
 [JsonSerializable(typeof(HeadRecord))]
 [JsonSerializable(typeof(MoveRecord))]
 [JsonSerializable(typeof(BackupRecord))]
+[JsonSerializable(typeof(CondemnedRecord))]
+[JsonSerializable(typeof(OutcomeRecord))]
 sealed partial class VaultJson : JsonSerializerContext
 {
     public static byte[] Write<T>(T record, JsonTypeInfo<T> type) => JsonSerializer.SerializeToUtf8Bytes(record, type);

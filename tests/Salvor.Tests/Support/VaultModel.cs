@@ -50,6 +50,12 @@ sealed class VaultModel
 
     public LogTip Tip => log!.Tip;
 
+    /// <summary>The time of the newest commit, or later.</summary>
+    public DateTimeOffset Now => Micros.ToTime(micros);
+
+    /// <summary>Lets time pass in which nothing is committed.</summary>
+    public void Advance(TimeSpan span) => micros += (long)span.TotalMicroseconds;
+
     public IEnumerable<ModelPoint> Points => Branches.SelectMany(branch => branch.Points);
 
     /// <summary>A vault of an empty history.</summary>

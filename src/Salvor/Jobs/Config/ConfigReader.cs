@@ -94,7 +94,7 @@ sealed class ConfigReader(ConfigDocument document)
         CheckType(source, "source", owner, available: "sqlite", SourceTypesPlanned);
         source.CheckKeys(
             "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_total_size", "snapshot_every", "keep", "verify",
-            "state_dir", "encryption");
+            "prune", "state_dir", "encryption");
         var path = source.OptionalPath("path", PathExample);
         var paths = ReadGlob(source, owner);
         if (path is null && paths is null)
@@ -129,6 +129,7 @@ sealed class ConfigReader(ConfigDocument document)
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
             Keep = ReadKeep(source, owner),
             Verify = ReadVerify(source, owner),
+            PruneEvery = ReadPrune(source, owner),
             Encryption = source.Value("encryption") is { } node ? EncryptionReader.Read(document, node, owner) : null,
         };
     }
@@ -190,6 +191,20 @@ sealed class ConfigReader(ConfigDocument document)
                     KeepImage = verify.Choice("keep_image", true, ("true", true), ("false", false)),
                 };
         }
+    }
+
+    /// <summary><c>off</c>, or a mapping.</summary>
+    TimeSpan? ReadPrune(ConfigMapping source, string owner)
+    {
+        if (source.Value("prune") is not { } node || node is YamlScalarNode { Value: "off" })
+        {
+            return null;
+        }
+
+        var prune = new ConfigMapping(document, node, $"prune of {owner}");
+        prune.CheckKeys("every");
+        return prune.Duration(
+            "every", SqliteSourceConfig.PruneEveryDefault, SqliteSourceConfig.PruneEveryMin, SqliteSourceConfig.PruneEveryMax);
     }
 
     /// <summary>The type is looked at before any other key, because it decides which keys there are.</summary>

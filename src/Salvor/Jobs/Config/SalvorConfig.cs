@@ -54,6 +54,10 @@ public sealed record SqliteSourceConfig
     public static readonly TimeSpan SnapshotEveryMin = TimeSpan.FromSeconds(1);
     public static readonly TimeSpan SnapshotEveryMax = TimeSpan.FromDays(30);
 
+    public static readonly TimeSpan PruneEveryDefault = TimeSpan.FromHours(24);
+    public static readonly TimeSpan PruneEveryMin = TimeSpan.FromSeconds(1);
+    public static readonly TimeSpan PruneEveryMax = TimeSpan.FromDays(365);
+
     public required string Name { get; init; }
 
     /// <summary>The database file, absolute.</summary>
@@ -85,6 +89,9 @@ public sealed record SqliteSourceConfig
 
     /// <summary>How the daemon proves that the source can be restored.</summary>
     public VerifyConfig Verify { get; init; } = new();
+
+    /// <summary>The time between two prunes of the daemon; null: it does not prune.</summary>
+    public TimeSpan? PruneEvery { get; init; }
 
     /// <summary>Where local state lives, absolute. Null: in <c>.salvor/</c> beside the database.</summary>
     public string? StateDirectory { get; init; }

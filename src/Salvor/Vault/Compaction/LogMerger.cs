@@ -50,6 +50,12 @@ public sealed class LogMerger(VaultAccess vault, uint epoch, TimeProvider time)
                 break;
             }
 
+            if (catalog.Logs(branch).IsAfterPruned(entry))
+            {
+                // Nothing is merged across what was pruned either.
+                candidates.Add(new MergeCandidate(LogEntry.Of(entry.First - 1, storedBytes: -1), false, default, default, default));
+            }
+
             var header = await HeaderAsync(catalog, branch, entry, cancellationToken);
             candidates.Add(new MergeCandidate(
                 entry, header.Log.Final, new Position(header.PositionLast), Micros.ToTime(header.TimeFirstMicros),

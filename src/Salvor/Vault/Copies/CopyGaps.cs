@@ -1,15 +1,17 @@
 using Salvor.Vault.Format;
+using Salvor.Vault.Pruning;
 
 namespace Salvor.Vault.Copies;
 
 /// <summary>
 /// What copies of a vault rightly do not have, although others have it still: log objects that a compacted one there has taken the place
-/// of, and key slots that were removed.
+/// of, what a prune deleted, and key slots that were removed.
 /// </summary>
 sealed class CopyGaps
 {
     readonly List<List<(uint Branch, LogEntry Entry)>> compacted = [];
     readonly List<bool> hasSlot = [];
+    readonly HashSet<string> deleted = [];
 
     CopyGaps()
     {
@@ -20,6 +22,7 @@ sealed class CopyGaps
         var gaps = new CopyGaps();
         foreach (var copy in copies)
         {
+            gaps.deleted.UnionWith((await Condemnations.LoadAsync(copy, cancellationToken)).Deleted);
             var entries = new List<(uint, LogEntry)>();
             await foreach (var row in copy.ListHereAsync(VaultKeys.Logs, after: null, cancellationToken))
             {
@@ -44,6 +47,11 @@ sealed class CopyGaps
         if (key.StartsWith(VaultKeys.KeySlots, StringComparison.Ordinal) && key != VaultKeys.KeyExported)
         {
             return hasSlot[copy];
+        }
+
+        if (deleted.Contains(key))
+        {
+            return true;
         }
 
         return key.StartsWith(VaultKeys.Logs, StringComparison.Ordinal)

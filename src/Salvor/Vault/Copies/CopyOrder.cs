@@ -13,13 +13,18 @@ static class CopyOrder
 {
     static readonly string[] First = [VaultKeys.KeySlots, VaultKeys.Identity, VaultKeys.Claims, VaultKeys.Packs];
     static readonly string[] Known =
-        [.. First, VaultKeys.Moves, VaultKeys.Snapshots, VaultKeys.Backups, VaultKeys.Branches, VaultKeys.Logs];
+    [
+        .. First, VaultKeys.Moves, VaultKeys.Snapshots, VaultKeys.Backups, VaultKeys.Branches, VaultKeys.Logs, VaultKeys.Condemned,
+        VaultKeys.Outcomes,
+    ];
 
     /// <summary>Every key that any of the destinations has.</summary>
     public static async IAsyncEnumerable<CopyRow> WalkAsync(
         IReadOnlyList<VaultAccess> copies, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         // Listed before the packs, and what needs it before it: what is stored meanwhile may need what is not listed. All these are few.
+        var condemned = await ListAsync(copies, VaultKeys.Condemned, cancellationToken).ToListAsync(cancellationToken);
+        var outcomes = await ListAsync(copies, VaultKeys.Outcomes, cancellationToken).ToListAsync(cancellationToken);
         var backups = await ListAsync(copies, VaultKeys.Backups, cancellationToken).ToListAsync(cancellationToken);
         var moves = await ListAsync(copies, VaultKeys.Moves, cancellationToken).ToListAsync(cancellationToken);
         var snapshots = await ListAsync(copies, VaultKeys.Snapshots, cancellationToken).ToListAsync(cancellationToken);
@@ -45,6 +50,12 @@ static class CopyOrder
             {
                 yield return row;
             }
+        }
+
+        // What stands for a condemned object comes before the record that hides that.
+        foreach (var row in condemned.Concat(outcomes))
+        {
+            yield return row;
         }
 
         await foreach (var row in ListAsync(copies, "", cancellationToken))

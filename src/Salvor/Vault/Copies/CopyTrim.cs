@@ -1,4 +1,5 @@
 using Salvor.Vault.Format;
+using Salvor.Vault.Pruning;
 using Salvor.Vault.Verify;
 
 namespace Salvor.Vault.Copies;
@@ -45,6 +46,33 @@ sealed class CopyTrim(VaultAccess copy)
             {
                 await copy.DeleteAsync(key, cancellationToken);
             }
+        }
+    }
+
+    /// <summary>Whether what stands for condemned objects is at a copy, whole; true where nothing has to.</summary>
+    public static async Task<bool> IsStandingAsync(
+        VaultAccess copy, string by, Condemnations condemned, CancellationToken cancellationToken)
+    {
+        while (condemned.GroupOf(by) is { } group)
+        {
+            by = group.By;
+        }
+
+        try
+        {
+            var log = by.Length == 0 ? null : await ObjectCheck.LogAsync(copy, by, whole: true, cancellationToken);
+            foreach (var part in log?.Details.Parts ?? [])
+            {
+                var key = VaultKeys.LogPart(log!.Header.Branch, VaultKeys.LogEntryOf(by, 0).Entry, part.Number);
+                await ObjectCheck.LogAsync(copy, key, whole: true, cancellationToken);
+            }
+
+            return true;
+        }
+        catch (Exception e) when (e is LayerException or DamagedObjectException or NewerFormatException)
+        {
+            // A repair heals it first.
+            return false;
         }
     }
 

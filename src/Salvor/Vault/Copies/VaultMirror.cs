@@ -1,5 +1,6 @@
 using Salvor.Storage;
 using Salvor.Vault.Format;
+using Salvor.Vault.Pruning;
 
 namespace Salvor.Vault.Copies;
 
@@ -97,7 +98,8 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
     {
         var text = "";
         string[] roots =
-            [VaultKeys.KeySlots, VaultKeys.Branches, VaultKeys.Moves, VaultKeys.Snapshots, VaultKeys.Backups, VaultKeys.Claims];
+            [VaultKeys.KeySlots, VaultKeys.Branches, VaultKeys.Moves, VaultKeys.Snapshots, VaultKeys.Backups, VaultKeys.Claims,
+                VaultKeys.Condemned, VaultKeys.Outcomes];
         foreach (var prefix in roots)
         {
             var (count, last) = (0L, "");
@@ -128,7 +130,44 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
         if (damage is null)
         {
             await trim.RunAsync(cancellationToken);
+            await DeletePrunedAsync(cancellationToken);
         }
+    }
+
+    /// <summary>What a prune deleted at the first goes here too, once what stands for it is here and good.</summary>
+    async Task DeletePrunedAsync(CancellationToken cancellationToken)
+    {
+        var condemned = await Condemnations.LoadAsync(first, cancellationToken);
+        foreach (var group in condemned.All.Where(item => item.IsDeleting).SelectMany(item => item.Record.Groups))
+        {
+            var here = await ListedAsync(copy, group, cancellationToken);
+            here.ExceptWith(await ListedAsync(first, group, cancellationToken));
+            if (here.Count == 0 || !await CopyTrim.IsStandingAsync(copy, group.By, condemned, cancellationToken))
+            {
+                continue;
+            }
+
+            foreach (var key in here.Order(StringComparer.Ordinal))
+            {
+                await copy.DeleteAsync(key, cancellationToken);
+            }
+        }
+    }
+
+    /// <summary>Which objects of a group are at a destination.</summary>
+    static async Task<HashSet<string>> ListedAsync(VaultAccess at, CondemnedGroup group, CancellationToken cancellationToken)
+    {
+        var listed = new HashSet<string>();
+        foreach (var folder in group.Keys.Select(key => key[..(key.LastIndexOf('/') + 1)]).Distinct())
+        {
+            await foreach (var row in at.ListHereAsync(folder, after: null, cancellationToken))
+            {
+                listed.Add(row.Key);
+            }
+        }
+
+        listed.IntersectWith(group.Keys);
+        return listed;
     }
 
     /// <summary>

@@ -35,6 +35,12 @@ public enum ObjectKind : byte
 
     /// <summary>The data key of an encrypted vault, wrapped by a passphrase or a key file; or the note that it was exported.</summary>
     Key = 10,
+
+    /// <summary>What a prune says goes after a grace.</summary>
+    Condemned = 11,
+
+    /// <summary>What became of that: it is deleted, or was taken back.</summary>
+    Outcome = 12,
 }
 
 /// <summary>Facts about kinds of objects.</summary>

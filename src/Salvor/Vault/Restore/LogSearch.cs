@@ -79,7 +79,8 @@ sealed class LogSearch(VaultCatalog catalog)
     }
 
     /// <summary>
-    /// The coarsest object that has a position as a restore point; where none does, the finest that covers it. Null past the end.
+    /// The coarsest object that has a position as a restore point; where none does, the finest that covers it, or the first after it where
+    /// it was pruned. Null past the end.
     /// </summary>
     public async Task<(LogEntry Entry, LogObject Log)?> FindAsync(
         uint branch, IReadOnlyList<LogEntry> chain, Position position, CancellationToken cancellationToken)
@@ -93,7 +94,7 @@ sealed class LogSearch(VaultCatalog catalog)
                 continue;
             }
 
-            if (header.PositionFirst > position.Value)
+            if (header.PositionFirst > position.Value && !await IsAfterPrunedAsync(branch, chain, index, cancellationToken))
             {
                 throw new DamagedObjectException(
                     VaultKeys.Log(branch, chain[index]),
@@ -111,6 +112,22 @@ sealed class LogSearch(VaultCatalog catalog)
         }
 
         return null;
+    }
+
+    /// <summary>Whether what came before the change-set that ends in an object was pruned.</summary>
+    async Task<bool> IsAfterPrunedAsync(
+        uint branch, IReadOnlyList<LogEntry> chain, int index, CancellationToken cancellationToken)
+    {
+        while (!catalog.Logs(branch).IsAfterPruned(chain[index]))
+        {
+            index--;
+            if (index < 0 || (await HeaderAsync(branch, chain[index], cancellationToken)).Log.Final)
+            {
+                return false;
+            }
+        }
+
+        return true;
     }
 
     /// <summary>The last restore point of some objects that is at or before a time and a position; null where there is none.</summary>

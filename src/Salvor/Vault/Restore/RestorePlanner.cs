@@ -89,12 +89,15 @@ public sealed class RestorePlanner(VaultCatalog catalog)
 
     /// <summary>
     /// The branch on the way to another one in whose own log a position lies, and the log object that covers it, whether or not it has it
-    /// as a restore point. Null past the end.
+    /// as a restore point. Null past the end, and where it was pruned.
     /// </summary>
     internal async Task<(uint Branch, LogObject Log)?> CoveringAsync(uint branch, Position position, CancellationToken cancellationToken)
     {
         var owner = OwnerOf(branch, position);
-        return await search.FindAsync(owner, Chain(owner), position, cancellationToken) is { } found ? (owner, found.Log) : null;
+        return await search.FindAsync(owner, Chain(owner), position, cancellationToken) is { } found
+            && found.Log.Header.PositionFirst <= position.Value
+            ? (owner, found.Log)
+            : null;
     }
 
     /// <summary>Plans the way to a position. Throws where the vault does not lead there.</summary>
@@ -164,12 +167,17 @@ public sealed class RestorePlanner(VaultCatalog catalog)
 
     /// <summary>
     /// The record of a branch decides whose history a position belongs to. It is proved by the first object of the branch, whose link
-    /// covers where the branch left its parent.
+    /// covers where the branch left its parent; once that was pruned, the links of its snapshots and their checksums are what is left.
     /// </summary>
     async Task ExpectForksAsync(uint branch, CancellationToken cancellationToken)
     {
         foreach (var item in catalog.PathTo(branch).Where(item => Chain(item.Number).Count > 0))
         {
+            if (catalog.Logs(item.Number).IsAfterPruned(Chain(item.Number)[0]))
+            {
+                continue;
+            }
+
             var entry = Chain(item.Number)[0];
             var first = await search.HeaderAsync(item.Number, entry, cancellationToken);
             if (first.LineageBefore != catalog.LineageStart(item))

@@ -26,10 +26,16 @@ public static class RestoreSpans
         return spans;
     }
 
+    /// <summary>Why a span does not continue the one before it.</summary>
+    const string Pruned = "what came before has expired";
+
     sealed class BranchSpans(VaultCatalog catalog, Branch branch, List<RestoreSpan> spans)
     {
         readonly LogSearch search = new(catalog);
         readonly int before = spans.Count;
+
+        /// <summary>What came before the next restore point was pruned.</summary>
+        bool isAfterPruned;
 
         public async Task FindAsync(CancellationToken cancellationToken)
         {
@@ -47,6 +53,11 @@ public static class RestoreSpans
             {
                 var header = await search.HeaderAsync(branch.Number, entry, cancellationToken);
                 var key = VaultKeys.Log(branch.Number, entry);
+                if (catalog.Logs(branch.Number).IsAfterPruned(entry))
+                {
+                    (number, link, position) = (entry.First - 1, header.LineageBefore, header.PositionFirst - 1);
+                }
+
                 if (entry.First == number + 1 && header.LineageBefore != link)
                 {
                     throw new DamagedObjectException(key, "it does not continue the lineage of the object before it");
@@ -67,6 +78,7 @@ public static class RestoreSpans
         {
             foreach (var entry in chain)
             {
+                isAfterPruned |= catalog.Logs(branch.Number).IsAfterPruned(entry);
                 if (await search.FinerAsync(branch.Number, entry, cancellationToken) is { } finer)
                 {
                     await AddAsync(finer, cancellationToken);
@@ -79,7 +91,7 @@ public static class RestoreSpans
                     continue;
                 }
 
-                if (header.Log is { Kind: LogKind.Commits, HasBreaks: false }
+                if (header.Log is { Kind: LogKind.Commits, HasBreaks: false } && !isAfterPruned
                     && Open is { } open && open.Granularity == header.Log.Granularity)
                 {
                     spans[^1] = open with { Last = new Position(header.PositionLast), To = Micros.ToTime(header.TimeLastMicros) };
@@ -87,6 +99,7 @@ public static class RestoreSpans
                 else
                 {
                     Add(await search.ReadAsync(branch.Number, entry, cancellationToken));
+                    isAfterPruned = false;
                 }
             }
         }
@@ -102,13 +115,16 @@ public static class RestoreSpans
                 var (first, last) = (starts[i], starts[i + 1] - 1);
                 var to = Micros.ToTime(log.Details.Commits[last].TimeMicros);
                 var kind = i == 0 ? log.Details.Kind : LogKind.Resync;
-                if (kind == LogKind.Commits && Open is { } open && open.Granularity == log.Details.Granularity)
+                var begins = isAfterPruned && i == 0;
+                if (kind == LogKind.Commits && !begins && Open is { } open && open.Granularity == log.Details.Granularity)
                 {
                     spans[^1] = open with { Last = log.PositionOf(last), To = to };
                     continue;
                 }
 
-                var reason = kind != LogKind.Resync ? "" : i == 0 ? log.Details.Reason : log.Details.Breaks[i - 1].Reason;
+                var reason = kind != LogKind.Resync ? (begins ? Pruned : "")
+                    : i == 0 ? log.Details.Reason
+                    : log.Details.Breaks[i - 1].Reason;
                 spans.Add(new RestoreSpan(
                     branch.Number, log.PositionOf(first), log.PositionOf(last), Micros.ToTime(log.Details.Commits[first].TimeMicros), to,
                     log.Details.Granularity, reason));

@@ -33,6 +33,9 @@ sealed class LogChain(
     /// <summary>Told of each link of the chain that is known: branch, number, link.</summary>
     public Action<uint, ulong, Hash256>? Linked { get; init; }
 
+    /// <summary>Whether numbers of a branch were pruned.</summary>
+    public required Func<uint, ulong, ulong, bool> IsPruned { get; init; }
+
     /// <summary>The next object; null where it is damaged, which was told already.</summary>
     public void Add(uint ofBranch, LogEntry entry, LogObject? log)
     {
@@ -41,7 +44,12 @@ sealed class LogChain(
             Begin(ofBranch);
         }
 
-        if (entry.First > lastNumber + 1)
+        if (entry.First > lastNumber + 1 && IsPruned(branch, lastNumber + 1, entry.First - 1))
+        {
+            Lose();
+            lastPositions[branch] = log is null ? lastPositions.GetValueOrDefault(branch) : log.Header.PositionFirst - 1;
+        }
+        else if (entry.First > lastNumber + 1)
         {
             var which = entry.First == lastNumber + 2 ? "it is missing" : $"it and those up to number {entry.First - 1} are missing";
             found(VaultKeys.Log(branch, lastNumber + 1), branch, NextPosition, FindingLayer.Listing, which);

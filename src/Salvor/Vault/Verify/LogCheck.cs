@@ -1,5 +1,6 @@
 using Salvor.Storage;
 using Salvor.Vault.Format;
+using Salvor.Vault.Pruning;
 
 namespace Salvor.Vault.Verify;
 
@@ -18,12 +19,14 @@ sealed class LogCheck
 {
     readonly VerifyRun run;
     readonly IReadOnlyDictionary<SnapshotRef, SnapshotFacts> snapshots;
+    readonly Condemnations condemned;
     readonly ILookup<(uint, ulong), KeyValuePair<SnapshotRef, SnapshotFacts>> standing;
 
     public LogCheck(
-        VerifyRun run, IReadOnlyDictionary<uint, BranchRecord> branches, IReadOnlyDictionary<SnapshotRef, SnapshotFacts> snapshots)
+        VerifyRun run, Condemnations condemned, IReadOnlyDictionary<uint, BranchRecord> branches,
+        IReadOnlyDictionary<SnapshotRef, SnapshotFacts> snapshots)
     {
-        (this.run, this.snapshots) = (run, snapshots);
+        (this.run, this.condemned, this.snapshots) = (run, condemned, snapshots);
         standing = snapshots.ToLookup(item => (item.Key.Branch, item.Value.Number));
         Chain = new LogChain(run.Vault, branches, (key, branch, position, layer, what) =>
         {
@@ -32,6 +35,7 @@ sealed class LogCheck
         })
         {
             Linked = CheckSnapshots,
+            IsPruned = (branch, first, last) => new BranchLog([], condemned.PrunedOf(branch)).IsPruned(first, last),
         };
     }
 
@@ -214,7 +218,7 @@ sealed class LogCheck
         var parts = new List<ObjectInfo>();
         await foreach (var row in run.Vault.ListAsync(VaultKeys.LogsOf(branch), after: null, cancellationToken))
         {
-            if (!run.IsNamed(row.Key))
+            if (!run.IsNamed(row.Key) && !condemned.Hides(row.Key))
             {
                 var (entry, part) = VaultKeys.LogEntryOf(row.Key, row.SizeBytes);
                 if (part == 0)
@@ -228,6 +232,6 @@ sealed class LogCheck
             }
         }
 
-        return (new BranchLog(entries), parts);
+        return (new BranchLog(entries, condemned.PrunedOf(branch)), parts);
     }
 }

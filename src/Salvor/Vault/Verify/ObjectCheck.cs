@@ -3,6 +3,7 @@ using System.Text.Json.Serialization.Metadata;
 using Salvor.Storage;
 using Salvor.Vault.Format;
 using Salvor.Vault.Keys;
+using Salvor.Vault.Pruning;
 using Salvor.Vault.Snapshots;
 
 namespace Salvor.Vault.Verify;
@@ -89,6 +90,24 @@ static class ObjectCheck
         var record = await RecordAsync(
             vault, key, ObjectKind.Backup, VaultJson.Default.BackupRecord, Numbered("backup", number), cancellationToken);
         return record.Id == number ? record : throw new DamagedObjectException(key, $"it is backup {record.Id}, put in this place");
+    }
+
+    /// <summary>What a prune condemned, or what became of it.</summary>
+    public static async Task<bool> CondemnedAsync(VaultAccess vault, string key, CancellationToken cancellationToken)
+    {
+        var numbered = Numbered("record", VaultKeys.NumberOf(key));
+        if (key.StartsWith(VaultKeys.Condemned, StringComparison.Ordinal))
+        {
+            await RecordAsync(vault, key, ObjectKind.Condemned, VaultJson.Default.CondemnedRecord, numbered, cancellationToken);
+            await InLayerAsync(FindingLayer.Details, () => Condemnations.ReadRecordAsync(vault, key, cancellationToken));
+        }
+        else
+        {
+            await RecordAsync(vault, key, ObjectKind.Outcome, VaultJson.Default.OutcomeRecord, numbered, cancellationToken);
+            await InLayerAsync(FindingLayer.Details, () => Condemnations.ReadOutcomeAsync(vault, key, cancellationToken));
+        }
+
+        return true;
     }
 
     /// <summary>A key slot, or the note that the key was exported. What it opens only its secret tells.</summary>

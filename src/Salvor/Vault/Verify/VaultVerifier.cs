@@ -1,5 +1,6 @@
 using Salvor.Storage;
 using Salvor.Vault.Format;
+using Salvor.Vault.Pruning;
 
 namespace Salvor.Vault.Verify;
 
@@ -36,6 +37,7 @@ public sealed class VaultVerifier
     readonly Dictionary<string, HashSet<SnapshotRef>> brokenPacks = [];
     readonly Dictionary<SnapshotRef, SnapshotFacts> snapshots = [];
     readonly HashSet<SnapshotRef> listedSnapshots = [];
+    Condemnations condemned = Condemnations.None;
 
     /// <param name="vault">The copy; its own copies elsewhere are not asked.</param>
     /// <param name="options">How much is read.</param>
@@ -55,13 +57,17 @@ public sealed class VaultVerifier
         await CheckRecordsAsync(cancellationToken);
         await CheckKeysAsync(cancellationToken);
 
+        await CheckCondemnedAsync(cancellationToken);
+
         // Backups and snapshots are listed before what they need, for the same reason.
-        var backups = await vault.ListAsync(VaultKeys.Backups, after: null, cancellationToken).ToListAsync(cancellationToken);
-        var roots = await vault.ListAsync(VaultKeys.Snapshots, after: null, cancellationToken).ToListAsync(cancellationToken);
+        var backups = await vault.ListAsync(VaultKeys.Backups, after: null, cancellationToken)
+            .Where(row => !condemned.Hides(row.Key)).ToListAsync(cancellationToken);
+        var roots = await vault.ListAsync(VaultKeys.Snapshots, after: null, cancellationToken)
+            .Where(row => !condemned.Hides(row.Key)).ToListAsync(cancellationToken);
         await CheckPacksAsync(cancellationToken);
         await CheckSnapshotsAsync(roots, cancellationToken);
         await CheckBackupsAsync(backups, cancellationToken);
-        var log = new LogCheck(run, branches, snapshots);
+        var log = new LogCheck(run, condemned, branches, snapshots);
         await log.RunAsync(cancellationToken);
         CheckHead(head, log.Chain);
         await CheckNamesAsync(cancellationToken);
@@ -131,6 +137,23 @@ public sealed class VaultVerifier
                 VaultKeys.KeySlots, FindingLayer.Listing, "no key slot is there that could be read",
                 _ => "only an exported key or another copy opens this one");
         }
+    }
+
+    /// <summary>
+    /// What prunes condemned, and what became of it. Condemned objects are none of the vault any more: what is wrong with them is not told.
+    /// </summary>
+    async Task CheckCondemnedAsync(CancellationToken cancellationToken)
+    {
+        foreach (var prefix in (string[])[VaultKeys.Condemned, VaultKeys.Outcomes])
+        {
+            await foreach (var (row, (_, failure)) in run.EachAsync(
+                prefix, row => ObjectCheck.CondemnedAsync(vault, row.Key, cancellationToken), cancellationToken))
+            {
+                run.Add(row.Key, failure, _ => "what was pruned on purpose may look as if it were missing");
+            }
+        }
+
+        condemned = await Condemnations.LoadAsync(vault, cancellationToken);
     }
 
     /// <summary>The packs, and the records of where their chunks went.</summary>
@@ -272,7 +295,8 @@ public sealed class VaultVerifier
     /// <summary>Keys that sort where nothing of Salvor is: they would hide what follows them.</summary>
     async Task CheckNamesAsync(CancellationToken cancellationToken)
     {
-        foreach (var prefix in (string[])[VaultKeys.Branches, VaultKeys.Claims, VaultKeys.Snapshots, VaultKeys.Moves, VaultKeys.Backups])
+        foreach (var prefix in (string[])[VaultKeys.Branches, VaultKeys.Claims, VaultKeys.Snapshots, VaultKeys.Moves, VaultKeys.Backups,
+            VaultKeys.Condemned, VaultKeys.Outcomes])
         {
             await foreach (var row in vault.ListAsync(prefix, after: null, cancellationToken))
             {

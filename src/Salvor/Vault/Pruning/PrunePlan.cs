@@ -1,0 +1,76 @@
+using Salvor.Vault.Compaction;
+
+namespace Salvor.Vault.Pruning;
+
+/// <summary>What a prune is to keep.</summary>
+/// <param name="Keep">How fine restore points stay.</param>
+public sealed record PrunePolicy(Ladder Keep)
+{
+    /// <summary>Which backups stay.</summary>
+    public BackupRules Backups { get; init; } = new();
+
+    /// <summary>
+    /// Only what ends before this goes: the time of a restore point that is proven, where nobody looks at what goes. Null: no limit.
+    /// </summary>
+    public DateTimeOffset? Before { get; init; }
+}
+
+/// <summary>Log objects that are rewritten as one.</summary>
+public sealed record PlannedRewrite(uint Branch, CompactionRun Run);
+
+/// <summary>One line that says what becomes of something, and why.</summary>
+/// <param name="Subject">A backup, or a span of restore points.</param>
+public sealed record PruneLine(string Subject, bool IsKept, string Reason);
+
+/// <summary>What a prune does to the log and the backups of a vault. A dry run prints it, a real run carries it out.</summary>
+/// <param name="Rewrites">Done first.</param>
+/// <param name="Condemned">What goes then.</param>
+/// <param name="Pruned">The log numbers of that which go without a replacement.</param>
+/// <param name="Lines">Why.</param>
+public sealed record PrunePlan(
+    IReadOnlyList<PlannedRewrite> Rewrites, IReadOnlyList<CondemnedGroup> Condemned, IReadOnlyList<PrunedRange> Pruned,
+    IReadOnlyList<PruneLine> Lines)
+{
+    /// <summary>Of a prune that only carries out earlier ones.</summary>
+    public static readonly PrunePlan Nothing = new([], [], [], []);
+
+    /// <summary>The bytes of all that goes, as listed.</summary>
+    public long CondemnedBytes { get; init; }
+
+    /// <summary>Whether there is nothing to do.</summary>
+    public bool IsEmpty => Rewrites.Count == 0 && Condemned.Count == 0;
+
+    /// <summary>Makes the plan.</summary>
+    public static PrunePlan Find(PruneView view, PrunePolicy policy, DateTimeOffset now)
+    {
+        var backups = BackupVerdicts.Find(policy.Backups, view.Backups, now)
+            .Select(verdict => verdict.IsKept || !(verdict.Backup.Time >= policy.Before)
+                ? verdict
+                : verdict with { IsKept = true, Reason = "no newer restore point is proven" })
+            .ToList();
+        var plans = view.Branches.Select(branch => new BranchPrune(branch, policy, NamedOf(branch), now)).ToList();
+        var gone = backups.Where(verdict => !verdict.IsKept).ToList();
+        List<CondemnedGroup> condemned =
+        [
+            .. gone.Select(verdict => new CondemnedGroup(verdict.Reason, "", [VaultKeys.Backup(verdict.Backup.Id)])),
+            .. plans.SelectMany(plan => plan.Condemned),
+        ];
+        return new PrunePlan(
+            [.. plans.SelectMany(plan => plan.Rewrites)], condemned, [.. plans.SelectMany(plan => plan.Pruned)],
+            [
+                .. backups.Select(verdict => new PruneLine($"backup {verdict.Backup.Id}", verdict.IsKept, verdict.Reason)),
+                .. plans.SelectMany(plan => plan.Lines),
+            ])
+        {
+            CondemnedBytes = plans.Sum(plan => plan.CondemnedBytes),
+        };
+
+        HashSet<Position> NamedOf(PruneBranch branch) =>
+        [
+            .. branch.Forks,
+            .. backups.Where(verdict => verdict.IsKept && verdict.Backup.Branch == branch.Number)
+                .Select(verdict => new Position(verdict.Backup.Position)),
+            .. view.Proven is { } proven && proven.Branch == branch.Number ? [proven.Position] : Array.Empty<Position>(),
+        ];
+    }
+}

@@ -1,0 +1,124 @@
+using Salvor.Vault.Format;
+using Salvor.Vault.Restore;
+using Salvor.Vault.Snapshots;
+using Salvor.Vault.Verify;
+
+namespace Salvor.Vault.Pruning;
+
+/// <summary>
+/// Proves, right before it is deleted, that nothing that a vault offers needs what was condemned: every restore point and every backup is
+/// planned against what would remain, what stands for condemned objects is read whole, and so is a snapshot from which log goes on.
+/// </summary>
+sealed class PruneProof(VaultAccess vault)
+{
+    /// <summary>Throws <see cref="FailureKind.Integrity"/> where something is needed after all.</summary>
+    public async Task ExpectNotNeededAsync(Condemnation item, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+            await ExpectOfferedAsync(catalog, item, cancellationToken);
+            foreach (var by in item.Record.Groups.Select(group => group.By).Where(by => by.Length > 0).Distinct())
+            {
+                await ExpectGoodAsync(catalog, by, cancellationToken);
+            }
+        }
+        catch (SalvorException e) when (e.Kind is FailureKind.Integrity or FailureKind.NotRestorable)
+        {
+            throw Needed(item, e.Message, e);
+        }
+        catch (LayerException e)
+        {
+            throw Needed(item, e.Damage.Message, e);
+        }
+    }
+
+    /// <summary>A catalogue does not list what is condemned, so it is what would remain.</summary>
+    async Task ExpectOfferedAsync(VaultCatalog catalog, Condemnation item, CancellationToken cancellationToken)
+    {
+        var planner = new RestorePlanner(catalog);
+        await RestoreSpans.FindAsync(catalog, cancellationToken);
+        var view = await PruneReading.ReadAsync(catalog, proven: null, cancellationToken);
+        foreach (var branch in view.Branches)
+        {
+            if (branch.IsBroken)
+            {
+                throw Needed(item, $"branch {branch.Number} misses log object {catalog.Logs(branch.Number).Missing[0]}", inner: null);
+            }
+
+            if (Reach.FindBroken(branch) is { } broken)
+            {
+                throw Needed(
+                    item, $"{VaultKeys.Log(branch.Number, broken.Object.Entry)} is reached through number {broken.Number}", inner: null);
+            }
+
+            foreach (var fork in branch.Forks)
+            {
+                await planner.PointAsync(branch.Number, fork, cancellationToken);
+            }
+
+            await ExpectStartsAsync(branch, item, cancellationToken);
+        }
+
+        foreach (var backup in view.Backups)
+        {
+            await planner.PlanAsync(backup.Branch, new Position(backup.Position), cancellationToken);
+        }
+
+        foreach (var range in item.Record.Pruned.Where(range => range.Last >= catalog.Logs(range.Branch).Last))
+        {
+            throw Needed(item, $"number {range.Last} is the end of the log of branch {range.Branch}", inner: null);
+        }
+    }
+
+    /// <summary>Where log goes, what follows it is reached from a snapshot alone: all of that is read.</summary>
+    async Task ExpectStartsAsync(PruneBranch branch, Condemnation item, CancellationToken cancellationToken)
+    {
+        var starts = new HashSet<Position>();
+        foreach (var range in item.Record.Pruned.Where(range => range.Branch == branch.Number))
+        {
+            if (branch.Chain.FirstOrDefault(next => next.Entry.First > range.Last && next.Points.Count > 0) is { } next)
+            {
+                starts.UnionWith(branch.Snapshots.Where(snapshot => snapshot.Position <= next.Points[0].Position)
+                    .Select(snapshot => snapshot.Position).TakeLast(1));
+            }
+        }
+
+        foreach (var start in starts)
+        {
+            var snapshot = await SnapshotReader.OpenAsync(vault, new SnapshotRef(branch.Number, start), cancellationToken);
+            await snapshot.ReadAsync(packsInFlight: 1, static (_, _) => { }, cancellationToken);
+        }
+    }
+
+    async Task ExpectGoodAsync(VaultCatalog catalog, string key, CancellationToken cancellationToken)
+    {
+        // One that was itself rewritten and condemned since may be gone: what stands for it counts. What expired needs nothing.
+        while (catalog.Condemned.GroupOf(key) is { } group)
+        {
+            if (group.By.Length == 0)
+            {
+                return;
+            }
+
+            key = group.By;
+        }
+
+        var log = await ObjectCheck.LogAsync(vault, key, whole: true, cancellationToken);
+        foreach (var part in log.Details.Parts)
+        {
+            var entry = VaultKeys.LogEntryOf(key, 0).Entry;
+            await ObjectCheck.LogAsync(vault, VaultKeys.LogPart(log.Header.Branch, entry, part.Number), whole: true, cancellationToken);
+        }
+
+        await catalog.ReadPartsAsync(log, cancellationToken);
+    }
+
+    static SalvorException Needed(Condemnation item, string what, Exception? inner) => inner is SalvorException { Hint: Hint } known
+        ? known
+        : new SalvorException(
+            FailureKind.Integrity, $"what prune {item.Number} condemned is needed after all, so nothing of it was deleted: {what}", Hint,
+            inner);
+
+    const string Hint = "Take it back with 'salvor prune undelete NUMBER', then run 'salvor verify'.";
+}

@@ -1,0 +1,222 @@
+using Salvor.Platform;
+using Salvor.Storage;
+using Salvor.Vault.Compaction;
+using Salvor.Vault.Format;
+using Salvor.Vault.Restore;
+using Salvor.Vault.Snapshots;
+using Salvor.Vault.Verify;
+
+namespace Salvor.Vault.Pruning;
+
+/// <summary>What carrying out earlier records did.</summary>
+/// <param name="Objects">How many objects were deleted.</param>
+/// <param name="Bytes">Their bytes.</param>
+/// <param name="Refused">How many the destination does not allow to delete.</param>
+/// <param name="HeldObjects">How many wait for the end of their grace.</param>
+/// <param name="HeldBytes">Their bytes.</param>
+public sealed record PruneDeletion(long Objects, long Bytes, long Refused, long HeldObjects, long HeldBytes);
+
+/// <summary>
+/// Prunes one vault in two phases. The first makes coarser objects and puts a record that condemns what goes; the second, by a later run,
+/// proves that nothing that is offered needs what was condemned, and deletes it. It may be killed anywhere, and may run beside a writer,
+/// readers and other prunes: what it decides it decides by create-if-absent.
+/// </summary>
+/// <param name="vault">The first destination of the source, without its copies: those follow it.</param>
+/// <param name="time">The clock.</param>
+public sealed class Pruner(VaultAccess vault, TimeProvider time)
+{
+    /// <summary>How long what was condemned can be taken back, where nothing else is said.</summary>
+    public static readonly TimeSpan GraceDefault = TimeSpan.FromDays(7);
+
+    /// <summary>No backup may take longer than this, so whoever needs what was condemned has said so by then.</summary>
+    public static readonly TimeSpan GraceMin = TimeSpan.FromHours(24);
+
+    /// <summary>Each time another prune was faster.</summary>
+    const int AttemptsMax = 10;
+
+    /// <summary>What a prune would do now.</summary>
+    public async Task<PrunePlan> PlanAsync(
+        PrunePolicy policy, (uint Branch, Position Position)? proven, CancellationToken cancellationToken)
+    {
+        var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+        return PrunePlan.Find(await PruneReading.ReadAsync(catalog, proven, cancellationToken), policy, time.GetUtcNow());
+    }
+
+    /// <summary>
+    /// The first phase: rewrites, and condemns what goes. Returns the plan that was carried out, and the number of the record; null where
+    /// nothing goes.
+    /// </summary>
+    public async Task<(PrunePlan Plan, ulong? Number)> CondemnAsync(
+        PrunePolicy policy, (uint Branch, Position Position)? proven, TimeSpan grace, CancellationToken cancellationToken)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+            var plan = PrunePlan.Find(
+                await PruneReading.ReadAsync(catalog, proven, cancellationToken), policy, time.GetUtcNow());
+            var groups = await RewriteAsync(catalog, plan, cancellationToken);
+            if (groups.Count == 0)
+            {
+                return (plan, null);
+            }
+
+            if (await TryPutAsync(catalog.Condemned.Last + 1, groups, plan.Pruned, grace, cancellationToken) is { } number)
+            {
+                return (plan, number);
+            }
+
+            if (attempt == AttemptsMax)
+            {
+                throw new SalvorException(
+                    FailureKind.Locked, $"other prunes of vault {vault.Location} were faster {AttemptsMax} times",
+                    "Run one prune at a time, then try again.");
+            }
+        }
+    }
+
+    /// <summary>The second phase: deletes what earlier runs condemned and whose grace is over.</summary>
+    /// <param name="dryRun">Only counts it.</param>
+    /// <param name="cancellationToken">Ends it between two objects.</param>
+    public async Task<PruneDeletion> DeleteAsync(bool dryRun, CancellationToken cancellationToken)
+    {
+        var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+        var sizes = new Dictionary<string, long>();
+        foreach (var prefix in (string[])[VaultKeys.Logs, VaultKeys.Backups])
+        {
+            await foreach (var row in vault.ListHereAsync(prefix, after: null, cancellationToken))
+            {
+                sizes[row.Key] = row.SizeBytes;
+            }
+        }
+
+        var total = new PruneDeletion(0, 0, 0, 0, 0);
+        foreach (var item in catalog.Condemned.All.Where(item => !item.IsUndeleted))
+        {
+            var present = item.Keys.Where(sizes.ContainsKey).Distinct().ToList();
+            if (!item.IsDeleting && item.GraceEnds > time.GetUtcNow())
+            {
+                total = total with
+                {
+                    HeldObjects = total.HeldObjects + present.Count, HeldBytes = total.HeldBytes + present.Sum(key => sizes[key]),
+                };
+            }
+            else if (dryRun)
+            {
+                total = total with { Objects = total.Objects + present.Count, Bytes = total.Bytes + present.Sum(key => sizes[key]) };
+            }
+            else if (item.IsDeleting || await DecideAsync(item, OutcomeRecord.Deleting, cancellationToken) == OutcomeRecord.Deleting)
+            {
+                total = await DeleteAsync(present, sizes, total, cancellationToken);
+            }
+        }
+
+        return total;
+    }
+
+    /// <summary>Takes back what a prune condemned. Throws where it is being deleted, and where there is none of this number.</summary>
+    public async Task UndeleteAsync(ulong number, CancellationToken cancellationToken)
+    {
+        var condemned = await Condemnations.LoadAsync(vault, cancellationToken);
+        if (condemned.All.FirstOrDefault(item => item.Number == number) is not { } item)
+        {
+            var open = condemned.All.Where(other => other.Outcome is null).Select(other => other.Number).ToList();
+            throw new SalvorException(
+                FailureKind.Usage,
+                $"vault {vault.Location} has no record {number} of a prune",
+                open.Count == 0 ? "Nothing can be taken back." : $"What can be taken back has the number {string.Join(", ", open)}.");
+        }
+
+        if ((item.Outcome?.Decision ?? await DecideAsync(item, OutcomeRecord.Undeleted, cancellationToken)) != OutcomeRecord.Undeleted)
+        {
+            throw new SalvorException(
+                FailureKind.NotRestorable,
+                $"what prune {number} condemned in vault {vault.Location} is being deleted already",
+                "Another destination may have it still: 'salvor list --from' with its path.");
+        }
+    }
+
+    /// <summary>Carries out the rewrites. Returns what goes then: without what could not be rewritten as planned.</summary>
+    static async Task<IReadOnlyList<CondemnedGroup>> RewriteAsync(
+        VaultCatalog catalog, PrunePlan plan, CancellationToken cancellationToken)
+    {
+        var made = new HashSet<string>();
+        foreach (var rewrite in plan.Rewrites)
+        {
+            // It reads back what it wrote before it returns.
+            var entries = await new Compactor(catalog).RunAsync(rewrite.Branch, rewrite.Run, cancellationToken);
+            made.UnionWith(entries.Select(entry => VaultKeys.Log(rewrite.Branch, entry)));
+        }
+
+        var planned = plan.Rewrites
+            .Select(rewrite => VaultKeys.Log(rewrite.Branch, new LogEntry(rewrite.Run.Entries[0].First, rewrite.Run.Entries[^1].Last, 0)))
+            .ToHashSet();
+        return [.. plan.Condemned.Where(group => !planned.Contains(group.By) || made.Contains(group.By))
+            .Where(group => !catalog.Condemned.Hides(group.By))];
+    }
+
+    async Task<ulong?> TryPutAsync(
+        ulong number, IReadOnlyList<CondemnedGroup> groups, IReadOnlyList<PrunedRange> pruned, TimeSpan grace,
+        CancellationToken cancellationToken)
+    {
+        var here = ProcessIdentity.Current();
+        var record = new CondemnedRecord
+        {
+            At = time.GetUtcNow(),
+            Host = here.Host,
+            Pid = here.Pid,
+            GraceSeconds = (long)(grace < GraceMin ? GraceMin : grace).TotalSeconds,
+            Groups = groups,
+            Pruned = pruned,
+        };
+        return await PutAsync(
+            VaultKeys.CondemnedBy(number), ObjectKind.Condemned, number,
+            VaultJson.Write(record, VaultJson.Default.CondemnedRecord), cancellationToken)
+            ? number
+            : null;
+    }
+
+    /// <summary>Decides what becomes of a record, unless somebody did. Returns what counts.</summary>
+    async Task<string> DecideAsync(Condemnation item, string decision, CancellationToken cancellationToken)
+    {
+        if (decision == OutcomeRecord.Deleting)
+        {
+            await new PruneProof(vault).ExpectNotNeededAsync(item, cancellationToken);
+        }
+
+        var here = ProcessIdentity.Current();
+        var record = new OutcomeRecord { Decision = decision, At = time.GetUtcNow(), Host = here.Host, Pid = here.Pid };
+        var key = VaultKeys.Outcome(item.Number);
+        return await PutAsync(
+            key, ObjectKind.Outcome, item.Number, VaultJson.Write(record, VaultJson.Default.OutcomeRecord), cancellationToken)
+            ? decision
+            : (await Condemnations.ReadOutcomeAsync(vault, key, cancellationToken)).Decision;
+    }
+
+    async Task<bool> PutAsync(string key, ObjectKind kind, ulong number, byte[] details, CancellationToken cancellationToken)
+    {
+        using var writer = new ObjectWriter(vault.Secrets);
+        var (bytes, _) = writer.Finish(new ObjectHeader { Kind = kind, VaultId = vault.Id, Number = number }, details);
+        return await vault.PutAsync(key, bytes, cancellationToken) || await vault.HoldsAsync(key, bytes, cancellationToken);
+    }
+
+    async Task<PruneDeletion> DeleteAsync(
+        IReadOnlyList<string> keys, Dictionary<string, long> sizes, PruneDeletion total, CancellationToken cancellationToken)
+    {
+        // In key order an object comes before its parts: with it they are needed, without it they are leftovers.
+        foreach (var key in keys.Order(StringComparer.Ordinal))
+        {
+            try
+            {
+                await vault.DeleteAsync(key, cancellationToken);
+                total = total with { Objects = total.Objects + 1, Bytes = total.Bytes + sizes[key] };
+                sizes.Remove(key);
+            }
+            catch (StorageException e) when (e.Failure == StorageFailure.Denied)
+            {
+                total = total with { Refused = total.Refused + 1 };
+            }
+        }
+
+        return total;
+    }
+}

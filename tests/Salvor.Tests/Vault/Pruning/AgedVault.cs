@@ -1,0 +1,99 @@
+using Salvor.Storage;
+using Salvor.Tests.Support;
+using Salvor.Vault;
+using Salvor.Vault.Compaction;
+using Salvor.Vault.Format;
+using Salvor.Vault.Pruning;
+using Salvor.Vault.Restore;
+
+namespace Salvor.Tests.Vault.Pruning;
+
+/// <summary>A vault with five commits every six hours for fifty days, a snapshot a day, and a clock at its newest commit.</summary>
+sealed class AgedVault
+{
+    AgedVault(MemoryStore store, VaultModel model) => (Store, Model) = (store, model);
+
+    /// <summary>Every commit for a day, one an hour for a week, one a day for thirty.</summary>
+    public static PrunePolicy Policy { get; } = new(
+        new Ladder(TimeSpan.FromDays(1), null, TimeSpan.FromDays(7), TimeSpan.FromDays(30)));
+
+    public MemoryStore Store { get; }
+
+    public VaultModel Model { get; }
+
+    public ManualTime Time { get; } = new();
+
+    public static async Task<AgedVault> CreateAsync()
+    {
+        var store = new MemoryStore();
+        var model = await VaultModel.CreateAsync(store, new Random(1), pageSize: 512);
+        await model.BeginAsync();
+        var vault = new AgedVault(store, model);
+        for (var i = 0; i < 200; i++)
+        {
+            for (var j = 0; j < 5; j++)
+            {
+                await model.CommitAsync(transactions: 1);
+            }
+
+            if (i % 4 == 3)
+            {
+                await model.MakeSnapshotAsync();
+            }
+
+            model.Advance(TimeSpan.FromHours(6));
+        }
+
+        await model.CommitAsync(transactions: 1);
+        vault.Time.Advance(model.Now - vault.Time.GetUtcNow());
+        return vault;
+    }
+
+    public async Task<Pruner> OpenAsync(IObjectStore? at = null) =>
+        new((await VaultAccess.FindAsync(at ?? Store, "app", default))!, Time);
+
+    public async Task<(PrunePlan Plan, ulong? Number)> CondemnAsync() =>
+        await (await OpenAsync()).CondemnAsync(Policy, proven: null, TimeSpan.FromDays(7), default);
+
+    public async Task<PruneDeletion> DeleteAsync() => await (await OpenAsync()).DeleteAsync(dryRun: false, default);
+
+    /// <summary>The positions that are offered.</summary>
+    public async Task<List<ulong>> OfferedAsync(IObjectStore? at = null)
+    {
+        var planner = new RestorePlanner(await VaultReading.OpenAsync(at ?? Store));
+        var offered = new List<ulong>();
+        foreach (var point in Model.Points)
+        {
+            if (await planner.FindAsync(point.Branch, point.Position, default) is not null)
+            {
+                offered.Add(point.Position.Value);
+            }
+        }
+
+        return offered;
+    }
+
+    public async Task ExpectRestorableAsync(IObjectStore? at = null)
+    {
+        var offered = await OfferedAsync(at);
+        foreach (var point in Model.Points.Where(point => offered.Contains(point.Position.Value)))
+        {
+            Assert.Equal(point.Content, await VaultReading.RestoreAsync(at ?? Store, point.Branch, point.Position));
+        }
+    }
+
+    public static async Task<List<string>> KeysAsync(IObjectStore store) =>
+        await store.ListAsync("", null, default).Select(row => row.Key).ToListAsync();
+
+    public static async Task<long> BytesAsync(IObjectStore store) =>
+        (await store.ListAsync("", null, default).ToListAsync()).Sum(row => row.SizeBytes);
+
+    /// <summary>Puts a record as if a prune had made it.</summary>
+    public async Task ForgeAsync(CondemnedRecord record, ulong number = 1)
+    {
+        using var writer = new ObjectWriter(Model.Vault.Secrets);
+        var header = new ObjectHeader { Kind = ObjectKind.Condemned, VaultId = Model.Vault.Id, Number = number };
+        var (bytes, _) = writer.Finish(header, VaultJson.Write(record, VaultJson.Default.CondemnedRecord));
+        Assert.True(await Model.Vault.PutAsync(VaultKeys.CondemnedBy(number), bytes, default));
+    }
+}
