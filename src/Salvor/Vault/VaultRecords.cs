@@ -199,6 +199,13 @@ public sealed record BackupRecord
 
     /// <summary>Bytes that its snapshot added to the vault; 0 where one was there already.</summary>
     public required long AddedBytes { get; init; }
+
+    /// <summary>
+    /// For how many days from <see cref="CreatedAt"/> on it is to stay, whatever other rules say; after that a prune drops it. Absent where
+    /// it was not said.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? RetentionDays { get; init; }
 }
 
 /// <summary>What a prune says goes when the grace is over. The details of a condemned object, as JSON.</summary>

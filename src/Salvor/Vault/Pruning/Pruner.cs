@@ -12,9 +12,11 @@ namespace Salvor.Vault.Pruning;
 /// <param name="Objects">How many objects were deleted.</param>
 /// <param name="Bytes">Their bytes.</param>
 /// <param name="Refused">How many the destination does not allow to delete.</param>
+/// <param name="RefusedBytes">Their bytes.</param>
 /// <param name="HeldObjects">How many wait for the end of their grace.</param>
 /// <param name="HeldBytes">Their bytes.</param>
-public sealed record PruneDeletion(long Objects, long Bytes, long Refused, long HeldObjects, long HeldBytes);
+public sealed record PruneDeletion(
+    long Objects, long Bytes, long Refused, long RefusedBytes, long HeldObjects, long HeldBytes);
 
 /// <summary>
 /// Prunes one vault in two phases. The first makes coarser objects and puts a record that condemns what goes; the second, by a later run,
@@ -39,7 +41,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         PrunePolicy policy, (uint Branch, Position Position)? proven, CancellationToken cancellationToken)
     {
         var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
-        return PrunePlan.Find(await PruneReading.ReadAsync(catalog, proven, cancellationToken), policy, time.GetUtcNow());
+        return await PlanAsync(catalog, policy, proven, cancellationToken);
     }
 
     /// <summary>
@@ -52,8 +54,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         for (var attempt = 1; ; attempt++)
         {
             var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
-            var plan = PrunePlan.Find(
-                await PruneReading.ReadAsync(catalog, proven, cancellationToken), policy, time.GetUtcNow());
+            var plan = await PlanAsync(catalog, policy, proven, cancellationToken);
             var groups = await RewriteAsync(catalog, plan, cancellationToken);
             if (groups.Count == 0)
             {
@@ -65,12 +66,28 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
                 return (plan, number);
             }
 
-            if (attempt == AttemptsMax)
+            ExpectAttempts(attempt);
+        }
+    }
+
+    /// <summary>
+    /// Condemns one backup. Its restore point goes by the ladder, like all others. Returns the number of the record. Throws where the
+    /// backup may not go.
+    /// </summary>
+    public async Task<ulong> CondemnBackupAsync(
+        ulong id, (uint Branch, Position Position)? proven, TimeSpan grace, CancellationToken cancellationToken)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+            await BackupRemoval.ExpectAllowedAsync(catalog, id, proven, cancellationToken);
+            var group = new CondemnedGroup("its deletion was asked for", "", [VaultKeys.Backup(id)]);
+            if (await TryPutAsync(catalog.Condemned.Last + 1, [group], [], grace, cancellationToken) is { } number)
             {
-                throw new SalvorException(
-                    FailureKind.Locked, $"other prunes of vault {vault.Location} were faster {AttemptsMax} times",
-                    "Run one prune at a time, then try again.");
+                return number;
             }
+
+            ExpectAttempts(attempt);
         }
     }
 
@@ -89,7 +106,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
             }
         }
 
-        var total = new PruneDeletion(0, 0, 0, 0, 0);
+        var total = new PruneDeletion(0, 0, 0, 0, 0, 0);
         foreach (var item in catalog.Condemned.All.Where(item => !item.IsUndeleted))
         {
             var present = item.Keys.Where(sizes.ContainsKey).Distinct().ToList();
@@ -132,6 +149,28 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
                 FailureKind.NotRestorable,
                 $"what prune {number} condemned in vault {vault.Location} is being deleted already",
                 "Another destination may have it still: 'salvor list --from' with its path.");
+        }
+    }
+
+    async Task<PrunePlan> PlanAsync(
+        VaultCatalog catalog, PrunePolicy policy, (uint Branch, Position Position)? proven, CancellationToken cancellationToken)
+    {
+        var view = await PruneReading.ReadAsync(catalog, proven, cancellationToken);
+        if (policy.BytesMax is not null)
+        {
+            view = view with { StoredBytes = await PruneReading.StoredBytesAsync(catalog, cancellationToken) };
+        }
+
+        return PrunePlan.Find(view, policy, time.GetUtcNow());
+    }
+
+    void ExpectAttempts(int made)
+    {
+        if (made == AttemptsMax)
+        {
+            throw new SalvorException(
+                FailureKind.Locked, $"other prunes of vault {vault.Location} were faster {AttemptsMax} times",
+                "Run one prune at a time, then try again.");
         }
     }
 
@@ -213,7 +252,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
             }
             catch (StorageException e) when (e.Failure == StorageFailure.Denied)
             {
-                total = total with { Refused = total.Refused + 1 };
+                total = total with { Refused = total.Refused + 1, RefusedBytes = total.RefusedBytes + sizes[key] };
             }
         }
 
