@@ -125,6 +125,9 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
             {
                 total = await DeleteAsync(present, sizes, total, cancellationToken);
             }
+
+            // What two records name counts once.
+            present.ForEach(key => sizes.Remove(key));
         }
 
         return total;
@@ -248,7 +251,6 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
             {
                 await vault.DeleteAsync(key, cancellationToken);
                 total = total with { Objects = total.Objects + 1, Bytes = total.Bytes + sizes[key] };
-                sizes.Remove(key);
             }
             catch (StorageException e) when (e.Failure == StorageFailure.Denied)
             {
