@@ -237,6 +237,9 @@ public sealed record OutcomeRecord
     /// <summary><see cref="Undeleted"/> or <see cref="Deleting"/>; whoever came first decided.</summary>
     public required string Decision { get; init; }
 
+    /// <summary>The keys that stay although the record condemns them: something made since needs them.</summary>
+    public IReadOnlyList<string> Kept { get; init; } = [];
+
     public required DateTimeOffset At { get; init; }
 
     public required string Host { get; init; }

@@ -138,7 +138,7 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
     async Task DeletePrunedAsync(CancellationToken cancellationToken)
     {
         var condemned = await Condemnations.LoadAsync(first, cancellationToken);
-        foreach (var group in condemned.All.Where(item => item.IsDeleting).SelectMany(item => item.Record.Groups))
+        foreach (var group in condemned.All.Where(item => item.IsDeleting).SelectMany(item => item.Groups))
         {
             var here = await ListedAsync(copy, group, cancellationToken);
             here.ExceptWith(await ListedAsync(first, group, cancellationToken));

@@ -25,8 +25,13 @@ public sealed record Condemnation(ulong Number, CondemnedRecord Record, OutcomeR
 
     const long GraceSecondsMax = 100L * 365 * 24 * 3600;
 
+    /// <summary>What goes: without that which was needed after all.</summary>
+    public IEnumerable<CondemnedGroup> Groups => Outcome is not { Kept.Count: > 0 }
+        ? Record.Groups
+        : Record.Groups.Select(group => group with { Keys = [.. group.Keys.Except(Outcome.Kept)] });
+
     /// <summary>All keys.</summary>
-    public IEnumerable<string> Keys => Record.Groups.SelectMany(group => group.Keys);
+    public IEnumerable<string> Keys => Groups.SelectMany(group => group.Keys);
 }
 
 /// <summary>
@@ -43,7 +48,7 @@ public sealed class Condemnations
     Condemnations(IReadOnlyList<Condemnation> all, ulong last)
     {
         (All, Last) = (all, last);
-        foreach (var group in all.Where(item => !item.IsUndeleted).SelectMany(item => item.Record.Groups))
+        foreach (var group in all.Where(item => !item.IsUndeleted).SelectMany(item => item.Groups))
         {
             foreach (var key in group.Keys)
             {
@@ -71,6 +76,10 @@ public sealed class Condemnations
     public IEnumerable<(ulong First, ulong Last)> PrunedOf(uint branch) =>
         All.Where(item => !item.IsUndeleted).SelectMany(item => item.Record.Pruned)
             .Where(range => range.Branch == branch).Select(range => (range.First, range.Last));
+
+    /// <summary>The highest number that is taken; 0 where there is none.</summary>
+    public static async Task<ulong> LastAsync(VaultAccess vault, CancellationToken cancellationToken) =>
+        (await ReadAsync<CondemnedRecord>(vault, VaultKeys.Condemned, read: null, cancellationToken)).Last;
 
     /// <summary>Reads them.</summary>
     public static async Task<Condemnations> LoadAsync(VaultAccess vault, CancellationToken cancellationToken)
@@ -118,13 +127,25 @@ public sealed class Condemnations
     }
 
     /// <summary>
-    /// Backups; of the log only what lies wholly within another object that is named, or within the numbers that are pruned.
+    /// Backups, snapshots and packs; of the log only what lies wholly within another object that is named, or within the numbers that are
+    /// pruned.
     /// </summary>
     static bool MayGo(string key, string by, CondemnedRecord record)
     {
         if (key.StartsWith(VaultKeys.Backups, StringComparison.Ordinal))
         {
             return VaultKeys.NumberOf(key) > 0 && by.Length == 0;
+        }
+
+        if (key.StartsWith(VaultKeys.Snapshots, StringComparison.Ordinal))
+        {
+            // An image is at position 0.
+            return VaultKeys.BranchOf(key) > 0 && VaultKeys.NumberOf(key) >= 0 && by.Length == 0;
+        }
+
+        if (key.StartsWith(VaultKeys.Packs, StringComparison.Ordinal))
+        {
+            return Hash256.TryParse(key.AsSpan(VaultKeys.Packs.Length), out var pack) && key == VaultKeys.Pack(pack) && by.Length == 0;
         }
 
         if (!key.StartsWith(VaultKeys.Logs, StringComparison.Ordinal))
@@ -145,7 +166,7 @@ public sealed class Condemnations
     }
 
     static async Task<(SortedDictionary<ulong, T> Records, ulong Last)> ReadAsync<T>(
-        VaultAccess vault, string prefix, Func<string, Task<T>> read, CancellationToken cancellationToken)
+        VaultAccess vault, string prefix, Func<string, Task<T>>? read, CancellationToken cancellationToken)
     {
         var records = new SortedDictionary<ulong, T>();
         var last = 0UL;
@@ -154,7 +175,10 @@ public sealed class Condemnations
             try
             {
                 last = VaultKeys.NumberOf(row.Key);
-                records[last] = await read(row.Key);
+                if (read is not null)
+                {
+                    records[last] = await read(row.Key);
+                }
             }
             catch (DamagedObjectException)
             {

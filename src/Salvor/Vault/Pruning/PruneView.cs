@@ -20,8 +20,8 @@ public sealed record PruneObject(LogEntry Entry, IReadOnlyList<LadderPoint> Poin
         [VaultKeys.Log(branch, Entry), .. Parts.Select(part => VaultKeys.LogPart(branch, Entry, part))];
 }
 
-/// <summary>A snapshot, as a prune sees it: where it stands in the log.</summary>
-public readonly record struct PruneSnapshot(Position Position, ulong Number);
+/// <summary>A snapshot, as a prune sees it: where it stands in the log, its time, and the bytes of its root.</summary>
+public readonly record struct PruneSnapshot(Position Position, ulong Number, long TimeMicros, long StoredBytes);
 
 /// <summary>A branch, as a prune sees it.</summary>
 /// <param name="Number">The branch.</param>
@@ -78,7 +78,8 @@ static class PruneReading
         {
             using var stored = await catalog.Vault.OpenAsync(
                 VaultKeys.Snapshot(branch, snapshot.Position), ObjectKind.Snapshot, whole: false, cancellationToken);
-            snapshots.Add(new PruneSnapshot(snapshot.Position, stored.Header.Number));
+            snapshots.Add(new PruneSnapshot(
+                snapshot.Position, stored.Header.Number, stored.Header.TimeLastMicros, stored.SizeBytes));
         }
 
         return new PruneBranch(branch, await ChainAsync(catalog, branch, log, cancellationToken), snapshots, forks, IsBroken: false);

@@ -31,6 +31,9 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     /// <summary>No backup may take longer than this, so whoever needs what was condemned has said so by then.</summary>
     public static readonly TimeSpan GraceMin = TimeSpan.FromHours(24);
 
+    /// <summary>What names an object goes before it, so that a run that is stopped leaves nothing that names what is not there.</summary>
+    static readonly string[] DeletedInOrder = [VaultKeys.Backups, VaultKeys.Snapshots, VaultKeys.Logs, VaultKeys.Packs];
+
     /// <summary>Each time another prune was faster.</summary>
     const int AttemptsMax = 10;
 
@@ -39,7 +42,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         PrunePolicy policy, (uint Branch, Position Position)? proven, CancellationToken cancellationToken)
     {
         var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
-        return PrunePlan.Find(await PruneReading.ReadAsync(catalog, proven, cancellationToken), policy, time.GetUtcNow());
+        return (await PlanAsync(catalog, policy, proven, cancellationToken)).Plan;
     }
 
     /// <summary>
@@ -52,9 +55,9 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         for (var attempt = 1; ; attempt++)
         {
             var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
-            var plan = PrunePlan.Find(
-                await PruneReading.ReadAsync(catalog, proven, cancellationToken), policy, time.GetUtcNow());
+            var (plan, use) = await PlanAsync(catalog, policy, proven, cancellationToken);
             var groups = await RewriteAsync(catalog, plan, cancellationToken);
+            await Repacking.RunAsync(vault, use, plan.Repacked, time, cancellationToken);
             if (groups.Count == 0)
             {
                 return (plan, null);
@@ -81,7 +84,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     {
         var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         var sizes = new Dictionary<string, long>();
-        foreach (var prefix in (string[])[VaultKeys.Logs, VaultKeys.Backups])
+        foreach (var prefix in DeletedInOrder)
         {
             await foreach (var row in vault.ListHereAsync(prefix, after: null, cancellationToken))
             {
@@ -104,13 +107,29 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
             {
                 total = total with { Objects = total.Objects + present.Count, Bytes = total.Bytes + present.Sum(key => sizes[key]) };
             }
-            else if (item.IsDeleting || await DecideAsync(item, OutcomeRecord.Deleting, cancellationToken) == OutcomeRecord.Deleting)
+            else if ((item.Outcome ?? await DecideAsync(item, OutcomeRecord.Deleting, cancellationToken))
+                is { Decision: OutcomeRecord.Deleting } outcome)
             {
-                total = await DeleteAsync(present, sizes, total, cancellationToken);
+                total = await DeleteAsync([.. present.Except(outcome.Kept)], sizes, total, cancellationToken);
             }
         }
 
         return total;
+    }
+
+    async Task<(PrunePlan Plan, PackUse Use)> PlanAsync(
+        VaultCatalog catalog, PrunePolicy policy, (uint Branch, Position Position)? proven, CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow();
+        var plan = PrunePlan.Find(await PruneReading.ReadAsync(catalog, proven, cancellationToken), policy, now);
+        var use = await PackUse.ReadAsync(catalog, plan.Snapshots, cancellationToken);
+        if (use.Missing is { } pack)
+        {
+            var line = new PruneLine("the packs", true, $"{VaultKeys.Pack(pack)} is missing; run 'salvor repair' first");
+            return (plan with { Lines = [.. plan.Lines, line] }, use);
+        }
+
+        return (plan.With(await Garbage.FindAsync(use, now, cancellationToken)), use);
     }
 
     /// <summary>Takes back what a prune condemned. Throws where it is being deleted, and where there is none of this number.</summary>
@@ -126,7 +145,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
                 open.Count == 0 ? "Nothing can be taken back." : $"What can be taken back has the number {string.Join(", ", open)}.");
         }
 
-        if ((item.Outcome?.Decision ?? await DecideAsync(item, OutcomeRecord.Undeleted, cancellationToken)) != OutcomeRecord.Undeleted)
+        if ((item.Outcome ?? await DecideAsync(item, OutcomeRecord.Undeleted, cancellationToken)).Decision != OutcomeRecord.Undeleted)
         {
             throw new SalvorException(
                 FailureKind.NotRestorable,
@@ -176,20 +195,18 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     }
 
     /// <summary>Decides what becomes of a record, unless somebody did. Returns what counts.</summary>
-    async Task<string> DecideAsync(Condemnation item, string decision, CancellationToken cancellationToken)
+    async Task<OutcomeRecord> DecideAsync(Condemnation item, string decision, CancellationToken cancellationToken)
     {
-        if (decision == OutcomeRecord.Deleting)
-        {
-            await new PruneProof(vault).ExpectNotNeededAsync(item, cancellationToken);
-        }
-
+        var kept = decision == OutcomeRecord.Deleting
+            ? await new PruneProof(vault).ExpectNotNeededAsync(item, cancellationToken)
+            : [];
         var here = ProcessIdentity.Current();
-        var record = new OutcomeRecord { Decision = decision, At = time.GetUtcNow(), Host = here.Host, Pid = here.Pid };
+        var record = new OutcomeRecord { Decision = decision, Kept = kept, At = time.GetUtcNow(), Host = here.Host, Pid = here.Pid };
         var key = VaultKeys.Outcome(item.Number);
         return await PutAsync(
             key, ObjectKind.Outcome, item.Number, VaultJson.Write(record, VaultJson.Default.OutcomeRecord), cancellationToken)
-            ? decision
-            : (await Condemnations.ReadOutcomeAsync(vault, key, cancellationToken)).Decision;
+            ? record
+            : await Condemnations.ReadOutcomeAsync(vault, key, cancellationToken);
     }
 
     async Task<bool> PutAsync(string key, ObjectKind kind, ulong number, byte[] details, CancellationToken cancellationToken)
@@ -203,7 +220,9 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         IReadOnlyList<string> keys, Dictionary<string, long> sizes, PruneDeletion total, CancellationToken cancellationToken)
     {
         // In key order an object comes before its parts: with it they are needed, without it they are leftovers.
-        foreach (var key in keys.Order(StringComparer.Ordinal))
+        var ordered = keys.OrderBy(key => Array.IndexOf(DeletedInOrder, key[..(key.IndexOf('/') + 1)]))
+            .ThenBy(key => key, StringComparer.Ordinal);
+        foreach (var key in ordered)
         {
             try
             {

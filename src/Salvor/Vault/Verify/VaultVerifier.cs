@@ -1,6 +1,7 @@
 using Salvor.Storage;
 using Salvor.Vault.Format;
 using Salvor.Vault.Pruning;
+using Salvor.Vault.Snapshots;
 
 namespace Salvor.Vault.Verify;
 
@@ -168,11 +169,11 @@ public sealed class VaultVerifier
             },
             cancellationToken))
         {
-            if (failure is not null)
+            if (failure is not null && !condemned.Hides(row.Key))
             {
                 NotePack(row.Key, failure);
             }
-            else if (Hash256.TryParse(row.Key.AsSpan(VaultKeys.Packs.Length), out var name))
+            else if (failure is null && Hash256.TryParse(row.Key.AsSpan(VaultKeys.Packs.Length), out var name))
             {
                 packs.Add(name);
             }
@@ -202,7 +203,7 @@ public sealed class VaultVerifier
 
     async Task CheckSnapshotsAsync(IReadOnlyList<ObjectInfo> roots, CancellationToken cancellationToken)
     {
-        var trees = new ChunkTreeCheck(vault, packs);
+        var trees = new ChunkTreeCheck(vault, packs, await MovesAsync(cancellationToken));
         foreach (var row in roots)
         {
             if (TryNumberOf(row.Key) is { } position)
@@ -210,6 +211,19 @@ public sealed class VaultVerifier
                 var snapshot = new SnapshotRef(VaultKeys.BranchOf(row.Key), new Position(position));
                 await CheckSnapshotAsync(row, snapshot, trees, cancellationToken);
             }
+        }
+    }
+
+    /// <summary>Without those records that were found damaged, nothing is known of where chunks went.</summary>
+    async Task<PackMoves> MovesAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await PackMoves.LoadAsync(vault, cancellationToken);
+        }
+        catch (DamagedObjectException)
+        {
+            return PackMoves.None;
         }
     }
 

@@ -13,6 +13,9 @@ public sealed class PrunerTests
 {
     static readonly TimeSpan Week = TimeSpan.FromDays(7);
 
+    /// <summary>About how many calls there are between two kills.</summary>
+    static readonly int Stride = Environment.GetEnvironmentVariable("SALVOR_ALL") is null ? 500 : 60;
+
     [Fact]
     public async Task A_dry_run_says_what_the_real_run_does()
     {
@@ -247,7 +250,7 @@ public sealed class PrunerTests
         var calls = new FaultyStore(aged.Store, _ => Fault.None);
         await (await aged.OpenAsync(calls)).PlanAsync(AgedVault.Policy, null, default);
         var random = new Random(3);
-        for (var dies = calls.CallCount; ; dies += random.Next(1, 60))
+        for (var dies = calls.CallCount; ; dies += random.Next(1, Stride))
         {
             var fault = random.Next(2) == 0 ? Fault.Before : Fault.After;
             var store = new FaultyStore(aged.Store, call => call.Number == dies ? fault : call.Number > dies ? Fault.Before : Fault.None);
@@ -265,7 +268,7 @@ public sealed class PrunerTests
             }
             catch (StorageException)
             {
-                await aged.ExpectRestorableAsync();
+                await aged.ExpectRestorableAsync(some: random);
             }
         }
 
@@ -293,25 +296,9 @@ public sealed class PrunerTests
     }
 
     /// <summary>Credentials that may write and not delete.</summary>
-    sealed class NoDeletes(IObjectStore inner) : IObjectStore
+    sealed class NoDeletes(IObjectStore inner) : ForwardingStore(inner)
     {
-        public string Location => inner.Location;
-
-        public Task<PutResult> PutAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
-            inner.PutAsync(key, content, cancellationToken);
-
-        public Task<int> ReadAsync(string key, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
-            inner.ReadAsync(key, offset, buffer, cancellationToken);
-
-        public Task<long?> SizeAsync(string key, CancellationToken cancellationToken) => inner.SizeAsync(key, cancellationToken);
-
-        public IAsyncEnumerable<ObjectInfo> ListAsync(string prefix, string? after, CancellationToken cancellationToken) =>
-            inner.ListAsync(prefix, after, cancellationToken);
-
-        public Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
-            inner.ReplaceAsync(key, content, cancellationToken);
-
-        public Task DeleteAsync(string key, CancellationToken cancellationToken) =>
+        public override Task DeleteAsync(string key, CancellationToken cancellationToken) =>
             Task.FromException(new StorageException(StorageFailure.Denied, $"{key} may not be deleted", "Ask who may."));
     }
 }
