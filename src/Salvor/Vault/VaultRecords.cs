@@ -199,6 +199,13 @@ public sealed record BackupRecord
 
     /// <summary>Bytes that its snapshot added to the vault; 0 where one was there already.</summary>
     public required long AddedBytes { get; init; }
+
+    /// <summary>
+    /// For how many days from <see cref="CreatedAt"/> on it is to stay, whatever other rules say; after that a prune drops it. Absent where
+    /// it was not said.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? RetentionDays { get; init; }
 }
 
 /// <summary>What a prune says goes when the grace is over. The details of a condemned object, as JSON.</summary>
@@ -217,7 +224,16 @@ public sealed record CondemnedRecord
 
     /// <summary>Log numbers that go without another object that stands for them.</summary>
     public required IReadOnlyList<PrunedRange> Pruned { get; init; }
+
+    /// <summary>
+    /// Earlier records that this one takes over: all they named is gone, and what they pruned is among <see cref="Pruned"/>. They and their
+    /// outcomes may be deleted as soon as this one counts for good.
+    /// </summary>
+    public IReadOnlyList<NumberRange> Retired { get; init; } = [];
 }
+
+/// <summary>Consecutive numbers.</summary>
+public sealed record NumberRange(ulong First, ulong Last);
 
 /// <summary>Objects that go for the same reason.</summary>
 /// <param name="Reason">For people.</param>

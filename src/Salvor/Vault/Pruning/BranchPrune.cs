@@ -11,6 +11,7 @@ sealed class BranchPrune
 {
     readonly PruneBranch branch;
     readonly PrunePolicy policy;
+    readonly Ladder ladder;
     readonly IReadOnlySet<Position> named;
     readonly DateTimeOffset now;
     readonly Dictionary<Position, KeptBecause> kept;
@@ -26,6 +27,7 @@ sealed class BranchPrune
     public BranchPrune(PruneBranch branch, PrunePolicy policy, IReadOnlySet<Position> named, DateTimeOffset now)
     {
         (this.branch, this.policy, this.named, this.now) = (branch, policy, named, now);
+        ladder = policy.LadderAt(now);
         kept = KeptOf();
         if (branch.IsBroken)
         {
@@ -128,7 +130,9 @@ sealed class BranchPrune
             KeptBecause.Days => "the last of its day",
             KeptBecause.Newest => "the newest of its branch",
             KeptBecause.Named => "a backup, a proven point or the beginning of a branch",
-            _ when !isKept => IsExpired(point) ? "it has expired" : "a kept one follows in its unit of the ladder",
+            _ when !isKept && IsExpired(point) =>
+                policy.Keep.RungOf(AgeOf(point)) is null ? "it has expired" : SizeCut.Reason,
+            _ when !isKept => "a kept one follows in its unit of the ladder",
             _ => "what is kept is stored with it, or reached through it",
         });
     }
@@ -139,8 +143,8 @@ sealed class BranchPrune
         var coarse = branch.Chain.SelectMany(item => item.Points).ToList();
         var all = branch.Chain.SelectMany(item => item.Finer.SelectMany(finer => finer.Points).Concat(item.Points))
             .DistinctBy(point => point.Position).OrderBy(point => point.Position).ToList();
-        return LadderVerdicts.Find(policy.Keep, coarse, named, now)
-            .Concat(LadderVerdicts.Find(policy.Keep, all, named, now))
+        return LadderVerdicts.Find(ladder, coarse, named, now)
+            .Concat(LadderVerdicts.Find(ladder, all, named, now))
             .Where(verdict => verdict.IsKept).DistinctBy(verdict => verdict.Point.Position)
             .ToDictionary(verdict => verdict.Point.Position, verdict => verdict.Because);
     }
@@ -175,7 +179,9 @@ sealed class BranchPrune
     /// <summary>Whether anything may happen to an object yet.</summary>
     bool IsDue(PruneObject item) => policy.Before is not { } before || Micros.ToTime(item.Points[^1].TimeMicros) < before;
 
-    bool IsExpired(LadderPoint point) => policy.Keep.RungOf(now - Micros.ToTime(point.TimeMicros)) is null;
+    bool IsExpired(LadderPoint point) => ladder.RungOf(AgeOf(point)) is null;
+
+    TimeSpan AgeOf(LadderPoint point) => now - Micros.ToTime(point.TimeMicros);
 
     static IEnumerable<LadderPoint> Points(PruneObject item) => item.Points.Concat(item.Finer.SelectMany(finer => finer.Points));
 
@@ -196,7 +202,7 @@ sealed class BranchPrune
             var isNext = piece.Count == 0 || piece[^1].Entry.Last + 1 == item.Entry.First;
             if (!isNext || !stays[i] || (item.Points.Count > 0 && !IsDue(item)))
             {
-                runs.AddRange(LadderPlan.Find(policy.Keep, piece, named, now));
+                runs.AddRange(LadderPlan.Find(ladder, piece, named, now));
                 piece.Clear();
             }
 
@@ -206,7 +212,7 @@ sealed class BranchPrune
             }
         }
 
-        runs.AddRange(LadderPlan.Find(policy.Keep, piece, named, now));
+        runs.AddRange(LadderPlan.Find(ladder, piece, named, now));
         return [.. runs.Where(run => run.Entries.Count > 1)];
     }
 

@@ -43,6 +43,8 @@ public sealed class Condemnations
     /// <summary>Of a vault that was never pruned.</summary>
     public static readonly Condemnations None = new([], 0);
 
+    const int InFlight = 16;
+
     readonly Dictionary<string, CondemnedGroup> hidden = [];
 
     Condemnations(IReadOnlyList<Condemnation> all, ulong last)
@@ -65,6 +67,9 @@ public sealed class Condemnations
 
     /// <summary>The keys that are deleted, or may be at any time.</summary>
     public IEnumerable<string> Deleted => All.Where(item => item.IsDeleting).SelectMany(item => item.Keys);
+
+    /// <summary>The numbers of records that were taken over by later ones, which may be deleted.</summary>
+    public IEnumerable<NumberRange> Retired => All.Where(item => item.IsDeleting).SelectMany(item => item.Record.Retired);
 
     /// <summary>Whether an object is condemned.</summary>
     public bool Hides(string key) => hidden.ContainsKey(key);
@@ -113,6 +118,12 @@ public sealed class Condemnations
         if (record.Pruned.FirstOrDefault(range => range.First == 0 || range.First > range.Last) is { } wrong)
         {
             throw new DamagedObjectException(key, $"it prunes numbers {wrong.First}-{wrong.Last}");
+        }
+
+        if (record.Retired.FirstOrDefault(range => range.First == 0 || range.First > range.Last || range.Last >= VaultKeys.NumberOf(key))
+            is { } impossible)
+        {
+            throw new DamagedObjectException(key, $"it takes over records {impossible.First}-{impossible.Last}");
         }
 
         foreach (var group in record.Groups)
@@ -168,17 +179,12 @@ public sealed class Condemnations
     static async Task<(SortedDictionary<ulong, T> Records, ulong Last)> ReadAsync<T>(
         VaultAccess vault, string prefix, Func<string, Task<T>>? read, CancellationToken cancellationToken)
     {
-        var records = new SortedDictionary<ulong, T>();
-        var last = 0UL;
+        var keys = new SortedDictionary<ulong, string>();
         await foreach (var row in vault.ListAsync(prefix, after: null, cancellationToken))
         {
             try
             {
-                last = VaultKeys.NumberOf(row.Key);
-                if (read is not null)
-                {
-                    records[last] = await read(row.Key);
-                }
+                keys[VaultKeys.NumberOf(row.Key)] = row.Key;
             }
             catch (DamagedObjectException)
             {
@@ -186,6 +192,28 @@ public sealed class Condemnations
             }
         }
 
-        return (records, last);
+        var records = new SortedDictionary<ulong, T>();
+        if (read is null || keys.Count == 0)
+        {
+            return (records, keys.Keys.LastOrDefault());
+        }
+
+        var options = new ParallelOptions { MaxDegreeOfParallelism = InFlight, CancellationToken = cancellationToken };
+        await Parallel.ForEachAsync(keys, options, async (item, _) =>
+        {
+            try
+            {
+                var record = await read(item.Value);
+                lock (records)
+                {
+                    records[item.Key] = record;
+                }
+            }
+            catch (DamagedObjectException)
+            {
+                // As above.
+            }
+        });
+        return (records, keys.Keys.LastOrDefault());
     }
 }

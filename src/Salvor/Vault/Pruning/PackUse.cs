@@ -22,6 +22,8 @@ sealed class PackUse
     readonly Dictionary<Hash256, HashSet<Hash256>> elsewhere = [];
     readonly Dictionary<Hash256, Dictionary<Hash256, ChunkPlace>> tables = [];
     readonly HashSet<Hash256> condemned = [];
+    readonly Dictionary<Hash256, SnapshotRef> lastUsers = [];
+    SnapshotRef visited;
 
     PackUse(VaultAccess vault, PackMoves moves) => (this.vault, this.moves, chunks) = (vault, moves, new ChunkReader(vault));
 
@@ -60,8 +62,11 @@ sealed class PackUse
             }
         }
 
-        foreach (var snapshot in catalog.Snapshots.Where(snapshot => !except.Contains(snapshot)))
+        // The newest first: what several share is noted for the last that needs it.
+        foreach (var snapshot in catalog.Snapshots.Where(snapshot => !except.Contains(snapshot))
+            .OrderByDescending(snapshot => snapshot.Position).ThenByDescending(snapshot => snapshot.Branch))
         {
+            use.visited = snapshot;
             var reader = await SnapshotReader.OpenAsync(catalog.Vault, snapshot, cancellationToken);
             await use.VisitAsync(reader.Details.Top, cancellationToken);
         }
@@ -72,6 +77,10 @@ sealed class PackUse
 
     /// <summary>How many chunks of a pack are named; a chunk that is in several packs may count in each.</summary>
     public int Chunks(Hash256 pack) => used.GetValueOrDefault(pack);
+
+    /// <summary>The bytes of the packs that come free when a snapshot and all older ones go.</summary>
+    public IReadOnlyDictionary<SnapshotRef, long> BytesOfLastUsers() => lastUsers.GroupBy(item => item.Value)
+        .ToDictionary(group => group.Key, group => group.Sum(item => Packs[item.Key].SizeBytes));
 
     /// <summary>Whether a chunk is named as one of a pack.</summary>
     public bool IsNamed(Hash256 chunk, Hash256 pack) => live.Contains(Mixed(chunk, pack));
@@ -127,6 +136,7 @@ sealed class PackUse
         else if (live.Add(Mixed(chunk, pack)))
         {
             used[pack] = used.GetValueOrDefault(pack) + 1;
+            lastUsers.TryAdd(pack, visited);
         }
     }
 

@@ -14,6 +14,18 @@ public sealed record PrunePolicy(Ladder Keep)
     /// Only what ends before this goes: the time of a restore point that is proven, where nobody looks at what goes. Null: no limit.
     /// </summary>
     public DateTimeOffset? Before { get; init; }
+
+    /// <summary>Whether nothing goes by the ladder and the rules: only garbage, and what earlier prunes condemned.</summary>
+    public bool GarbageOnly { get; init; }
+
+    /// <summary>How many bytes the vault may have; null where there is no limit.</summary>
+    public long? BytesMax { get; init; }
+
+    /// <summary>What a limit of the size makes go, besides what the ladder and the rules do.</summary>
+    public SizeCut? Cut { get; init; }
+
+    /// <summary>The ladder, no longer than the cut leaves it.</summary>
+    public Ladder LadderAt(DateTimeOffset now) => Cut is { } cut ? Keep.CutAt(now - cut.Before) : Keep;
 }
 
 /// <summary>Log objects that are rewritten as one.</summary>
@@ -43,6 +55,12 @@ public sealed record PrunePlan(
 
     /// <summary>The snapshots that go.</summary>
     internal IReadOnlySet<SnapshotRef> Snapshots { get; init; } = new HashSet<SnapshotRef>();
+
+    /// <summary>The cut that the limit of the size asked for; null where it asked for none.</summary>
+    public SizeCut? Cut { get; init; }
+
+    /// <summary>How many bytes are too many even if all went that may; 0 where the vault fits, or has no limit.</summary>
+    public long ExcessBytes { get; init; }
 
     /// <summary>Whether there is nothing to do.</summary>
     public bool IsEmpty => Rewrites.Count == 0 && Condemned.Count == 0;
@@ -77,8 +95,21 @@ public sealed record PrunePlan(
     /// <summary>Makes the plan for all but the packs.</summary>
     public static PrunePlan Find(PruneView view, PrunePolicy policy, DateTimeOffset now)
     {
-        var backups = BackupVerdicts.Find(policy.Backups, view.Backups, now)
-            .Select(verdict => verdict.IsKept || !(verdict.Backup.Time >= policy.Before)
+        if (policy.GarbageOnly)
+        {
+            return Nothing;
+        }
+
+        if (policy is { BytesMax: { } bytesMax, Cut: null })
+        {
+            return SizeCap.Find(view, policy, bytesMax, now);
+        }
+
+        var backups = BackupVerdicts.Find(policy.Backups, view.Backups, view.Proven, now)
+            .Select(verdict => policy.Cut is { } cut && cut.Takes(verdict)
+                ? verdict with { IsKept = false, Reason = SizeCut.Reason }
+                : verdict)
+            .Select(verdict => verdict.IsKept || !(verdict.Backup.Time > policy.Before)
                 ? verdict
                 : verdict with { IsKept = true, Reason = "no newer restore point is proven" })
             .ToList();
@@ -98,6 +129,7 @@ public sealed record PrunePlan(
         {
             CondemnedBytes = plans.Sum(plan => plan.CondemnedBytes),
             Snapshots = plans.SelectMany(plan => plan.Snapshots).ToHashSet(),
+            Cut = policy.Cut,
         };
 
         HashSet<Position> NamedOf(PruneBranch branch) =>

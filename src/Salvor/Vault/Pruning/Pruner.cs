@@ -12,9 +12,11 @@ namespace Salvor.Vault.Pruning;
 /// <param name="Objects">How many objects were deleted.</param>
 /// <param name="Bytes">Their bytes.</param>
 /// <param name="Refused">How many the destination does not allow to delete.</param>
+/// <param name="RefusedBytes">Their bytes.</param>
 /// <param name="HeldObjects">How many wait for the end of their grace.</param>
 /// <param name="HeldBytes">Their bytes.</param>
-public sealed record PruneDeletion(long Objects, long Bytes, long Refused, long HeldObjects, long HeldBytes);
+public sealed record PruneDeletion(
+    long Objects, long Bytes, long Refused, long RefusedBytes, long HeldObjects, long HeldBytes);
 
 /// <summary>
 /// Prunes one vault in two phases. The first makes coarser objects and puts a record that condemns what goes; the second, by a later run,
@@ -33,6 +35,9 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
 
     /// <summary>What names an object goes before it, so that a run that is stopped leaves nothing that names what is not there.</summary>
     static readonly string[] DeletedInOrder = [VaultKeys.Backups, VaultKeys.Snapshots, VaultKeys.Logs, VaultKeys.Packs];
+
+    /// <summary>How many objects a record condemns at most, about.</summary>
+    internal int KeysMax { get; init; } = 100_000;
 
     /// <summary>Each time another prune was faster.</summary>
     const int AttemptsMax = 10;
@@ -63,17 +68,35 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
                 return (plan, null);
             }
 
-            if (await TryPutAsync(catalog.Condemned.Last + 1, groups, plan.Pruned, grace, cancellationToken) is { } number)
+            var present = await ListAsync(cancellationToken);
+            var retirement = Retirement.Find(catalog.Condemned, present.ContainsKey, time.GetUtcNow());
+            if (await TryPutAsync(catalog.Condemned.Last + 1, groups, plan.Pruned, retirement, grace, cancellationToken) is { } number)
             {
                 return (plan, number);
             }
 
-            if (attempt == AttemptsMax)
+            ExpectAttempts(attempt);
+        }
+    }
+
+    /// <summary>
+    /// Condemns one backup. Its restore point goes by the ladder, like all others. Returns the number of the record. Throws where the
+    /// backup may not go.
+    /// </summary>
+    public async Task<ulong> CondemnBackupAsync(
+        ulong id, (uint Branch, Position Position)? proven, TimeSpan grace, CancellationToken cancellationToken)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+            await BackupRemoval.ExpectAllowedAsync(catalog, id, proven, cancellationToken);
+            var group = new CondemnedGroup("its deletion was asked for", "", [VaultKeys.Backup(id)]);
+            if (await TryPutAsync(catalog.Condemned.Last + 1, [group], [], new Retirement([], []), grace, cancellationToken) is { } number)
             {
-                throw new SalvorException(
-                    FailureKind.Locked, $"other prunes of vault {vault.Location} were faster {AttemptsMax} times",
-                    "Run one prune at a time, then try again.");
+                return number;
             }
+
+            ExpectAttempts(attempt);
         }
     }
 
@@ -83,16 +106,8 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     public async Task<PruneDeletion> DeleteAsync(bool dryRun, CancellationToken cancellationToken)
     {
         var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
-        var sizes = new Dictionary<string, long>();
-        foreach (var prefix in DeletedInOrder)
-        {
-            await foreach (var row in vault.ListHereAsync(prefix, after: null, cancellationToken))
-            {
-                sizes[row.Key] = row.SizeBytes;
-            }
-        }
-
-        var total = new PruneDeletion(0, 0, 0, 0, 0);
+        var sizes = await ListAsync(cancellationToken);
+        var total = new PruneDeletion(0, 0, 0, 0, 0, 0);
         foreach (var item in catalog.Condemned.All.Where(item => !item.IsUndeleted))
         {
             var present = item.Keys.Where(sizes.ContainsKey).Distinct().ToList();
@@ -114,22 +129,62 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
             }
         }
 
+        if (!dryRun)
+        {
+            await DeleteRetiredAsync(vault, catalog.Condemned, cancellationToken);
+        }
+
         return total;
     }
 
-    async Task<(PrunePlan Plan, PackUse Use)> PlanAsync(
-        VaultCatalog catalog, PrunePolicy policy, (uint Branch, Position Position)? proven, CancellationToken cancellationToken)
+    /// <summary>Deletes the records that others took over: each before its outcome, without which it would count as open.</summary>
+    internal static async Task DeleteRetiredAsync(VaultAccess vault, Condemnations condemned, CancellationToken cancellationToken)
     {
-        var now = time.GetUtcNow();
-        var plan = PrunePlan.Find(await PruneReading.ReadAsync(catalog, proven, cancellationToken), policy, now);
-        var use = await PackUse.ReadAsync(catalog, plan.Snapshots, cancellationToken);
-        if (use.Missing is { } pack)
+        var retired = condemned.Retired.ToList();
+        if (retired.Count == 0)
         {
-            var line = new PruneLine("the packs", true, $"{VaultKeys.Pack(pack)} is missing; run 'salvor repair' first");
-            return (plan with { Lines = [.. plan.Lines, line] }, use);
+            return;
         }
 
-        return (plan.With(await Garbage.FindAsync(use, now, cancellationToken)), use);
+        foreach (var prefix in (string[])[VaultKeys.Condemned, VaultKeys.Outcomes])
+        {
+            await foreach (var row in vault.ListHereAsync(prefix, after: null, cancellationToken))
+            {
+                if (VaultKeys.TryNumberOf(row.Key) is { } number && retired.Any(range => range.First <= number && number <= range.Last))
+                {
+                    await TryDeleteAsync(vault, row.Key, cancellationToken);
+                }
+            }
+        }
+    }
+
+    /// <summary>Whether the destination allowed it.</summary>
+    static async Task<bool> TryDeleteAsync(VaultAccess vault, string key, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await vault.DeleteAsync(key, cancellationToken);
+            return true;
+        }
+        catch (StorageException e) when (e.Failure == StorageFailure.Denied)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>The sizes of all objects that a prune may delete.</summary>
+    async Task<Dictionary<string, long>> ListAsync(CancellationToken cancellationToken)
+    {
+        var sizes = new Dictionary<string, long>();
+        foreach (var prefix in DeletedInOrder)
+        {
+            await foreach (var row in vault.ListHereAsync(prefix, after: null, cancellationToken))
+            {
+                sizes[row.Key] = row.SizeBytes;
+            }
+        }
+
+        return sizes;
     }
 
     /// <summary>Takes back what a prune condemned. Throws where it is being deleted, and where there is none of this number.</summary>
@@ -154,6 +209,56 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         }
     }
 
+    async Task<(PrunePlan Plan, PackUse Use)> PlanAsync(
+        VaultCatalog catalog, PrunePolicy policy, (uint Branch, Position Position)? proven, CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow();
+        var view = await PruneReading.ReadAsync(catalog, proven, cancellationToken);
+        if (policy.BytesMax is not null)
+        {
+            var all = await PackUse.ReadAsync(catalog, new HashSet<SnapshotRef>(), cancellationToken);
+            view = view with
+            {
+                StoredBytes = await PruneReading.StoredBytesAsync(catalog, cancellationToken), PackBytes = all.BytesOfLastUsers(),
+            };
+        }
+
+        var plan = Bounded(view, policy, now);
+        var use = await PackUse.ReadAsync(catalog, plan.Snapshots, cancellationToken);
+        if (use.Missing is { } pack)
+        {
+            var line = new PruneLine("the packs", true, $"{VaultKeys.Pack(pack)} is missing; run 'salvor repair' first");
+            return (plan with { Lines = [.. plan.Lines, line] }, use);
+        }
+
+        return (plan.With(await Garbage.FindAsync(use, now, cancellationToken)), use);
+    }
+
+    /// <summary>A record is one object, so where too much would go at once, the older half goes first, or half of that.</summary>
+    PrunePlan Bounded(PruneView view, PrunePolicy policy, DateTimeOffset now)
+    {
+        var plan = PrunePlan.Find(view, policy, now);
+        var times = view.Branches.SelectMany(branch => branch.Chain).SelectMany(item => item.Points)
+            .Select(point => Micros.ToTime(point.TimeMicros)).Order().ToList();
+        for (var count = times.Count / 2; count > 0 && plan.Condemned.Sum(group => group.Keys.Count) > KeysMax; count /= 2)
+        {
+            var before = times[count] < policy.Before || policy.Before is null ? times[count] : policy.Before;
+            plan = PrunePlan.Find(view, policy with { Before = before }, now);
+        }
+
+        return plan;
+    }
+
+    void ExpectAttempts(int made)
+    {
+        if (made == AttemptsMax)
+        {
+            throw new SalvorException(
+                FailureKind.Locked, $"other prunes of vault {vault.Location} were faster {AttemptsMax} times",
+                "Run one prune at a time, then try again.");
+        }
+    }
+
     /// <summary>Carries out the rewrites. Returns what goes then: without what could not be rewritten as planned.</summary>
     static async Task<IReadOnlyList<CondemnedGroup>> RewriteAsync(
         VaultCatalog catalog, PrunePlan plan, CancellationToken cancellationToken)
@@ -174,7 +279,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     }
 
     async Task<ulong?> TryPutAsync(
-        ulong number, IReadOnlyList<CondemnedGroup> groups, IReadOnlyList<PrunedRange> pruned, TimeSpan grace,
+        ulong number, IReadOnlyList<CondemnedGroup> groups, IReadOnlyList<PrunedRange> pruned, Retirement retirement, TimeSpan grace,
         CancellationToken cancellationToken)
     {
         var here = ProcessIdentity.Current();
@@ -185,7 +290,8 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
             Pid = here.Pid,
             GraceSeconds = (long)(grace < GraceMin ? GraceMin : grace).TotalSeconds,
             Groups = groups,
-            Pruned = pruned,
+            Pruned = [.. pruned, .. retirement.Pruned],
+            Retired = retirement.Records,
         };
         return await PutAsync(
             VaultKeys.CondemnedBy(number), ObjectKind.Condemned, number,
@@ -224,16 +330,9 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
             .ThenBy(key => key, StringComparer.Ordinal);
         foreach (var key in ordered)
         {
-            try
-            {
-                await vault.DeleteAsync(key, cancellationToken);
-                total = total with { Objects = total.Objects + 1, Bytes = total.Bytes + sizes[key] };
-                sizes.Remove(key);
-            }
-            catch (StorageException e) when (e.Failure == StorageFailure.Denied)
-            {
-                total = total with { Refused = total.Refused + 1 };
-            }
+            total = await TryDeleteAsync(vault, key, cancellationToken)
+                ? total with { Objects = total.Objects + 1, Bytes = total.Bytes + sizes[key] }
+                : total with { Refused = total.Refused + 1, RefusedBytes = total.RefusedBytes + sizes[key] };
         }
 
         return total;

@@ -105,7 +105,7 @@ public sealed class VaultVerifier
         await foreach (var (row, (record, failure)) in run.EachAsync(
             VaultKeys.Branches, row => ObjectCheck.BranchAsync(vault, row.Key, cancellationToken), cancellationToken))
         {
-            var number = TryNumberOf(row.Key);
+            var number = VaultKeys.TryNumberOf(row.Key);
             if (record is not null)
             {
                 branches[(uint)number!.Value] = record;
@@ -206,7 +206,7 @@ public sealed class VaultVerifier
         var trees = new ChunkTreeCheck(vault, packs, await MovesAsync(cancellationToken));
         foreach (var row in roots)
         {
-            if (TryNumberOf(row.Key) is { } position)
+            if (VaultKeys.TryNumberOf(row.Key) is { } position)
             {
                 var snapshot = new SnapshotRef(VaultKeys.BranchOf(row.Key), new Position(position));
                 await CheckSnapshotAsync(row, snapshot, trees, cancellationToken);
@@ -314,7 +314,7 @@ public sealed class VaultVerifier
         {
             await foreach (var row in vault.ListAsync(prefix, after: null, cancellationToken))
             {
-                if (TryNumberOf(row.Key) is null && !run.IsNamed(row.Key))
+                if (VaultKeys.TryNumberOf(row.Key) is null && !run.IsNamed(row.Key))
                 {
                     run.Add(
                         row.Key, FindingLayer.Listing, "its name is not how Salvor writes one",
@@ -344,17 +344,5 @@ public sealed class VaultVerifier
             Findings = run.Findings(lost),
             FindingCount = run.FindingCount,
         };
-    }
-
-    static ulong? TryNumberOf(string key)
-    {
-        try
-        {
-            return VaultKeys.NumberOf(key);
-        }
-        catch (DamagedObjectException)
-        {
-            return null;
-        }
     }
 }
