@@ -224,7 +224,16 @@ public sealed record CondemnedRecord
 
     /// <summary>Log numbers that go without another object that stands for them.</summary>
     public required IReadOnlyList<PrunedRange> Pruned { get; init; }
+
+    /// <summary>
+    /// Earlier records that this one takes over: all they named is gone, and what they pruned is among <see cref="Pruned"/>. They and their
+    /// outcomes may be deleted as soon as this one counts for good.
+    /// </summary>
+    public IReadOnlyList<NumberRange> Retired { get; init; } = [];
 }
+
+/// <summary>Consecutive numbers.</summary>
+public sealed record NumberRange(ulong First, ulong Last);
 
 /// <summary>Objects that go for the same reason.</summary>
 /// <param name="Reason">For people.</param>
@@ -243,6 +252,9 @@ public sealed record OutcomeRecord
 
     /// <summary><see cref="Undeleted"/> or <see cref="Deleting"/>; whoever came first decided.</summary>
     public required string Decision { get; init; }
+
+    /// <summary>The keys that stay although the record condemns them: something made since needs them.</summary>
+    public IReadOnlyList<string> Kept { get; init; } = [];
 
     public required DateTimeOffset At { get; init; }
 

@@ -4,8 +4,8 @@ using Salvor.Vault.Compaction;
 namespace Salvor.Vault.Pruning;
 
 /// <summary>
-/// What a prune does to one branch. Three things go: what is rewritten more coarsely; what was, by an earlier run that was stopped; and
-/// objects all of whose points have expired, where nothing that is kept is reached through them.
+/// What a prune does to one branch. Four things go: what is rewritten more coarsely; what was, by an earlier run that was stopped; objects
+/// all of whose points have expired, where nothing that is kept is reached through them; and snapshots from which nothing is reached.
 /// </summary>
 sealed class BranchPrune
 {
@@ -18,6 +18,11 @@ sealed class BranchPrune
     readonly List<PlannedRewrite> rewrites = [];
     readonly List<CondemnedGroup> condemned = [];
     readonly List<PrunedRange> pruned = [];
+    readonly List<(PruneSnapshot Snapshot, bool IsKept, string Reason)> snapshots = [];
+
+    /// <summary>The first point of each object that there will be.</summary>
+    readonly List<Position> firsts = [];
+
 
     public BranchPrune(PruneBranch branch, PrunePolicy policy, IReadOnlySet<Position> named, DateTimeOffset now)
     {
@@ -49,6 +54,8 @@ sealed class BranchPrune
         {
             Thin(item.Item);
         }
+
+        JudgeSnapshots();
     }
 
     public IReadOnlyList<PlannedRewrite> Rewrites => rewrites;
@@ -56,6 +63,10 @@ sealed class BranchPrune
     public IReadOnlyList<CondemnedGroup> Condemned => condemned;
 
     public IReadOnlyList<PrunedRange> Pruned => pruned;
+
+    /// <summary>The snapshots that go.</summary>
+    public IEnumerable<SnapshotRef> Snapshots =>
+        snapshots.Where(item => !item.IsKept).Select(item => new SnapshotRef(branch.Number, item.Snapshot.Position));
 
     public long CondemnedBytes { get; private set; }
 
@@ -91,6 +102,12 @@ sealed class BranchPrune
             if (first is not null)
             {
                 yield return Line(first.Value, last, count, fate);
+            }
+
+            foreach (var (snapshot, isKept, reason) in snapshots)
+            {
+                var time = InstantText.Format(Micros.ToTime(snapshot.TimeMicros));
+                yield return new PruneLine($"branch {branch.Number}, snapshot {snapshot.Position} of {time}", isKept, reason);
             }
         }
     }
@@ -212,6 +229,11 @@ sealed class BranchPrune
         {
             var by = VaultKeys.Log(branch.Number, new LogEntry(run.Entries[0].First, run.Entries[^1].Last, 0));
             Condemn("rewritten more coarsely", by, sources.SelectMany(item => (PruneObject[])[item, .. item.Finer]));
+            firsts.Add(positions.Min());
+        }
+        else
+        {
+            firsts.AddRange(sources.Where(item => item.Points.Count > 0).Select(Reach.First));
         }
     }
 
@@ -223,6 +245,31 @@ sealed class BranchPrune
             && Points(item).All(point => !kept.ContainsKey(point.Position) || positions.Contains(point.Position)))
         {
             Condemn("rewritten more coarsely", VaultKeys.Log(branch.Number, item.Entry), item.Finer);
+            firsts.Add(item.Points[0].Position);
+        }
+        else if (item.Points.Count > 0)
+        {
+            firsts.Add(Reach.First(item));
+        }
+    }
+
+    void JudgeSnapshots()
+    {
+        var needed = firsts.Select(first => Reach.SnapshotBefore(branch, first)?.Position).ToHashSet();
+        foreach (var (i, snapshot) in branch.Snapshots.Index())
+        {
+            var why = i == branch.Snapshots.Count - 1 ? "the newest of its branch"
+                : needed.Contains(snapshot.Position) ? "restore points are reached from it"
+                : named.Contains(snapshot.Position) ? "a backup, a proven point or the beginning of a branch"
+                : policy.Before is { } before && Micros.ToTime(snapshot.TimeMicros) >= before ? "no newer restore point is proven"
+                : null;
+            snapshots.Add((snapshot, why is not null, why ?? "no restore point is reached from it alone"));
+            if (why is null)
+            {
+                var key = VaultKeys.Snapshot(branch.Number, snapshot.Position);
+                condemned.Add(new CondemnedGroup("no restore point is reached from it alone", "", [key]));
+                CondemnedBytes += snapshot.StoredBytes;
+            }
         }
     }
 

@@ -20,8 +20,8 @@ public sealed record PruneObject(LogEntry Entry, IReadOnlyList<LadderPoint> Poin
         [VaultKeys.Log(branch, Entry), .. Parts.Select(part => VaultKeys.LogPart(branch, Entry, part))];
 }
 
-/// <summary>A snapshot, as a prune sees it: where it stands in the log.</summary>
-public readonly record struct PruneSnapshot(Position Position, ulong Number);
+/// <summary>A snapshot, as a prune sees it: where it stands in the log, its time, and the bytes of its root.</summary>
+public readonly record struct PruneSnapshot(Position Position, ulong Number, long TimeMicros, long StoredBytes);
 
 /// <summary>A branch, as a prune sees it.</summary>
 /// <param name="Number">The branch.</param>
@@ -41,6 +41,9 @@ public sealed record PruneView(
 {
     /// <summary>The bytes of all objects that are listed and not condemned. Known only where a limit of the size asks for it.</summary>
     public long StoredBytes { get; init; }
+
+    /// <summary>The bytes of the packs that come free when a snapshot and all older ones go. As <see cref="StoredBytes"/>.</summary>
+    public IReadOnlyDictionary<SnapshotRef, long> PackBytes { get; init; } = new Dictionary<SnapshotRef, long>();
 }
 
 /// <summary>Reads what a prune decides from.</summary>
@@ -94,7 +97,8 @@ static class PruneReading
         {
             using var stored = await catalog.Vault.OpenAsync(
                 VaultKeys.Snapshot(branch, snapshot.Position), ObjectKind.Snapshot, whole: false, cancellationToken);
-            snapshots.Add(new PruneSnapshot(snapshot.Position, stored.Header.Number));
+            snapshots.Add(new PruneSnapshot(
+                snapshot.Position, stored.Header.Number, stored.Header.TimeLastMicros, stored.SizeBytes));
         }
 
         return new PruneBranch(branch, await ChainAsync(catalog, branch, log, cancellationToken), snapshots, forks, IsBroken: false);

@@ -39,7 +39,9 @@ static class SizeCap
         var cuts = CutsOf(view);
         return FirstThatFits(takesWanted: false) ?? FirstThatFits(takesWanted: true) ?? uncut with { ExcessBytes = least };
 
-        long ExcessOf(PrunePlan plan) => Math.Max(0, view.StoredBytes - plan.CondemnedBytes - bytesMax);
+        long ExcessOf(PrunePlan plan) => Math.Max(0, view.StoredBytes - plan.CondemnedBytes - PacksOf(plan) - bytesMax);
+
+        long PacksOf(PrunePlan plan) => plan.Snapshots.Sum(snapshot => view.PackBytes.GetValueOrDefault(snapshot));
 
         // A later cut takes all that an earlier one does, so the first that fits is found by halving.
         PrunePlan? FirstThatFits(bool takesWanted)
