@@ -29,6 +29,7 @@ class Vault:
         identity = self.item("vault", VAULT)
         self.id = identity.vault_id
         self.identity = identity.json()
+        micros(self.identity["created_at"])
         if self.identity["kind"] != "sqlite":
             raise Damaged("vault", "identity", "another kind of source")
         if "encryption" in self.identity:
@@ -54,6 +55,7 @@ class Vault:
             raise Damaged("vault", "identity", "unknown encryption")
         if passphrase is None and key_file is None:
             raise Refusal(4, "missing_key")
+        self.check_names(("keys/",))
         slots = [key for key, (kind, groups) in self.keys.items() if kind == KEY and groups[0] != "exported"]
         if len(slots) > 32:
             raise Damaged("keys", "size", f"{len(slots)} slots")
@@ -142,9 +144,10 @@ class Vault:
             self.items[key] = item
         return self.items[key]
 
-    def check_names(self):
+    def check_names(self, folders=STRICT):
+        """Looks for keys that would hide others; each folder when it is read."""
         for key, (kind, _) in self.keys.items():
-            if kind is None and key.startswith(STRICT):
+            if kind is None and key.startswith(folders):
                 raise Damaged(key, "name", "it is not spelled like a key")
 
     def of_kind(self, kind):
@@ -237,6 +240,7 @@ class Vault:
     def moved(self, pack):
         if self.moves is None:
             self.moves = {}
+            self.check_names(("moves/",))
             for groups, key in self.of_kind(MOVE):
                 for row in self.open(key, MOVE).expect(number=int(groups[0])).json()["packs"]:
                     try:

@@ -17,7 +17,7 @@ KEYS = {
     LOG: r"log/(\d{6})/(\d{16})(?:-(\d{16})(?:-(\d{4}))?)?", SNAPSHOT: r"snapshots/(\d{6})/(\d{16})",
     MOVE: r"moves/(\d{10})", BACKUP: r"backups/(\d{10})", KEY: r"keys/(\d{10}|exported)",
 }
-STRICT = ("branches/", "claims/", "keys/", "log/", "snapshots/", "moves/", "backups/")
+STRICT = ("branches/", "log/", "snapshots/", "backups/")
 SEALED = (BRANCH, LOG, PACK, SNAPSHOT, MOVE, BACKUP)
 MEMBERS = {
     VAULT: "source kind path created_at", BRANCH: "parent fork_position fork_number fork_lineage reason created_at",

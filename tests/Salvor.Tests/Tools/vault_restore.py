@@ -184,17 +184,11 @@ class Restorer:
         return [found for finer in needed for found in self.finest_needed(branch, inside, finer, state, target)]
 
     def points(self, branch):
-        """Positions and times of the restore points in the own log of a branch, as its objects list them."""
-        found, began = {}, False
-        snapshots = {position: self.vault.snapshot(branch, position) for position in self.vault.snapshots(branch)}
-        for position, snapshot in snapshots.items():
-            if not snapshot.image:
-                found[position] = snapshot.item.last_time
+        """Positions and times of the restore points in the own log of a branch, finer objects beside coarse ones too."""
+        found = {}
         for entry in self.vault.log(branch):
             log = self.vault.log_object(branch, entry)
-            for position, commit in zip(log.positions, log.commits):
-                if any(start < position for start in snapshots):
-                    found[position] = commit[1]
+            found.update({position: commit[1] for position, commit in zip(log.positions, log.commits)})
         return sorted(found.items())
 
 

@@ -115,9 +115,11 @@ class Writer:
         return struct.pack("<8sH2x4B16s2I3Q2q32s32sI24s32s", MAGIC, version, kind, log_kind, flags, granularity, vault_id or self.id,
                            branch, epoch, number, first, last, first_time, last_time, before, after, points, reserved, salt)
 
-    def put(self, key, kind, frames, details, **header):
-        """Seals an object. Parts that `change` may set: frames, details, header, codec (of all), rows, sealed, salt."""
-        parts = dict(kind=kind, frames=frames, details=details, header=header, codec=ZSTD, sealed=self.data_key and kind in SEALED)
+    def put(self, key, kind, frames, details, given=None, **header):
+        """Seals an object. Parts that `change` may set: frames, details, header, codec (of all), sealed, and packed:
+        by row what is stored instead, how long its content is said to be, and its codec."""
+        parts = dict(kind=kind, frames=frames, details=details, header=header, codec=ZSTD, packed={},
+                     sealed=bool(self.data_key and kind in SEALED)) | (given or {})
         if kind != LOG:
             self.change.get(key, lambda parts: None)(parts)
         rows, head = [], self.header(parts["kind"], **parts["header"])
@@ -125,7 +127,7 @@ class Writer:
         for content in contents:
             packed = zstd(content)
             codec = ZSTD if parts["codec"] == ZSTD and len(packed) < len(content) else STORED
-            rows.append([packed if codec == ZSTD else content, len(content), codec])
+            rows.append(list(parts["packed"].get(len(rows), (packed if codec == ZSTD else content, len(content), codec))))
         tag = 16 if parts["sealed"] else 0
         if parts["sealed"]:
             body, offset = head, 208
@@ -278,7 +280,8 @@ class Writer:
             self.at["link"] = head["after"]
         else:
             head["after"] = head.get("after", compacted)
-        self.put(key, LOG, parts["frames"], details, **head)
+        given = {name: parts[name] for name in ("packed", "sealed", "codec") if name in parts}
+        self.put(key, LOG, parts["frames"], details, given, **head)
         return self.name(details)
 
     def content(self, page, content):

@@ -35,7 +35,8 @@ public sealed class VectorTests
         foreach (var (point, expected) in vector.Expect)
         {
             var allocated = GC.GetTotalAllocatedBytes();
-            Assert.Equal($"{point} {Vector.WithoutLayer(expected)}", $"{point} {await vector.JudgeAsync(store, point)}");
+            var outcome = await vector.JudgeAsync(store, point);
+            Assert.True(Vector.WithoutLayer(expected).Contains(outcome), $"{vector.What}: {point} gave '{outcome}', not '{expected}'");
             allocated = GC.GetTotalAllocatedBytes() - allocated;
             Assert.True(allocated < AllocatedBytesMax, $"{allocated} bytes were allocated");
         }
