@@ -320,6 +320,7 @@ def micros(text):
     try:
         match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,7}))?(Z|[+-]\d\d:\d\d)", text)
         moment = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
-        return int((moment - datetime(1970, 1, 1, tzinfo=timezone.utc)).total_seconds()) * 1_000_000 + int((match[2] or "0").ljust(7, "0")[:6])
+        seconds = int((moment - datetime(1970, 1, 1, tzinfo=timezone.utc)).total_seconds())
+        return seconds * 1_000_000 + int((match[2] or "0").ljust(7, "0")[:6])
     except (TypeError, ValueError):
         raise Damaged("vault", "identity", "a time that is no time") from None

@@ -100,7 +100,8 @@ class Item:
             raise Damaged(key, "header", "its checksum does not match")
         self.header = data[:204]
         (self.kind, self.log_kind, self.flags, self.granularity, self.vault_id, self.branch, self.epoch, self.number, self.first,
-         self.last, self.first_time, self.last_time, self.before, self.after, self.points) = struct.unpack_from("<4B16s2I3Q2q32s32sI", data, 12)
+         self.last, self.first_time, self.last_time, self.before, self.after, self.points) = struct.unpack_from(
+             "<4B16s2I3Q2q32s32sI", data, 12)
         self.salt = data[172:204]
         if self.kind != kind:
             raise Damaged(key, "place", f"its kind is {self.kind}")

@@ -39,7 +39,7 @@ class State:
         self.pending = []
         if log.kind == BASE and log.item.first == self.snapshot.position + 1 and self.snapshot.image:
             if log.snapshot != self.snapshot.vault.name(self.snapshot.item.details()):
-                raise Damaged(log.key, "lineage", "its base names another image")
+                raise Damaged(self.snapshot.key, "lineage", f"it is not the image that {log.key} names")
             self.proved = True
         if not self.proved:
             raise Damaged(log.key, "lineage", "no base completes the image")
@@ -104,7 +104,8 @@ class Restorer:
         path = []
         while True:
             if f"branches/{branch:06}" not in self.vault.keys:
-                raise Damaged(f"branches/{branch:06}", "missing", "it is not there") if path else Refusal(6, f"no_such_point {branch}:{target}")
+                missing = Damaged(f"branches/{branch:06}", "missing", "it is not there")
+                raise missing if path else Refusal(6, f"no_such_point {branch}:{target}")
             record = self.vault.branch(branch)
             own = target > record["fork_position"] or branch == 1
             if not path and not own:
@@ -141,7 +142,23 @@ class Restorer:
             self.advance(state, number, ends[place])
             if state.position != ends[place] or not state.proved:
                 raise Refusal(6, f"no_such_point {branch}:{target}")
+        self.expect_point(path[-1][0], target)
         return state.content()
+
+    def expect_point(self, branch, target):
+        """A snapshot may stand where compaction dropped the commit: then its position is no restore point."""
+        if target == 0 or not any(target in self.vault.log_object(branch, entry).positions for entry in self.around(branch, target)):
+            raise Refusal(6, f"no_such_point {branch}:{target}")
+
+    def around(self, branch, target):
+        """Log objects whose headers say that they have a position."""
+        for entry in self.vault.log(branch):
+            try:
+                item = self.vault.open(entry[2], LOG)
+                if item.first <= target <= item.last and item.flags & 1:
+                    yield entry
+            except Refusal:
+                continue  # What the point does not need is no reason to refuse it.
 
     def cross(self, state, record):
         if state.number == record["fork_number"] and state.link != record["link"]:
@@ -193,6 +210,6 @@ class Restorer:
 
 
 def coarsest(entries, number):
-    """Of what covers the next number, what reaches furthest; of these what begins first."""
+    """What begins with the next number and reaches furthest; else what is around it and reaches furthest."""
     covering = [entry for entry in entries if entry[0] <= number + 1 <= entry[1]]
-    return max(covering, key=lambda entry: (entry[1], -entry[0]), default=None)
+    return max(covering, key=lambda entry: (entry[0] == number + 1, entry[1]), default=None)

@@ -6,7 +6,8 @@ import json
 import struct
 import uuid
 
-from vault_objects import (BACKUP, BASE, BRANCH, CLAIM, COMMITS, FENCE, KEY, LOG, MAGIC, END, MIB, MOVE, PACK, SEALED, SNAPSHOT, VAULT, ZERO)
+from vault_objects import (BACKUP, BASE, BRANCH, CLAIM, COMMITS, FENCE, KEY, LOG, MAGIC, END, MIB, MOVE, PACK, SEALED, SNAPSHOT, VAULT,
+                           ZERO)
 from vault_primitives import argon2id, crc32c, hkdf, page_hash, seal_gcm
 
 TIME = 1_785_580_200_000_000
@@ -313,7 +314,8 @@ class Writer:
             parts.append((number, self.log_object(f"{key}-{digits(number, 4)}", fields, [row[1] for row in some], header, tip["link"])))
         dense = positions == [row[1] for row in history]
         fields = common | dict(kind=kind, final=1, after=history[-1][2][3], snapshot=self.image if kind == BASE else ZERO, commits=commits,
-                               pages=pages(rows), granularity=0 if dense else granularity, positions=[] if dense else positions, parts=parts)
+                               pages=pages(rows), granularity=0 if dense else granularity, positions=[] if dense else positions,
+                               parts=parts)
         self.log_object(key, fields, [row[1] for row in rows], header, tip["link"])
         for number in range(first, last + 1) if delete else ():
             del self.files[f"log/{digits(branch, 6)}/{digits(number, 16)}"]

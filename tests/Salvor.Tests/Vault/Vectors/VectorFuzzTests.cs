@@ -71,6 +71,8 @@ public sealed class VectorFuzzTests
                 return (store.With(key, bytes[..random.Next(bytes.Length)]), $"{key} was cut");
             case 3:
                 return (store.With(key, [.. bytes, .. store[other]]), $"{other} appended to {key}");
+            case var _ when bytes.Length == 0:
+                return (store, "nothing");
             default:
                 var (at, value) = (random.Next(bytes.Length), random.Next(4) == 0 ? byte.MaxValue : (byte)random.Next(256));
                 var changed = Forge.Change(bytes, copy => copy[at] = value);
