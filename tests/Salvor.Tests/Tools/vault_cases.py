@@ -4,7 +4,6 @@ import struct
 
 from vault_objects import MIB, ZERO
 from vault_sound import *
-from vault_sound import L1, L2, L3, L6, L7
 from vault_writer import ZSTD, Writer, zstd
 
 
@@ -39,6 +38,30 @@ def build_flips():
     for name, at in (("epoch", 36), ("salt", 172), ("reserved", 150)):
         broken(f"encrypted-header-{name}", f"a bit of the header of a sealed object, whose checksum fits: {name}",
                lambda files, at=at: (flipped(L7, at)(files), patched(L7, 10, b"\0\0")(files)), damaged(L7, "seal", "1:7"), base="encrypted")
+
+
+    for base, layer in (("plain", "frame"), ("encrypted", "seal")):
+        broken(f"{base}-frames-swapped", "frames of two objects in each other's place, with checksums that fit", swap_frames(B2L1, B2L3),
+               {"1:7": None} | damaged(B2L1, layer, "2:5"), base=base)
+        broken(f"{base}-frame-replayed", "a frame of an older object, with checksums that fit", swap_frames(B2L1, B2L3, replay=True),
+               {"2:5": None} | damaged(B2L3, layer, "2:6"), base=base)
+
+
+def swap_frames(one, other, replay=False):
+    """The first frames of two objects, which are as long as each other."""
+
+    def edit(files):
+        first, second = files[one], files[other]
+        length = struct.unpack_from("<I", first, len(first) - 84)[0]
+        if length != struct.unpack_from("<I", second, len(second) - 84)[0]:
+            raise ValueError("the frames have different lengths")
+        for key, frame in ((one, second), (other, first))[replay:]:
+            data = bytearray(files[key])
+            data[208:208 + length] = frame[208:208 + length]
+            struct.pack_into("<I", data, len(data) - 72, crc32c(data[208:208 + length]))
+            files[key] = reseal(data)
+
+    return edit
 
 
 def sealed_flip(key, number, last=False):

@@ -1,19 +1,19 @@
 """The sound vaults among the test vectors, and what changes them in one place. See vault_vectors.py."""
 import hashlib
-import json
 import struct
 from types import SimpleNamespace
 
-from vault_objects import BASE, KEY, MIB, RESYNC, ZERO
-from vault_primitives import crc32c, unzstd
-from vault_writer import STORED, ZSTD, Database, Writer, zstd
+from vault_objects import BASE, RESYNC
+from vault_primitives import crc32c
+from vault_writer import STORED, Database, Writer
 
 CASES, SOUND = [], {}
 KEY_FILE, PASSPHRASE = "k" * 40, "correct horse battery staple"
 DATA_KEY = hashlib.sha256(b"data key of the vectors").digest()
 L1, L2, L3, L4, L6, L7 = (f"log/000001/{number:016}" for number in (1, 2, 3, 4, 6, 7))
 S0, S5 = "snapshots/000001/0000000000000000", "snapshots/000001/0000000000000005"
-BR1, BR2, B2L1 = "branches/000001", "branches/000002", "log/000002/0000000000000001"
+BR1, BR2 = "branches/000001", "branches/000002"
+B2L1, B2L3 = "log/000002/0000000000000001", "log/000002/0000000000000003"
 COMPACTED = "log/000001/0000000000000001-0000000000000006"
 
 
