@@ -201,7 +201,7 @@ public sealed record BackupRecord
     public required long AddedBytes { get; init; }
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(VaultIdentity))]
 [JsonSerializable(typeof(BranchRecord))]
 [JsonSerializable(typeof(ClaimRecord))]

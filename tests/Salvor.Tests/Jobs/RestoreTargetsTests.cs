@@ -23,8 +23,12 @@ public sealed class RestoreTargetsTests
     [Fact]
     public async Task What_may_be_in_a_damaged_newest_object_is_refused_by_its_name()
     {
-        foreach (var request in (RestoreRequest[])
-            [new(1, null, null), new(1, null, new Position(6)), new(1, Beginning.AddSeconds(6), null), new(1, Beginning.AddSeconds(5), null)])
+        RestoreRequest[] requests =
+        [
+            new(1, null, null), new(1, null, new Position(6)),
+            new(1, Beginning.AddSeconds(6), null), new(1, Beginning.AddSeconds(5), null),
+        ];
+        foreach (var request in requests)
         {
             var damage = await Assert.ThrowsAsync<DamagedObjectException>(() => ResolveAsync(request));
             Assert.Equal("log/000001/0000000000000007", damage.Key);

@@ -52,6 +52,14 @@ def build_records():
     for name, change, layer in (("packs-missing", json_of(packs=...), "details"), ("packs-text", json_of(packs="x"), "details"),
                                 ("number", heading(number=2), "place")):
         forged(f"move-{name}", f"a move record that is none: {name}", move, change, damaged(move, layer, "1:5"), base="moved")
+    for name, rows in (("pack-none", [{"into": []}]), ("into-none", [{"pack": "0" * 64}]),
+                       ("into-null", [{"pack": "0" * 64, "into": None}]),
+                       ("into-nulls", [{"pack": "0" * 64, "into": [None]}]), ("row-null", [None]),
+                       ("name-short", [{"pack": "12", "into": []}])):
+        forged(f"move-{name}", f"a move of nothing, or to nowhere: {name}", move, json_of(packs=rows), damaged(move, "details", "1:5"),
+               base="moved")
+    forged("move-packs-null", "a list that is null", move, json_of(packs=None), damaged(move, "details", "1:5"), base="moved")
+    forged("branch-reason-null", "a text that is null", BR2, json_of(reason=None), damaged(BR2, "details", "2:5"))
     moved_to = SOUND["moved"][2]
     first = json.loads(first_move(moved_to))["packs"][0]["pack"]
     forged("move-cycle", "moves that lead back to where they began", "moves/0000000002",

@@ -243,10 +243,10 @@ class Vault:
             self.check_names(("moves/",))
             for groups, key in self.of_kind(MOVE):
                 for row in self.open(key, MOVE).expect(number=int(groups[0])).json()["packs"]:
-                    try:
-                        self.moves.setdefault(row["pack"], []).extend(str(name) for name in row["into"])
-                    except (TypeError, KeyError):
-                        raise Damaged(key, "details", "a move without packs") from None
+                    names = [row.get("pack"), *row["into"]] if isinstance(row, dict) and isinstance(row.get("into"), list) else [None]
+                    if not all(isinstance(name, str) and re.fullmatch("[0-9a-f]{64}", name) for name in names):
+                        raise Damaged(key, "details", "a move of nothing, or to nowhere")
+                    self.moves.setdefault(names[0], []).extend(names[1:])
         return self.moves.get(pack, [])
 
 

@@ -165,7 +165,9 @@ class Item:
         except (ValueError, RecursionError):
             raise Damaged(self.key, "details", "not JSON") from None
         members = ("at host waived" if self.key == "keys/exported" else MEMBERS[self.kind]).split()
-        missing = [name for name in members if not isinstance(value, dict) or name not in value]
+        missing = [name for name in members if not isinstance(value, dict) or value.get(name) is None]
+        if "packs" in members and not missing and not isinstance(value["packs"], list):
+            raise Damaged(self.key, "details", "packs are no list")
         if missing:
             raise Damaged(self.key, "details", f"no member {missing[0]}")
         return value

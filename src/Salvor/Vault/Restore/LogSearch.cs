@@ -206,7 +206,7 @@ sealed class LogSearch(VaultCatalog catalog)
         }
     }
 
-    /// <summary>As <see cref="FirstAsync(uint, IReadOnlyList{LogEntry}, Func{ObjectHeader, bool}, CancellationToken)"/>, one by one.</summary>
+    /// <summary>The same, one by one.</summary>
     async Task<(int Index, SalvorException? Damage)> FirstReadableAsync(
         uint branch, IReadOnlyList<LogEntry> chain, Func<ObjectHeader, bool> holds, CancellationToken cancellationToken)
     {
