@@ -325,7 +325,11 @@ public sealed class VaultAccess
     internal async Task<T> ReadRecordAsync<T>(
         string key, ObjectKind kind, JsonTypeInfo<T> type, CancellationToken cancellationToken)
     {
-        using var stored = await OpenAsync(key, kind, whole: true, cancellationToken);
+        using var stored = await OpenAsync(
+            key, kind, whole: true, cancellationToken,
+            header => kind == ObjectKind.Claim || header.Number == VaultKeys.NumberOf(key)
+                ? null
+                : $"it is {kind} object {header.Number}, put in this place");
         return VaultJson.Read(key, await stored.ReadDetailsAsync(cancellationToken), type);
     }
 
@@ -398,7 +402,7 @@ public sealed class VaultAccess
     static string PrefixOf(string name) => name.Length == 0 ? "" : name + "/";
 
     static ulong ParseSeed(string seed) =>
-        ulong.TryParse(seed, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value)
+        ulong.TryParse(seed, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value) && seed.Length == 16
             ? value
             : throw new DamagedObjectException(VaultKeys.Identity, $"'{seed}' is not a page seed");
 }

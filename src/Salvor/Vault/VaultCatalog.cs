@@ -113,7 +113,12 @@ public sealed class VaultCatalog
         var path = new List<Branch>();
         for (var next = number; next != 0; next = path[^1].Record.Parent)
         {
-            path.Add(Branch(next));
+            path.Add(path.Count == 0 || branches.ContainsKey(next)
+                ? Branch(next)
+                : throw new DamagedObjectException(VaultKeys.Branch(next), $"it is missing, and branch {path[^1].Number} continues it")
+                {
+                    IsMissing = true,
+                });
         }
 
         path.Reverse();

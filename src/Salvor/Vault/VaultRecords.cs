@@ -244,7 +244,7 @@ public sealed record OutcomeRecord
     public required int Pid { get; init; }
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(VaultIdentity))]
 [JsonSerializable(typeof(BranchRecord))]
 [JsonSerializable(typeof(ClaimRecord))]

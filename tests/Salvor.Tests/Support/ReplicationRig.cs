@@ -178,7 +178,8 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
         _scratch.Dispose();
     }
 
-    string[] KeyArguments
+    /// <summary>What opens the vault, for commands.</summary>
+    public string[] KeyArguments
     {
         get
         {

@@ -35,9 +35,11 @@ public sealed class RestorePlanner(VaultCatalog catalog)
     /// <summary>A position on the way to a branch, with its time. Throws where there is no such restore point.</summary>
     public async Task<RestorePoint> PointAsync(uint branch, Position position, CancellationToken cancellationToken)
     {
-        var latest = await LatestAsync(branch, cancellationToken);
-        if (position.Value == 0 || position > latest.Position)
+        await ExpectForksAsync(branch, cancellationToken);
+        var owner = OwnerOf(branch, position);
+        if (position == Position.None || await search.FindAsync(owner, Chain(owner), position, cancellationToken) is null)
         {
+            var latest = await LatestAsync(branch, cancellationToken);
             throw new SalvorException(
                 FailureKind.NotRestorable,
                 $"there is no restore point {position} on branch {branch}; the newest is {latest.Position} of "
@@ -45,8 +47,6 @@ public sealed class RestorePlanner(VaultCatalog catalog)
                 $"Restore the newest one with '--position {latest.Position}', or run 'salvor list' for all.");
         }
 
-        await ExpectForksAsync(branch, cancellationToken);
-        var owner = OwnerOf(branch, position);
         var log = (await HolderAsync(owner, position, cancellationToken)).Log;
         return new RestorePoint(owner, position, Micros.ToTime(log.Details.Commits[log.LastAt(position)].TimeMicros));
     }
