@@ -244,7 +244,9 @@ public sealed record OutcomeRecord
     public required int Pid { get; init; }
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true)]
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(VaultIdentity))]
 [JsonSerializable(typeof(BranchRecord))]
 [JsonSerializable(typeof(ClaimRecord))]

@@ -5,25 +5,38 @@ import os
 import re
 import struct
 import uuid
-from datetime import datetime, timezone
 
 from vault_objects import *
 from vault_primitives import argon2id, hkdf, open_gcm, page_hash
+from vault_pruned import Condemned
+
+
+class Folder:
+    """The files below a directory, by key."""
+
+    def __init__(self, root):
+        self.root = root
+
+    def keys(self):
+        for folder, _, files in os.walk(self.root):
+            for name in files:
+                yield os.path.relpath(os.path.join(folder, name), self.root).replace(os.sep, "/")
+
+    def size(self, key):
+        return os.path.getsize(os.path.join(self.root, key))
+
+    def read(self, key):
+        with open(os.path.join(self.root, key), "rb") as file:
+            return file.read()
 
 
 class Vault:
-    """A vault in a directory: what its listing says, its keys, and objects on demand."""
+    """A vault in a directory, or in something like one: what its listing says, its keys, and objects on demand."""
 
     def __init__(self, root, passphrase=None, key_file=None):
-        self.root, self.keyed, self.data_key = root, False, None
-        self.items, self.logs, self.packs, self.moves = {}, {}, {}, None
-        self.keys = {}
-        for folder, folders, files in os.walk(root):
-            folders[:] = [name for name in folders if not name.startswith(".")]
-            for name in files:
-                key = os.path.relpath(os.path.join(folder, name), root).replace(os.sep, "/")
-                if not name.startswith("."):
-                    self.keys[key] = self.kind_of(key)
+        self.folder, self.keyed, self.data_key = Folder(root) if isinstance(root, str) else root, False, None
+        self.items, self.logs, self.packs, self.moves, self.condemned = {}, {}, {}, None, None
+        self.keys = {key: self.kind_of(key) for key in self.folder.keys() if "/." not in "/" + key}
         if "vault" not in self.keys:
             raise Damaged("vault", "missing", "there is no identity")
         identity = self.item("vault", VAULT)
@@ -38,6 +51,7 @@ class Vault:
             self.seed = int(self.identity["page_seed"], 16)
         else:
             raise Damaged("vault", "identity", "no page seed")
+        self.condemned = Condemned(self)
 
     @staticmethod
     def kind_of(key):
@@ -131,11 +145,9 @@ class Vault:
     def item(self, key, kind):
         if key not in self.keys:
             raise Damaged(key, "missing", "it is not there")
-        path = os.path.join(self.root, key)
-        if os.path.getsize(path) > MAX_OBJECT:
-            raise Damaged(key, "size", f"{os.path.getsize(path)} bytes")
-        with open(path, "rb") as file:
-            return Item(self, key, kind, file.read())
+        if self.folder.size(key) > MAX_OBJECT:
+            raise Damaged(key, "size", f"{self.folder.size(key)} bytes")
+        return Item(self, key, kind, self.folder.read(key))
 
     def open(self, key, kind):
         if key not in self.items:
@@ -151,7 +163,11 @@ class Vault:
                 raise Damaged(key, "name", "it is not spelled like a key")
 
     def of_kind(self, kind):
-        return sorted((groups, key) for key, (found, groups) in self.keys.items() if found == kind)
+        """What is there of a kind and not condemned: the numbers in the key, and the key."""
+        return sorted((groups, key) for key, (found, groups) in self.keys.items() if found == kind and not self.is_hidden(key))
+
+    def is_hidden(self, key):
+        return self.condemned is not None and key in self.condemned.hidden
 
     def branches(self):
         return [int(groups[0]) for groups, _ in self.of_kind(BRANCH)]
@@ -171,14 +187,15 @@ class Vault:
         return value
 
     def log(self, branch):
-        """What the listing says of the log of a branch: (first number, last number, key), without parts."""
+        """What the listing says of the log of a branch: (first number, last number, key), without parts and what was given up."""
         found = []
         for (place, first, last, part), key in ((g, k) for k, (kind, g) in self.keys.items() if kind == LOG):
             if int(place) == branch and part is None:
                 first, last = int(first), int(last or first)
                 if last < first or first < 1 or key.count("-") and last == first:
                     raise Damaged(key, "name", "its range is impossible")
-                found.append((first, last, key))
+                if not self.is_hidden(key) and not self.condemned.is_pruned(branch, first, last):
+                    found.append((first, last, key))
         return sorted(found)
 
     def log_object(self, branch, entry):
@@ -314,13 +331,3 @@ class Snapshot:
                     raise fields.damage("a node with another level or length", "tree")
                 yield from self.walk(child, fields.key, offset)
             offset += length
-
-
-def micros(text):
-    try:
-        match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,7}))?(Z|[+-]\d\d:\d\d)", text)
-        moment = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
-        seconds = int((moment - datetime(1970, 1, 1, tzinfo=timezone.utc)).total_seconds())
-        return seconds * 1_000_000 + int((match[2] or "0").ljust(7, "0")[:6])
-    except (TypeError, ValueError):
-        raise Damaged("vault", "identity", "a time that is no time") from None

@@ -1,5 +1,6 @@
 """Objects of a vault as docs/format.md lays them out (sections 2 to 4): envelope, fields, log objects."""
 import json
+import re
 import struct
 from datetime import datetime, timezone
 
@@ -9,20 +10,22 @@ MIB = 1 << 20
 MAX_OBJECT = 16 * MIB
 HEADER, ROW, FOOTER, TAG = 208, 20, 48, 16
 MAGIC, END = bytes.fromhex("89534C560D0A1A0A"), b"SLVEND\r\n"
-VAULT, BRANCH, CLAIM, LOG, PACK, SNAPSHOT, HEAD, MOVE, BACKUP, KEY = range(1, 11)
+VAULT, BRANCH, CLAIM, LOG, PACK, SNAPSHOT, HEAD, MOVE, BACKUP, KEY, CONDEMNED, OUTCOME = range(1, 13)
 COMMITS, BASE, RESYNC, FENCE, END_OF_LOG = range(1, 6)
 ZERO = bytes(32)
 KEYS = {
     VAULT: r"vault", BRANCH: r"branches/(\d{6})", CLAIM: r"claims/(\d{10})", PACK: r"packs/([0-9a-f]{64})",
     LOG: r"log/(\d{6})/(\d{16})(?:-(\d{16})(?:-(\d{4}))?)?", SNAPSHOT: r"snapshots/(\d{6})/(\d{16})",
     MOVE: r"moves/(\d{10})", BACKUP: r"backups/(\d{10})", KEY: r"keys/(\d{10}|exported)",
+    CONDEMNED: r"condemned/(\d{10})", OUTCOME: r"outcomes/(\d{10})",
 }
 STRICT = ("branches/", "log/", "snapshots/", "backups/")
-SEALED = (BRANCH, LOG, PACK, SNAPSHOT, MOVE, BACKUP)
+SEALED = (BRANCH, LOG, PACK, SNAPSHOT, MOVE, BACKUP, CONDEMNED, OUTCOME)
 MEMBERS = {
     VAULT: "source kind path created_at", BRANCH: "parent fork_position fork_number fork_lineage reason created_at",
     CLAIM: "host boot_id pid start_ticks writer_id since version", MOVE: "created_at packs", KEY: "kind label created_at kdf wrapped",
     BACKUP: "id branch position time label mode created_at host size_bytes checksum added_bytes",
+    CONDEMNED: "at host pid grace_seconds groups pruned", OUTCOME: "decision at host pid",
 }
 LATEST = int(datetime(9999, 12, 31, 23, 59, 59, 999999, timezone.utc).timestamp()) * 1_000_000 + 999_999
 EARLIEST = -62_135_596_800_000_000
@@ -317,3 +320,13 @@ class LogObject:
 
 def lock_page(page_size):
     return (1 << 30) // page_size + 1
+
+
+def micros(text):
+    try:
+        match = re.fullmatch(r"(\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d)(?:\.(\d{1,7}))?(Z|[+-]\d\d:\d\d)", text)
+        moment = datetime.fromisoformat(match[1] + match[3].replace("Z", "+00:00"))
+        seconds = int((moment - datetime(1970, 1, 1, tzinfo=timezone.utc)).total_seconds())
+        return seconds * 1_000_000 + int((match[2] or "0").ljust(7, "0")[:6])
+    except (TypeError, ValueError):
+        raise Damaged("vault", "identity", "a time that is no time") from None

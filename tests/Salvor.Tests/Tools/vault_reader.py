@@ -19,6 +19,7 @@ import hashlib
 import json
 import sys
 
+from vault_pruned import condemned_record, numbers, outcome_record
 from vault_restore import *
 
 
@@ -52,7 +53,7 @@ def place(vault, point):
     if kind != "backup":
         return int(kind), int(number)
     key = f"backups/{int(number):010}"
-    if key not in vault.keys:
+    if key not in vault.keys or vault.is_hidden(key):
         raise Refusal(6, f"no_such_point {point}")
     record = vault.open(key, BACKUP).expect(number=int(number)).json()
     if record["id"] != int(number) or not all(isinstance(record[name], int) for name in ("branch", "position")):
@@ -62,7 +63,10 @@ def place(vault, point):
 
 def verify(vault):
     """Every object by itself: opened, every frame read, the hash in its footer computed."""
-    vault.check_names(STRICT + ("claims/", "keys/", "moves/"))
+    vault.check_names(STRICT + ("claims/", "keys/", "moves/", "condemned/", "outcomes/"))
+    for kind, read in ((CONDEMNED, condemned_record), (OUTCOME, outcome_record)):
+        for number in numbers(vault, kind):
+            read(vault, number)
     for key, (kind, _) in sorted(vault.keys.items()):
         if kind is not None:
             item = vault.open(key, kind)

@@ -132,6 +132,7 @@ class Restorer:
         best = max(((place, position) for place, (number, _) in enumerate(path)
                     for position in self.vault.snapshots(number) if position <= ends[place]), default=None, key=lambda x: (x[0], x[1]))
         if best is None:
+            self.expect_not_pruned(path[-1][0], 1, target)
             raise Damaged("snapshots", "missing", f"none is at or before {branch}:{target}")
         begin, position = best
         state = State(self.vault.snapshot(path[begin][0], position))
@@ -149,6 +150,11 @@ class Restorer:
         """A snapshot may stand where compaction dropped the commit: then its position is no restore point."""
         if target == 0 or not any(target in self.vault.log_object(branch, entry).positions for entry in self.around(branch, target)):
             raise Refusal(6, f"no_such_point {branch}:{target}")
+
+    def expect_not_pruned(self, branch, number, target):
+        """Where a log number was given up on purpose, so were the points there; for others it is still a damage that it is not there."""
+        if self.vault.condemned.is_pruned(branch, number, number):
+            self.expect_point(branch, target)
 
     def around(self, branch, target):
         """Log objects whose headers say that they have a position."""
@@ -173,6 +179,7 @@ class Restorer:
             if entry is None:
                 later = [first for first, _, _ in entries if first > state.number]
                 if later:
+                    self.expect_not_pruned(branch, state.number + 1, target)
                     raise Damaged(f"log/{branch:06}/{state.number + 1:016}", "missing", "the log has a hole")
                 return
             for log in self.finest_needed(branch, entries, entry, state, target):

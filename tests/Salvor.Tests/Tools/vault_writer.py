@@ -3,36 +3,33 @@ is random, and zstd frames are put together by hand from runs and literals."""
 import hashlib
 import hmac
 import json
+import re
 import struct
 import uuid
 
-from vault_objects import (BACKUP, BASE, BRANCH, CLAIM, COMMITS, FENCE, KEY, LOG, MAGIC, END, MIB, MOVE, PACK, SEALED, SNAPSHOT, VAULT,
-                           ZERO)
+from vault_objects import (BACKUP, BASE, BRANCH, CLAIM, COMMITS, CONDEMNED, END, FENCE, KEY, LOG, MAGIC, MIB, MOVE, OUTCOME, PACK, SEALED,
+                           SNAPSHOT, VAULT, ZERO)
 from vault_primitives import argon2id, crc32c, hkdf, page_hash, seal_gcm
 
 TIME = 1_785_580_200_000_000
 ISO = "2026-08-01T10:30:00+00:00"
 STORED, ZSTD = 0, 1
+RUNS = re.compile(rb"(.)\1{15,131071}", re.DOTALL)
 
 
 def zstd(content):
     """One zstd frame of a known content size: runs of a byte, and what lies between them as it is."""
-    blocks, at, literal = [], 0, 0
+    blocks, literal = [], 0
 
     def flush(end):
         for start in range(literal, end, 65536):
             piece = content[start:min(start + 65536, end)]
             blocks.append((0, len(piece), piece))
 
-    while at < len(content):
-        end = at
-        while end < len(content) and content[end] == content[at] and end - at < 131072:
-            end += 1
-        if end - at >= 16:
-            flush(at)
-            blocks.append((1, end - at, content[at:at + 1]))
-            literal = end
-        at = end
+    for run in RUNS.finditer(content):
+        flush(run.start())
+        blocks.append((1, run.end() - run.start(), run[1]))
+        literal = run.end()
     flush(len(content))
     frame = bytes.fromhex("28B52FFD") + b"\xa0" + struct.pack("<I", len(content))
     for row, (kind, size, body) in enumerate(blocks or [(0, 0, b"")]):
@@ -334,6 +331,19 @@ class Writer:
     def move(self, number, packs, **change):
         value = {"created_at": ISO, "packs": [{"pack": pack, "into": into} for pack, into in packs]} | change
         self.json(f"moves/{digits(number, 10)}", MOVE, value, number=number)
+
+    # -- prunes
+
+    def condemn(self, number, groups=(), pruned=(), change=None):
+        """A record. A group is (key of what stands for it, or "", keys); a pruned range is (branch, first, last)."""
+        value = {"at": ISO, "host": "h", "pid": 1, "grace_seconds": 604_800,
+                 "groups": [{"reason": "expired", "by": by, "keys": keys} for by, keys in groups],
+                 "pruned": [{"branch": branch, "first": first, "last": last} for branch, first, last in pruned]} | (change or {})
+        self.json(f"condemned/{digits(number, 10)}", CONDEMNED, value, number=number)
+
+    def outcome(self, number, what, **change):
+        value = {"decision": what, "at": ISO, "host": "h", "pid": 1} | change
+        self.json(f"outcomes/{digits(number, 10)}", OUTCOME, value, number=number)
 
     def fence(self):
         self.log(kind=FENCE)

@@ -30,8 +30,8 @@ public sealed record Condemnation(ulong Number, CondemnedRecord Record, OutcomeR
 }
 
 /// <summary>
-/// All that prunes condemned in a vault. Readers do not offer it, and may still read it. A record that is damaged counts as absent: what it
-/// hid is offered again for as long as it is there.
+/// All that prunes condemned in a vault. Readers do not offer it, and may still read it. A record that cannot be read counts as absent: what
+/// it hid is offered again for as long as it is there.
 /// </summary>
 public sealed class Condemnations
 {
@@ -101,6 +101,12 @@ public sealed class Condemnations
     internal static async Task<CondemnedRecord> ReadRecordAsync(VaultAccess vault, string key, CancellationToken cancellationToken)
     {
         var record = await vault.ReadRecordAsync(key, ObjectKind.Condemned, VaultJson.Default.CondemnedRecord, cancellationToken);
+        if (record.Groups.Contains(null!) || record.Pruned.Contains(null!) || record.Groups.Any(group => group.Keys.Contains(null!)))
+        {
+            // In a list, JSON may say null, whatever the types say.
+            throw new DamagedObjectException(key, "it condemns nothing, or prunes nothing, where it should name something");
+        }
+
         if (record.Pruned.FirstOrDefault(range => range.First == 0 || range.First > range.Last) is { } wrong)
         {
             throw new DamagedObjectException(key, $"it prunes numbers {wrong.First}-{wrong.Last}");
@@ -156,9 +162,9 @@ public sealed class Condemnations
                 last = VaultKeys.NumberOf(row.Key);
                 records[last] = await read(row.Key);
             }
-            catch (DamagedObjectException)
+            catch (SalvorException e) when (e is DamagedObjectException or NewerFormatException)
             {
-                // A verification tells it.
+                // A verification tells it. A bit of its version may have rotten, and the history is not lost for that.
             }
         }
 

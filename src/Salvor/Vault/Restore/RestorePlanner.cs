@@ -167,18 +167,18 @@ public sealed class RestorePlanner(VaultCatalog catalog)
 
     /// <summary>
     /// The record of a branch decides whose history a position belongs to. It is proved by the first object of the branch, whose link
-    /// covers where the branch left its parent; once that was pruned, the links of its snapshots and their checksums are what is left.
+    /// covers where the branch left its parent; once that is gone, the links of its snapshots and their checksums are what is left.
     /// </summary>
     async Task ExpectForksAsync(uint branch, CancellationToken cancellationToken)
     {
         foreach (var item in catalog.PathTo(branch).Where(item => Chain(item.Number).Count > 0))
         {
-            if (catalog.Logs(item.Number).IsAfterPruned(Chain(item.Number)[0]))
+            var entry = Chain(item.Number)[0];
+            if (entry.IsMissing || catalog.Logs(item.Number).IsAfterPruned(entry))
             {
                 continue;
             }
 
-            var entry = Chain(item.Number)[0];
             var first = await search.HeaderAsync(item.Number, entry, cancellationToken);
             if (first.LineageBefore != catalog.LineageStart(item))
             {

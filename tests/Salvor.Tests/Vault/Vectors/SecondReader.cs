@@ -27,6 +27,25 @@ static class SecondReader
         return JsonElement.Parse(result.Stdout);
     }
 
+    /// <summary>The same for several commands, by one process.</summary>
+    public static async Task<IReadOnlyList<JsonElement>> AnswersAsync(params IReadOnlyList<IEnumerable<string>> commands)
+    {
+        using var directory = new TemporaryDirectory();
+        var path = Path.Combine(directory.Path, "commands");
+        await File.WriteAllLinesAsync(path, commands.Select(command => JsonSerializer.Serialize(command)));
+        var result = await Tool.RunAsync("vault_reader.py", "--many", path);
+        Assert.True(result.ExitCode == 0, $"the second reader failed: {result}");
+        var answers = result.Stdout.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => JsonElement.Parse(line)).ToList();
+        Assert.Equal(commands.Count, answers.Count);
+        Assert.All(answers, answer => Assert.True(answer.GetProperty("code").GetInt32() == 0, $"the second reader refuses: {answer}"));
+        return [.. answers.Select(answer => answer.GetProperty("result"))];
+    }
+
+    /// <summary>The restore points in an answer to <c>list</c>, in order, each <c>BRANCH:POSITION</c>.</summary>
+    public static IEnumerable<string> PointsOf(JsonElement listing) => listing.GetProperty("branches").EnumerateArray()
+        .SelectMany(branch => branch.GetProperty("points").EnumerateArray()
+            .Select(point => $"{branch.GetProperty("branch")}:{point.GetProperty("position")}"));
+
     /// <summary>Writes all objects of a store into a directory, for a reader that knows only files.</summary>
     public static async Task SaveAsync(IObjectStore store, string directory)
     {

@@ -1,8 +1,10 @@
 using System.Security.Cryptography;
+using System.Text.Json;
 using Salvor.Storage;
 using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 using Salvor.Tests.Vault.Compaction;
+using Salvor.Tests.Vault.Pruning;
 using Salvor.Vault;
 using Salvor.Vault.Compaction;
 using Salvor.Vault.Keys;
@@ -44,13 +46,40 @@ public sealed class SecondReaderTests
         var expected = points.Take(PointsMax).ToDictionary(NameOf, point => Convert.ToHexStringLower(SHA256.HashData(point.Content)));
         expected["backup:1"] = expected[NameOf(points[0])];
 
-        Assert.Equal(expected, await SecondReader.DigestsAsync(vault, options, expected.Keys));
-        await SecondReader.AnswerAsync([.. options, vault, "verify"]);
-        var listing = await SecondReader.AnswerAsync([.. options, vault, "list"]);
-        var listed = listing.GetProperty("branches").EnumerateArray().SelectMany(branch => branch.GetProperty("points").EnumerateArray()
-            .Select(point => $"{branch.GetProperty("branch")}:{point.GetProperty("position")}"));
-        Assert.Equal(model.Points.Select(NameOf), listed);
+        var answers = await SecondReader.AnswersAsync(
+            [.. options, vault, "digest", .. expected.Keys], [.. options, vault, "verify"], [.. options, vault, "list"]);
+        Assert.Equal(expected, answers[0].Deserialize<Dictionary<string, string>>()!);
+        Assert.Equal(model.Points.Select(NameOf), SecondReader.PointsOf(answers[2]));
     });
+
+    [Fact]
+    public async Task It_offers_and_restores_what_a_prune_left_before_and_after_it_was_deleted()
+    {
+        var aged = await AgedVault.CreateAsync();
+        await aged.CondemnAsync();
+        var offered = await aged.OfferedAsync();
+        await ExpectAsync();
+        aged.Time.Advance(TimeSpan.FromDays(7));
+        Assert.True((await aged.DeleteAsync()).Objects > 0);
+        await ExpectAsync();
+
+        async Task ExpectAsync()
+        {
+            using var directory = new TemporaryDirectory();
+            await SecondReader.SaveAsync(aged.Store, directory.Path);
+            var vault = Path.Combine(directory.Path, "app");
+            var points = aged.Model.Points.Where(point => offered.Contains(point.Position.Value)).ToArray();
+            var some = points.ToArray();
+            new Random(TestSeed.Take()).Shuffle(some);
+            var expected = some.Take(PointsMax).ToDictionary(NameOf, point => Convert.ToHexStringLower(SHA256.HashData(point.Content)));
+
+            var answers = await SecondReader.AnswersAsync(
+                [vault, "digest", .. expected.Keys], [vault, "verify"], [vault, "list"]);
+
+            Assert.Equal(expected, answers[0].Deserialize<Dictionary<string, string>>()!);
+            Assert.Equal(points.Select(NameOf), SecondReader.PointsOf(answers[2]));
+        }
+    }
 
     [Theory]
     [InlineData("wal", false)]
@@ -62,14 +91,13 @@ public sealed class SecondReaderTests
         await rig.App.StartAsync();
         await rig.StartSalvorAsync();
         await rig.SalvorReadyAsync();
-        await Task.Delay(TimeSpan.FromSeconds(5));
+        await Task.Delay(TimeSpan.FromSeconds(3));
         await rig.App.StopAsync();
         await rig.StopSalvorAsync();
 
         string[] keys = isEncrypted ? rig.KeyArguments : [];
         var listing = await SecondReader.AnswerAsync([.. keys, rig.Vault, "list"]);
-        var positions = listing.GetProperty("branches").EnumerateArray().Single().GetProperty("points").EnumerateArray()
-            .Select(point => point.GetProperty("position").GetUInt64()).ToArray();
+        var positions = SecondReader.PointsOf(listing).Select(point => ulong.Parse(point.Split(':')[1])).ToArray();
         new Random(options.Seed).Shuffle(positions);
         positions = positions[..Math.Min(PointsMax, positions.Length)];
         Assert.True(positions.Length == PointsMax || journal != "wal", $"only {positions.Length} points");

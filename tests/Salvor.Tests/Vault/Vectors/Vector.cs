@@ -31,8 +31,8 @@ sealed record Vector(
     public static IReadOnlyList<Vector> All { get; } =
         JsonSerializer.Deserialize<Vector[]>(File.ReadAllText(Path.Combine(Root, "manifest.json")), Json)!;
 
-    /// <summary>Whether every point that is expected restores.</summary>
-    public bool IsValid => Expect.Values.All(outcome => outcome.Length == DigestLength);
+    /// <summary>The points that must restore, each with the SHA-256 of the database.</summary>
+    public IEnumerable<KeyValuePair<string, string>> Restorable => Expect.Where(item => item.Value.Length == DigestLength);
 
     /// <summary>Its objects, below <c>app/</c>: those of the vector that it changes, and its own.</summary>
     public async Task<FrozenStore> LoadAsync()

@@ -14,13 +14,13 @@ public sealed class VectorFuzzTests
 {
     const long AllocatedBytesMax = 64 << 20;
 
-    static readonly TimeSpan Duration = TimeSpan.FromSeconds(TestSeed.Count("SALVOR_FUZZ_SECONDS", otherwise: 8));
+    static readonly TimeSpan Duration = TimeSpan.FromSeconds(TestSeed.Count("SALVOR_FUZZ_SECONDS", otherwise: 4));
 
     [Fact]
     public async Task A_changed_vault_restores_the_right_bytes_or_is_refused()
     {
         var random = new Random(TestSeed.Take());
-        var vectors = Vector.All.Where(vector => vector.IsValid && vector.Base is null && vector.Passphrase is null).ToArray();
+        var vectors = Vector.All.Where(vector => vector.Base is null && vector.Passphrase is null && vector.Restorable.Any()).ToArray();
         var watch = Stopwatch.StartNew();
         for (var round = 0; watch.Elapsed < Duration; round++)
         {
@@ -33,7 +33,7 @@ public sealed class VectorFuzzTests
                 what += change + "; ";
             }
 
-            var (point, expected) = vector.Expect.ElementAt(random.Next(vector.Expect.Count));
+            var (point, expected) = vector.Restorable.ElementAt(random.Next(vector.Restorable.Count()));
             var allocated = GC.GetTotalAllocatedBytes();
             var outcome = await OutcomeAsync(vector, store, point, $"round {round}, {vector} after {what}");
             allocated = GC.GetTotalAllocatedBytes() - allocated;
