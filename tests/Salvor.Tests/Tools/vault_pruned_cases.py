@@ -2,9 +2,9 @@
 from vault_cases_more import *
 
 C1, C2, O1, O2 = "condemned/0000000001", "condemned/0000000002", "outcomes/0000000001", "outcomes/0000000002"
-L5, S3 = "log/000001/0000000000000005", "snapshots/000001/0000000000000003"
+S3 = "snapshots/000001/0000000000000003"
 MERGED = "log/000001/0000000000000004-0000000000000006"
-EXPIRED, REPLACED = [L1, L2, L3], [L4, L5, L6]
+EXPIRED, REPLACED = [L1, L2, L3], [L4, f"{L4[:-1]}5", L6]
 B1, B2 = "backups/0000000001", "backups/0000000002"
 OLDEST = ("1:1", "1:2", "1:3", "2:1", "2:2", "2:3", "backup:1")
 DROPPED = ("1:4", "2:4")
@@ -80,7 +80,7 @@ def build_pruned():
     gone = without(*EXPIRED, *REPLACED, B1)
     prune = lambda name, what, edit, *hidden: broken(f"pruned-{name}", what, edit, hiding(writer, *hidden), base="pruned")
     prune("deleting", "both are being deleted, and nothing is gone yet", both, *OLDEST, *DROPPED)
-    prune("half-gone", "both are being deleted, and some is gone", all_of(both, without(L1, L4, L5)), *OLDEST, *DROPPED)
+    prune("half-gone", "both are being deleted, and some is gone", all_of(both, without(L1, L4, REPLACED[1])), *OLDEST, *DROPPED)
     prune("gone", "both were deleted: the log begins behind what was pruned", all_of(both, gone), *OLDEST, *DROPPED)
     prune("undeleted", "both were taken back", all_of(decided(1, "undeleted"), decided(2, "undeleted")))
     prune("undeleted-first", "what expired was taken back", decided(1, "undeleted"), *DROPPED)
@@ -161,15 +161,15 @@ def build_absent():
             ("vault", [("", ["vault"])], []), ("claim", [("", ["claims/0000000001"])], []), ("branch", [("", [BR1])], []),
             ("branch-by", [(MERGED, [BR1])], []), ("record", [("", [C1])], []), ("head", [("", ["_heads/w/0000000000000001"])], []),
             ("key", [("", ["keys/0000000001"])], []), ("outside", [("", ["../other/vault"])], []), ("nothing", [("", [""])], []),
-            ("log", [("", [L5])], []), ("log-pruned-other", [("", [L5])], [(1, 1, 4)]), ("log-pruned-branch", [("", [L5])], [(2, 1, 9)]),
-            ("log-itself", [(L5, [L5])], []), ("log-merged-itself", [(MERGED, [MERGED])], []), ("log-by-beside", [(MERGED, [L7])], []),
-            ("log-by-branch", [("log/000002/0000000000000001-0000000000000009", [L5])], []), ("log-by-backup", [(B1, [L5])], []),
-            ("log-by-nothing", [("nothing", [L5])], []), ("log-name", [("", ["log/000001/5"])], [(1, 1, 9)]),
+            ("log", [("", [L7])], []), ("log-pruned-other", [("", [L7])], [(1, 1, 4)]), ("log-pruned-branch", [("", [L7])], [(2, 1, 9)]),
+            ("log-itself", [(L7, [L7])], []), ("log-merged-itself", [(MERGED, [MERGED])], []), ("log-by-beside", [(MERGED, [L7])], []),
+            ("log-by-branch", [("log/000002/0000000000000001-0000000000000009", [L7])], []), ("log-by-backup", [(B1, [L7])], []),
+            ("log-by-nothing", [("nothing", [L7])], []), ("log-name", [("", ["log/000001/5"])], [(1, 1, 9)]),
             ("backup-by", [(MERGED, [B2])], []), ("backup-name", [("", ["backups/2"])], []),
-            ("backup-zero", [("", ["backups/" + "0" * 10])], []), ("one-of-many", [("", [B2]), ("", [L5])], []),
+            ("backup-zero", [("", ["backups/" + "0" * 10])], []),
             ("range-zero", [], [(1, 0, 9)]), ("range-reversed", [], [(1, 6, 5)]),
             ("range-negative", [], [(1, -1, 9)]), ("range-huge", [], [(1, 1, 1 << 64)]), ("range-branch", [], [(1 << 32, 1, 9)])):
-        absent(f"hostile-{name}", f"a record that no prune makes: {name}", recorded(3, groups, ranges), *OLDEST, *DROPPED)
+        absent(f"hostile-{name}", f"a record that no prune makes: {name}", recorded(3, [("", [B2]), *groups], ranges), *OLDEST, *DROPPED)
     ranged = {"branch": 1, "first": 1, "last": 9}
     grouped = {"reason": "x", "by": "", "keys": [B2]}
     less = lambda value, name: {key: item for key, item in value.items() if key != name}
@@ -186,7 +186,7 @@ def build_absent():
             ("range-half", {"pruned": [ranged | {"last": 8.5}]}), ("time", {"at": "soon", "pruned": [ranged]}),
             ("host-null", {"host": None, "pruned": [ranged]}), ("pid-text", {"pid": "1", "pruned": [ranged]}),
             ("grace-text", {"grace_seconds": "7d", "pruned": [ranged]})):
-        absent(f"details-{name}", f"a record that is none: {name}", recorded(3, change=change), *OLDEST, *DROPPED)
+        absent(f"details-{name}", f"a record that is none: {name}", recorded(3, [("", [B2])], [(1, 1, 9)], change), *OLDEST, *DROPPED)
     broken("condemned-unsealed", "a record that is not sealed, in an encrypted vault",
            lambda files: files.update({C1: forged_file(C1, lambda parts: parts.update(sealed=False), "encrypted-pruned")}),
            hiding(SOUND["encrypted-pruned"][2], *DROPPED), base="encrypted-pruned")
