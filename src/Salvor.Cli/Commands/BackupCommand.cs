@@ -12,13 +12,7 @@ namespace Salvor.Cli.Commands;
 
 static class BackupCommand
 {
-    static readonly Argument<string?> Source = new("SOURCE")
-    {
-        Description = "The name of a configured source, or the path of a database that is being replicated.",
-        Arity = ArgumentArity.ZeroOrOne,
-    };
-
-    static readonly Option<string?> Db = new("--db", "--source-name") { Description = "The same as SOURCE.", HelpName = "NAME" };
+    static readonly VaultOptions Vault = new();
     static readonly Option<string?> Label = new("--label") { Description = "What it is for, shown by 'list'.", HelpName = "TEXT" };
     static readonly Option<string?> Destination = new("--dest")
     {
@@ -32,6 +26,9 @@ static class BackupCommand
         HelpName = "MODE",
     }.WithChoices("full", "incremental", "differential");
 
+    static readonly Option<int?> RetentionDays = PruneOptions.Count(
+        "--retention-days", "Keep it for N days, whatever the rules of the source say; after that a prune drops it.");
+
     static readonly Option<string?> Parent = new("--parent") { Description = "Refused: a backup depends on no other.", HelpName = "ID" };
     static readonly Option<bool> Verify = new("--verify") { Description = "Restore it into scratch and check it before saying so." };
     static readonly Option<string?> StateDirectory = new("--state-dir")
@@ -39,13 +36,57 @@ static class BackupCommand
         Description = "The folder of local state, if 'replicate' was given one.", HelpName = "DIR",
     };
 
-    public static Command Create() => new Command(
-        "backup", "Make a backup of everything committed before the call: a restore point with an id and a label.")
+    static readonly Option<bool> Prune = new("--prune") { Description = "The same as 'salvor prune': drop what nothing keeps." };
+
+    /// <summary>Which options go with what is asked for.</summary>
+    static readonly Option[] ForMaking = [Label, Destination, Mode, Parent, Verify, RetentionDays, StateDirectory];
+
+    static readonly Option[] ForDeleting =
+        [BackupDeletion.BackupId, BackupDeletion.Cascade, BackupDeletion.Yes, PruneCommand.DryRun, Vault.From];
+
+    static readonly Option[] ForPruning = [PruneOptions.OlderThanDays, PruneCommand.DryRun, Vault.From];
+
+    public static Command Create()
     {
-        Source, Db, Label, Destination, Mode, Parent, Verify, StateDirectory, KeyOptions.KeyFile,
-    }.WithAction(RunAsync);
+        Vault.Source.Description = "The name of a configured source, or the path of a database that is being replicated.";
+        var command = new Command(
+            "backup", "Make a backup of everything committed before the call: a restore point with an id and a label.")
+        {
+            BackupDeletion.Delete, Prune,
+        };
+        foreach (var option in ForMaking.Concat(ForDeleting).Concat(ForPruning).Distinct().Except([Vault.From]))
+        {
+            command.Add(option);
+        }
+
+        Vault.AddTo(command);
+        return command.WithAction(RunAsync);
+    }
 
     static async Task<int> RunAsync(Invocation invocation)
+    {
+        var (deletes, prunes) = (invocation.Get(BackupDeletion.Delete), invocation.Get(Prune));
+        if (deletes && prunes)
+        {
+            throw new SalvorException(
+                FailureKind.Usage, "'--delete' drops one backup, and '--prune' what the rules do not keep", "Give one of them.");
+        }
+
+        var allowed = deletes ? ForDeleting : prunes ? ForPruning : ForMaking;
+        if (ForMaking.Concat(ForDeleting).Concat(ForPruning).Except(allowed).FirstOrDefault(invocation.Has) is { } stray)
+        {
+            throw new SalvorException(
+                FailureKind.Usage,
+                $"'{stray.Name}' does not go with {(deletes ? "'--delete'" : prunes ? "'--prune'" : "making a backup")}",
+                "Run 'salvor backup --help' to see what does.");
+        }
+
+        return deletes ? await BackupDeletion.RunAsync(invocation, Vault)
+            : prunes ? await PruneCommand.RunAsync(invocation, Vault)
+            : await MakeOneAsync(invocation);
+    }
+
+    static async Task<int> MakeOneAsync(Invocation invocation)
     {
         const int LabelLengthMax = 200;
         if (invocation.Get(Parent) is not null)
@@ -77,7 +118,7 @@ static class BackupCommand
         invocation.PrintJson(
             new BackupDocument(
                 source, backup.Id, backup.Label, backup.Mode, backup.Branch, backup.Position, backup.Time, backup.CreatedAt,
-                backup.SizeBytes, backup.AddedBytes, backup.Checksum, invocation.Get(Verify), seconds),
+                backup.SizeBytes, backup.AddedBytes, backup.Checksum, invocation.Get(Verify), seconds, backup.RetentionDays),
             CliJson.Default.BackupDocument);
         return 0;
     }
@@ -85,8 +126,9 @@ static class BackupCommand
     static async Task<(string Source, BackupRecord Backup, Func<Task<VaultAccess>> FindVault, string? Scratch)> MakeAsync(
         Invocation invocation)
     {
-        var (label, mode) = (invocation.Get(Label) ?? "", invocation.Get(Mode));
-        var name = invocation.Get(Db) ?? invocation.Get(Source);
+        var wanted = new BackupRequest(
+            invocation.Get(Label) ?? "", invocation.Get(Mode), PruneOptions.CountIn(invocation, RetentionDays));
+        var name = Vault.NameIn(invocation);
         if (name is not null && File.Exists(name))
         {
             var path = Path.GetFullPath(name);
@@ -102,10 +144,13 @@ static class BackupCommand
         var backup = (await OneShot.AskAsync(options.StateDirectory, Request(member.Path), invocation.Cancellation))?.Backup
             ?? await OneShot.AttachAsync(
                 invocation, $"salvor backup {options.Name}", config, source, options,
-                host => host.BackUpAsync(options.Name, label, mode, invocation.Cancellation));
+                host => host.BackUpAsync(options.Name, wanted, invocation.Cancellation));
         return (member.Name, backup, FindAsync, config.Restore.Scratch);
 
-        ControlRequest Request(string path) => new("backup", path) { Label = label, Mode = mode };
+        ControlRequest Request(string path) => new("backup", path)
+        {
+            Label = wanted.Label, Mode = wanted.Mode, RetentionDays = wanted.RetentionDays,
+        };
 
         async Task<VaultAccess> FindAsync() =>
             (await Destinations.FindVaultAsync(
@@ -163,6 +208,11 @@ static class BackupCommand
         if (backup.Label.Length > 0)
         {
             invocation.Print($"Label: {backup.Label}");
+        }
+
+        if (backup.RetentionDays is { } days)
+        {
+            invocation.Print($"Kept: for {days} days, until {InstantText.Format(backup.CreatedAt.AddDays(days))}");
         }
 
         invocation.Print($"Restore point: position {backup.Position} of {InstantText.Format(backup.Time)}, branch {backup.Branch}");

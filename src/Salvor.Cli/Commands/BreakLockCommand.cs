@@ -72,23 +72,11 @@ static class BreakLockCommand
                 $"warning: if pid {lease.Claim.Pid} on host {lease.Claim.Host} still runs, it stops with exit code 7 at its next commit");
         }
 
-        if (invocation.Get(Yes))
+        if (!invocation.Get(Yes))
         {
-            return;
-        }
-
-        if (Console.IsInputRedirected)
-        {
-            throw new SalvorException(
-                FailureKind.Usage,
-                $"nobody can be asked whether to break the lock of {vault.Location}",
-                "Look at the holder with 'salvor lock show', then add '--yes'.");
-        }
-
-        Console.Error.Write($"break the lock of {vault.Location}? [y/N] ");
-        if (Console.In.ReadLine()?.Trim() is not ("y" or "Y" or "yes"))
-        {
-            throw new SalvorException(FailureKind.Interrupted, "the lock was left as it is", "Run it again when you are sure.");
+            Confirmation.Ask(
+                $"break the lock of {vault.Location}", "Look at the holder with 'salvor lock show', then add '--yes'.",
+                "the lock was left as it is");
         }
     }
 }

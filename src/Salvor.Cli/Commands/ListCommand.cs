@@ -9,6 +9,8 @@ namespace Salvor.Cli.Commands;
 
 static class ListCommand
 {
+    const string AllBackups = "backups";
+
     static readonly VaultOptions Vault = new();
     static readonly Option<string?> Type = CreateType();
     static readonly Option<bool> Verbose = new("--verbose") { Description = "Also print branches, snapshots and log objects." };
@@ -49,8 +51,12 @@ static class ListCommand
 
     static Option<string?> CreateType()
     {
-        string[] types = ["full", "incremental", "differential"];
-        var option = new Option<string?>("--type") { Description = "Only backups made with this '--mode'.", HelpName = "MODE" };
+        string[] types = [AllBackups, "full", "incremental", "differential"];
+        var option = new Option<string?>("--type")
+        {
+            Description = "backups: no spans; full, incremental, differential: of the backups only those made with this '--mode'.",
+            HelpName = "TYPE",
+        };
         option.Validators.Add(result =>
         {
             if (result.Tokens is [var token] && !types.Contains(token.Value))
@@ -68,11 +74,11 @@ static class ListCommand
         foreach (var id in catalog.Backups.Reverse())
         {
             var record = await Backups.ReadAsync(catalog, id, invocation.Cancellation);
-            if (invocation.Get(Type) is not { } type || record.Mode == type)
+            if (invocation.Get(Type) is null or AllBackups || record.Mode == invocation.Get(Type))
             {
                 bodies.Add(new BackupBody(
                     record.Id, record.Mode, record.Label, record.Time, record.CreatedAt, record.Branch, record.Position, record.SizeBytes,
-                    record.AddedBytes));
+                    record.AddedBytes, record.RetentionDays));
             }
         }
 
@@ -117,7 +123,7 @@ static class ListCommand
             invocation.Print("no restore points yet: the first full copy is not complete");
         }
 
-        foreach (var span in document.Spans)
+        foreach (var span in document.Spans.Where(_ => invocation.Get(Type) != AllBackups))
         {
             var after = span.BeginsWith.Length == 0 ? "" : $"  after: {span.BeginsWith}";
             invocation.Print(
@@ -131,7 +137,8 @@ static class ListCommand
             invocation.Print(
                 $"  backup {backup.Id}  {InstantText.Format(backup.Timestamp)}  {backup.Type}  "
                     + $"{SizeText.Format(backup.SizeBytes)}, {SizeText.Format(backup.AddedBytes)} added  "
-                    + (backup.Label.Length == 0 ? "-" : backup.Label));
+                    + (backup.Label.Length == 0 ? "-" : backup.Label)
+                    + (backup.RetentionDays is { } days ? $"  for {days} days" : ""));
         }
 
         if (document.CompleteAsOf is { } complete)

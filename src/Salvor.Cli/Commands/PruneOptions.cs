@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Salvor.Cli.Terminal;
 using Salvor.Text;
+using Salvor.Vault;
 using Salvor.Vault.Pruning;
 
 namespace Salvor.Cli.Commands;
@@ -14,7 +15,6 @@ static class PruneOptions
     static readonly Option<int?> Weekly = Count("--keep-weekly", "The same by weeks, which begin on Monday.");
     static readonly Option<int?> Monthly = Count("--keep-monthly", "The same by months.");
     static readonly Option<int?> Yearly = Count("--keep-yearly", "The same by years.");
-    static readonly Option<int?> OlderThanDays = Count("--older-than-days", "The same as '--keep-within Nd'.");
 
     static readonly Option<string?> Within = new("--keep-within")
     {
@@ -26,6 +26,8 @@ static class PruneOptions
         Description = "Keep every backup with this label. Again for each further label.", HelpName = "TEXT", DefaultValueFactory = _ => [],
     };
 
+    public static Option<int?> OlderThanDays { get; } = Count("--older-than-days", "The same as '--keep-within Nd'.");
+
     public static void AddTo(Command command)
     {
         foreach (var option in (Option[])[Last, Hourly, Daily, Weekly, Monthly, Yearly, Within, OlderThanDays, Labels])
@@ -34,7 +36,7 @@ static class PruneOptions
         }
     }
 
-    /// <summary>The rules that are given; without any, every backup stays.</summary>
+    /// <summary>The rules that are given.</summary>
     public static BackupRules In(Invocation invocation) => new()
     {
         Last = CountIn(invocation, Last),
@@ -67,14 +69,15 @@ static class PruneOptions
                 FailureKind.Usage, $"'{text}' is not a duration", "Write for example '--keep-within 90d', '--keep-within 36h'.");
     }
 
-    static int? CountIn(Invocation invocation, Option<int?> option)
+    /// <summary>A number from 1 on; null where it is not given.</summary>
+    public static int? CountIn(Invocation invocation, Option<int?> option)
     {
-        const int CountMax = 36500;
+        const int CountMax = BackupRequest.RetentionDaysMax;
         return invocation.Get(option) is not { } count || count is > 0 and <= CountMax
             ? invocation.Get(option)
             : throw new SalvorException(
                 FailureKind.Usage, $"'{option.Name} {count}' keeps nothing that could be meant", $"Give a number from 1 to {CountMax}.");
     }
 
-    static Option<int?> Count(string name, string description) => new(name) { Description = description, HelpName = "N" };
+    public static Option<int?> Count(string name, string description) => new(name) { Description = description, HelpName = "N" };
 }

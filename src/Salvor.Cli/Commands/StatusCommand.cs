@@ -150,7 +150,8 @@ static class StatusCommand
                 ? new VerifiedBody(
                     verified.Kind, verified.FinishedAt, Math.Round((invocation.Time.GetUtcNow() - verified.FinishedAt).TotalSeconds, 3),
                     verified.Ok, verified.Position)
-                : null);
+                : null,
+            PruneFile.Read(LocalState.PrunePath(stateDirectory, path)));
     }
 
     static void Print(Invocation invocation, SourceStatusBody body)
@@ -199,6 +200,11 @@ static class StatusCommand
             invocation.Print($"  verified ({verified.Kind}) {age} ago: {(verified.Ok ? "ok" : "not ok, run 'salvor verify'")}");
         }
 
+        if (body.Pruned is { } pruned)
+        {
+            Print(invocation, pruned);
+        }
+
         if (last.CopyTotalBytes > 0)
         {
             invocation.Print($"  copied {SizeText.Format(last.CopiedBytes)} of {SizeText.Format(last.CopyTotalBytes)}");
@@ -209,5 +215,45 @@ static class StatusCommand
             invocation.Print($"  {last.Detail}");
             invocation.Print($"  hint: {last.Hint}");
         }
+    }
+
+    static void Print(Invocation invocation, PruneRecord pruned)
+    {
+        var now = invocation.Time.GetUtcNow();
+        if (pruned.WaitingSince is { } since)
+        {
+            if (now - since >= PruneRecord.WaitingMax)
+            {
+                invocation.Print(
+                    $"  warning: nothing was pruned for {Age(since)}, because no deep verification found all well since");
+                invocation.Print("  hint: Run 'salvor verify --deep': the daemon drops only what is older than a point that is proven.");
+            }
+
+            return;
+        }
+
+        if (pruned.Error.Length > 0)
+        {
+            invocation.Print($"  warning: it was not pruned {Age(pruned.At)} ago: {pruned.Error}");
+            invocation.Print($"  hint: {pruned.Hint}");
+            return;
+        }
+
+        invocation.Print($"  pruned {Age(pruned.At)} ago");
+        if (pruned.RefusedObjects > 0)
+        {
+            invocation.Print(
+                $"  {pruned.RefusedObjects} object(s) not deleted: the destination does not allow it. reported, not done");
+        }
+
+        if (pruned.ExcessBytes > 0)
+        {
+            invocation.Print(
+                $"  warning: {SizeText.Format(pruned.ExcessBytes)} above max_total_size, and nothing that may go changes that");
+            invocation.Print("  hint: Raise max_total_size, or let 'keep' be shorter.");
+        }
+
+        string Age(DateTimeOffset time) =>
+            DurationText.FormatShort(TimeSpan.FromSeconds(Math.Max(0, Math.Round((now - time).TotalSeconds))));
     }
 }

@@ -5,6 +5,7 @@ using Salvor.Sqlite;
 using Salvor.Storage;
 using Salvor.Vault;
 using Salvor.Vault.Keys;
+using Salvor.Vault.Pruning;
 
 namespace Salvor.Cli.Commands;
 
@@ -41,6 +42,31 @@ sealed record VaultPlace(VaultAccess Vault, string StateDirectory, SqliteSourceC
             : throw new SalvorException(
                 FailureKind.NotRestorable, "nothing is backed up yet at any destination", "Start 'salvor daemon', then try again.");
     }
+
+    /// <summary>Of each source the first destination: the others follow it.</summary>
+    public static async Task<IReadOnlyList<VaultPlace>> FindFirstAsync(VaultOptions options, Invocation invocation) =>
+        [.. (await FindAllAsync(options, invocation)).DistinctBy(place => place.Vault.Id)];
+
+    /// <summary>The only one of those. Throws where there are several.</summary>
+    /// <param name="options">What names it.</param>
+    /// <param name="invocation">The command line.</param>
+    /// <param name="counts">What each vault counts by itself, so that a number alone does not tell which.</param>
+    public static async Task<VaultPlace> FindOneAsync(VaultOptions options, Invocation invocation, string counts) =>
+        await FindFirstAsync(options, invocation) switch
+        {
+            [var only] => only,
+            var places => throw new SalvorException(
+                FailureKind.Usage,
+                $"there are {places.Count} vaults, and each counts its {counts} by itself",
+                $"Name the source: {string.Join(", ", places.Select(place => place.Vault.Identity.Source))}."),
+        };
+
+    /// <summary>The restore point that a deep verification on this machine proved last; null where none is known.</summary>
+    public (uint Branch, Position Position)? Proven =>
+        ProvenPoint.Find(StateDirectory, Vault.Identity.Path) is { } proven ? (proven.Branch, proven.Position) : null;
+
+    /// <summary>How long what is condemned can be taken back.</summary>
+    public TimeSpan Grace => Source?.Prune.Grace ?? Pruner.GraceDefault;
 
     static async Task<IReadOnlyList<VaultPlace>> FromAsync(
         string from, string? name, Keyring? keys, CancellationToken cancellationToken)

@@ -16,7 +16,10 @@ sealed record SyncDocument(string Source, ulong Position, bool Durable);
 
 sealed record BackupDocument(
     string Source, ulong BackupId, string Label, string Mode, uint Branch, ulong Position, DateTimeOffset Time, DateTimeOffset CreatedAt,
-    long SizeBytes, long AddedBytes, string Checksum, bool Verified, double Seconds);
+    long SizeBytes, long AddedBytes, string Checksum, bool Verified, double Seconds, int? RetentionDays);
+
+sealed record BackupDeleteDocument(
+    string Source, string Location, ulong BackupId, bool DryRun, ulong? Number, DateTimeOffset? GraceEnds);
 
 sealed record ListDocument(
     string Source, string Path, string Location, DateTimeOffset? CompleteAsOf, IReadOnlyList<SpanBody> Spans,
@@ -24,7 +27,7 @@ sealed record ListDocument(
 
 sealed record BackupBody(
     ulong Id, string Type, string Label, DateTimeOffset Timestamp, DateTimeOffset CreatedAt, uint Branch, ulong Position, long SizeBytes,
-    long AddedBytes);
+    long AddedBytes, int? RetentionDays);
 
 sealed record SpanBody(
     uint Branch, ulong FromPosition, ulong ToPosition, DateTimeOffset From, DateTimeOffset To, string Granularity, string BeginsWith);
@@ -41,7 +44,8 @@ sealed record RestoreDocument(
 sealed record StatusDocument(IReadOnlyList<SourceStatusBody> Sources, bool Ok);
 
 sealed record SourceStatusBody(
-    string Source, string Path, bool Running, int? Pid, bool Responding, StatusRecord? Last, VerifiedBody? Verified);
+    string Source, string Path, bool Running, int? Pid, bool Responding, StatusRecord? Last, VerifiedBody? Verified,
+    PruneRecord? Pruned);
 
 sealed record VerifiedBody(string Kind, DateTimeOffset FinishedAt, double AgeSeconds, bool Ok, ulong Position);
 
@@ -112,8 +116,8 @@ sealed record PruneDocument(bool DryRun, IReadOnlyList<PruneBody> Vaults);
 
 sealed record PruneBody(
     string Source, string Location, IReadOnlyList<PruneLineBody> Lines, int Rewrites, long CondemnedObjects, long CondemnedBytes,
-    ulong? Number, DateTimeOffset? GraceEnds, long DeletedObjects, long DeletedBytes, long RefusedObjects, long HeldObjects,
-    long HeldBytes);
+    ulong? Number, DateTimeOffset? GraceEnds, long DeletedObjects, long DeletedBytes, long RefusedObjects, long RefusedBytes,
+    long HeldObjects, long HeldBytes, long? MaxTotalSize, DateTimeOffset? CutBefore, long ExcessBytes);
 
 sealed record PruneLineBody(string Subject, bool Kept, string Reason);
 
@@ -125,6 +129,7 @@ sealed record UndeleteDocument(string Source, string Location, ulong Number);
 [JsonSerializable(typeof(VersionDocument))]
 [JsonSerializable(typeof(SyncDocument))]
 [JsonSerializable(typeof(BackupDocument))]
+[JsonSerializable(typeof(BackupDeleteDocument))]
 [JsonSerializable(typeof(ListDocument))]
 [JsonSerializable(typeof(RestoreDocument))]
 [JsonSerializable(typeof(StatusDocument))]

@@ -3,6 +3,7 @@ using Salvor.Jobs.Keys;
 using Salvor.Sqlite;
 using Salvor.Text;
 using Salvor.Vault.Keys;
+using Salvor.Vault.Pruning;
 
 namespace Salvor.Jobs;
 
@@ -33,6 +34,13 @@ public static class ConfiguredSources
         BlockMax = source.BlockMax,
         WalMaxBytes = source.WalMaxBytes,
         SnapshotEvery = source.SnapshotEvery,
+    };
+
+    /// <summary>What a prune of a source keeps.</summary>
+    public static PrunePolicy PolicyOf(SqliteSourceConfig source) => new(source.Keep)
+    {
+        Backups = new BackupRules { Max = source.BackupsMax, RetentionDays = source.RetentionDays },
+        BytesMax = source.TotalSizeMax,
     };
 
     /// <summary>What opens the vaults of a source; null where they are plain.</summary>

@@ -14,6 +14,9 @@ public sealed record ControlRequest(string Verb, string Path)
 
     /// <summary>What a backup is called.</summary>
     public string Mode { get; init; } = "";
+
+    /// <summary>For how many days a backup stays; null where that was not said.</summary>
+    public int? RetentionDays { get; init; }
 }
 
 /// <summary>The answer: a position, or an error as it would have been printed.</summary>

@@ -130,8 +130,8 @@ public sealed class ProtectionHost : IAsyncDisposable
     }
 
     /// <summary>Makes a backup of everything committed to a database before the call.</summary>
-    public Task<BackupRecord> BackUpAsync(string name, string label, string mode, CancellationToken cancellationToken) =>
-        All().First(item => item.Replicator.Options.Name == name).Replicator.BackUpAsync(label, mode, cancellationToken);
+    public Task<BackupRecord> BackUpAsync(string name, BackupRequest request, CancellationToken cancellationToken) =>
+        All().First(item => item.Replicator.Options.Name == name).Replicator.BackUpAsync(request, cancellationToken);
 
     /// <summary>
     /// As <see cref="SyncAsync(string, CancellationToken)"/>, before a stop: nothing to wait for where a database does not exist, cannot be
@@ -231,7 +231,8 @@ public sealed class ProtectionHost : IAsyncDisposable
                     Ok = true, Source = source, Position = (await SyncAsync(protection, cancellationToken)).Value,
                 };
             case "backup":
-                var backup = await protection.Replicator.BackUpAsync(request.Label, request.Mode, cancellationToken);
+                var backup = await protection.Replicator.BackUpAsync(
+                    new BackupRequest(request.Label, request.Mode, request.RetentionDays), cancellationToken);
                 return new ControlResponse { Ok = true, Source = source, Position = backup.Position, Backup = backup };
             case "pause":
                 await protection.Replicator.PauseAsync(cancellationToken);

@@ -1,14 +1,15 @@
 using Microsoft.Extensions.Logging;
 using Salvor.Jobs.Config;
-using Salvor.Storage;
+using Salvor.Sqlite;
+using Salvor.Text;
 using Salvor.Vault;
 using Salvor.Vault.Pruning;
 
 namespace Salvor.Jobs;
 
 /// <summary>
-/// Prunes the sources of a configuration that ask for it, one after the other, at their first destination. It drops only what is older than
-/// a restore point that is proven; without one it waits.
+/// Prunes the sources of a configuration that say what to keep, one after the other, at their first destination. It drops only what is
+/// older than a restore point that is proven; without one it waits.
 /// </summary>
 /// <param name="config">The configuration as it is now.</param>
 /// <param name="time">The clock.</param>
@@ -18,79 +19,131 @@ public sealed class PruneSchedule(Func<SalvorConfig> config, TimeProvider time, 
     /// <summary>How long a change of the configuration may wait.</summary>
     static readonly TimeSpan Step = TimeSpan.FromMinutes(1);
 
-    readonly Dictionary<string, DateTimeOffset> last = [];
+    /// <summary>How long after a verification that proves a point the prune begins that waited for it.</summary>
+    static readonly TimeSpan Waiting = TimeSpan.FromMinutes(10);
+
+    readonly Dictionary<string, DateTimeOffset> due = [];
 
     /// <summary>Runs until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         while (true)
         {
-            await Task.Delay(Step, time, cancellationToken);
+            var shortest = config().Sources.Values.Select(source => source.Prune.Every ?? Step).Append(Step).Min();
+            await Task.Delay(shortest, time, cancellationToken);
             await RunDueAsync(cancellationToken);
         }
     }
 
-    /// <summary>Prunes what is due. A restart begins the time between two prunes anew: none of them is urgent.</summary>
-    internal async Task RunDueAsync(CancellationToken cancellationToken)
+    /// <summary>Prunes what is due.</summary>
+    async Task RunDueAsync(CancellationToken cancellationToken)
     {
         var current = config();
-        foreach (var source in current.Sources.Values.Where(source => source.PruneEvery is not null))
+        foreach (var source in current.Sources.Values.Where(source => source.Prune.Every is not null))
         {
             // A folder that cannot be read is told by the daemon.
             foreach (var member in ConfiguredSources.Members(source, _ => { }))
             {
-                var now = time.GetUtcNow();
-                if (!last.TryAdd(member.Name, now) && now - last[member.Name] >= source.PruneEvery)
+                var every = source.Prune.Every!.Value;
+                var path = LocalState.PrunePath(ConfiguredSources.OptionsOf(source, member).StateDirectory, member.Path);
+                if (!due.TryGetValue(member.Name, out var next))
                 {
-                    last[member.Name] = now;
-                    await PruneAsync(current, source, member, cancellationToken);
+                    next = due[member.Name] = PruneFile.Read(path) is { WaitingSince: null } last ? last.At + every : time.GetUtcNow();
+                }
+
+                if (next <= time.GetUtcNow())
+                {
+                    var record = await PruneAsync(current, source, member, PruneFile.Read(path), cancellationToken);
+                    due[member.Name] = time.GetUtcNow() + (record is { WaitingSince: null } || every < Waiting ? every : Waiting);
+                    Write(member.Name, path, record);
                 }
             }
         }
     }
 
-    async Task PruneAsync(
-        SalvorConfig current, SqliteSourceConfig source, SourceMember member, CancellationToken cancellationToken)
+    /// <summary>What was done; null where nothing is stored yet.</summary>
+    async Task<PruneRecord?> PruneAsync(
+        SalvorConfig current, SqliteSourceConfig source, SourceMember member, PruneRecord? last, CancellationToken cancellationToken)
     {
+        var started = time.GetUtcNow();
+        if (ProvenPoint.Find(ConfiguredSources.OptionsOf(source, member).StateDirectory, member.Path) is not { } proven)
+        {
+            return new PruneRecord { At = started, WaitingSince = last?.WaitingSince ?? started };
+        }
+
         try
         {
             var copies = await SourceCopies.FindAsync(
                 current, member.Name, source.To.Take(1), ConfiguredSources.KeysOf(source), cancellationToken);
-            var state = ConfiguredSources.OptionsOf(source, member).StateDirectory;
-            if (copies is not [{ Vault: { } vault }] || ProvenPoint.Find(state, member.Path) is not { } proven)
-            {
-                return;
-            }
-
-            var pruner = new Pruner(vault, time);
-            var deleted = await pruner.DeleteAsync(dryRun: false, cancellationToken);
-            var policy = new PrunePolicy(source.Keep) { Before = proven.Time };
-            var (plan, number) = await pruner.CondemnAsync(
-                policy, (proven.Branch, proven.Position), Pruner.GraceDefault, cancellationToken);
-            Tell(member.Name, deleted, plan, number);
+            return copies is [{ Vault: { } vault }] ? await PruneAsync(source, member.Name, vault, proven, cancellationToken) : null;
         }
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
-            logger.LogError(
-                "{Source}: it was not pruned: {Message}. hint: {Hint}", member.Name, e.Message,
-                e is SalvorException known ? known.Hint : "It is tried again when the next prune is due.");
+            var hint = e is SalvorException known ? known.Hint : "It is tried again when the next prune is due.";
+            logger.LogError("{Source}: it was not pruned: {Message}. hint: {Hint}", member.Name, e.Message, hint);
+            return new PruneRecord { At = started, Error = e.Message, Hint = hint };
         }
     }
 
-    void Tell(string source, PruneDeletion deleted, PrunePlan plan, ulong? number)
+    async Task<PruneRecord> PruneAsync(
+        SqliteSourceConfig source, string name, VaultAccess vault, ProvenPoint proven, CancellationToken cancellationToken)
     {
-        if (deleted.Objects > 0 || number is not null)
+        var pruner = new Pruner(vault, time);
+        var deleted = await pruner.DeleteAsync(dryRun: false, cancellationToken);
+        var policy = ConfiguredSources.PolicyOf(source) with { Before = proven.Time };
+        var (plan, number) = await pruner.CondemnAsync(
+            policy, (proven.Branch, proven.Position), source.Prune.Grace, cancellationToken);
+        var record = new PruneRecord
+        {
+            At = time.GetUtcNow(),
+            Number = number,
+            CondemnedObjects = plan.Condemned.Sum(group => (long)group.Keys.Count),
+            DeletedObjects = deleted.Objects,
+            DeletedBytes = deleted.Bytes,
+            RefusedObjects = deleted.Refused,
+            ExcessBytes = plan.ExcessBytes,
+        };
+        Tell(name, record, source.TotalSizeMax);
+        return record;
+    }
+
+    void Tell(string source, PruneRecord record, long? bytesMax)
+    {
+        if (record.DeletedObjects > 0 || record.Number is not null)
         {
             logger.LogInformation(
                 "{Source}: prune deleted {Deleted} object(s) with {Bytes} bytes, and condemned {Condemned} as number {Number}", source,
-                deleted.Objects, deleted.Bytes, plan.Condemned.Sum(group => (long)group.Keys.Count), number);
+                record.DeletedObjects, record.DeletedBytes, record.CondemnedObjects, record.Number);
         }
 
-        if (deleted.Refused > 0)
+        if (record.RefusedObjects > 0)
         {
             logger.LogWarning(
                 "{Source}: {Refused} object(s) not deleted: the destination does not allow it. reported, not done", source,
-                deleted.Refused);
+                record.RefusedObjects);
+        }
+
+        if (record.ExcessBytes > 0)
+        {
+            logger.LogWarning(
+                "{Source}: max_total_size {Max} cannot be kept: without all that may go now, its vault would have {Excess} more, so "
+                    + "nothing was dropped for it. hint: Raise max_total_size, or let 'keep' be shorter.",
+                source, SizeText.FormatExact(bytesMax ?? 0), SizeText.Format(record.ExcessBytes));
+        }
+    }
+
+    void Write(string source, string path, PruneRecord? record)
+    {
+        try
+        {
+            if (record is not null && Directory.Exists(Path.GetDirectoryName(path)))
+            {
+                PruneFile.Write(path, record);
+            }
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            logger.LogWarning("{Source}: when it was pruned cannot be written: {Message}", source, e.Message);
         }
     }
 }

@@ -74,13 +74,20 @@ sealed partial class VerifyJson : JsonSerializerContext;
 static class VerifyFile
 {
     /// <summary>
-    /// Replaces the file. A quick look that found nothing says less than what is there already, so it does not take the place of more.
+    /// Replaces the file. A quick look that found nothing says less than what is there already, so it does not take the place of more; nor
+    /// does one that restored nothing and found nothing make a restore undone that proved a point.
     /// </summary>
     public static void Write(string path, VerifyRecord record)
     {
-        if (record is { Kind: "quick", Ok: true } && Read(path) is { Ok: true, Kind: not "quick" })
+        var last = Read(path);
+        if (record is { Kind: "quick", Ok: true } && last is { Ok: true, Kind: not "quick" })
         {
             return;
+        }
+
+        if (record is { Ok: true, Restore: null } && last is { Ok: true, Restore: { } proof })
+        {
+            record = record with { Restore = proof };
         }
 
         DurableFile.Replace(path, JsonSerializer.SerializeToUtf8Bytes(record, VerifyJson.Default.VerifyRecord));

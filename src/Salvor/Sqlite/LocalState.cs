@@ -37,6 +37,9 @@ static class LocalState
     /// <summary>The answer of the last verification.</summary>
     public static string VerifyPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "verify.json");
 
+    /// <summary>What the last prune of the daemon did.</summary>
+    public static string PrunePath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "prune.json");
+
     /// <summary>The last restored and proved state.</summary>
     public static string ProvenPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "proven");
 

@@ -221,17 +221,16 @@ public sealed class SqliteReplicator : IDisposable
     }
 
     /// <summary>Makes a backup of everything committed before the call: a snapshot with an id and a label.</summary>
-    /// <param name="label">For people; may be empty.</param>
-    /// <param name="mode">What the backup is called; each is complete.</param>
+    /// <param name="request">What it is to be.</param>
     /// <param name="cancellationToken">Ends it; no backup is left behind.</param>
-    public async Task<BackupRecord> BackUpAsync(string label, string mode, CancellationToken cancellationToken)
+    public async Task<BackupRecord> BackUpAsync(BackupRequest request, CancellationToken cancellationToken)
     {
         while (true)
         {
             await SyncAsync(cancellationToken);
             if (serving is { } session)
             {
-                return await session.Snapshots.BackUpAsync(label, mode, cancellationToken);
+                return await session.Snapshots.BackUpAsync(request, cancellationToken);
             }
         }
     }

@@ -2,6 +2,16 @@ using Salvor.Vault.Format;
 
 namespace Salvor.Vault;
 
+/// <summary>What a backup is to be.</summary>
+/// <param name="Label">For people; may be empty.</param>
+/// <param name="Mode">What it is called; each is complete.</param>
+/// <param name="RetentionDays">For how many days it stays; null where the rules of the source say that.</param>
+public sealed record BackupRequest(string Label, string Mode, int? RetentionDays)
+{
+    /// <summary>A hundred years.</summary>
+    public const int RetentionDaysMax = 36500;
+}
+
 /// <summary>The backups of a vault: restore points with a number and a label, made on request or by schedule.</summary>
 public static class Backups
 {
@@ -32,8 +42,13 @@ public static class Backups
 
         var key = VaultKeys.Backup(id);
         var record = await catalog.Vault.ReadRecordAsync(key, ObjectKind.Backup, VaultJson.Default.BackupRecord, cancellationToken);
-        return record.Id == id
-            ? record
-            : throw new DamagedObjectException(key, $"it is backup {record.Id}, put in this place");
+        return Expect(key, id, record);
     }
+
+    /// <summary>The record, where it can be that of the backup in this place.</summary>
+    internal static BackupRecord Expect(string key, ulong id, BackupRecord record) =>
+        record.Id != id ? throw new DamagedObjectException(key, $"it is backup {record.Id}, put in this place")
+        : record.RetentionDays is < 1 or > BackupRequest.RetentionDaysMax
+            ? throw new DamagedObjectException(key, $"it is to stay for {record.RetentionDays} days")
+        : record;
 }

@@ -75,6 +75,19 @@ static class VaultKeys
             : throw new DamagedObjectException(key, "its name is not how Salvor writes that number; it is not an object of Salvor");
     }
 
+    /// <summary>As the other; null for a key that is not spelled like that.</summary>
+    public static ulong? TryNumberOf(string key)
+    {
+        try
+        {
+            return NumberOf(key);
+        }
+        catch (DamagedObjectException)
+        {
+            return null;
+        }
+    }
+
     /// <summary>The numbers in the key of a log object, and of the part; 0 for the one that completes it, or without parts.</summary>
     public static (LogEntry Entry, uint Part) LogEntryOf(string key, long storedBytes)
     {

@@ -99,10 +99,10 @@ public sealed record ClaimRecord
     public ulong PidNamespace { get; init; }
 
     /// <summary>The user that the process runs as.</summary>
-    public string User { get; init; } = "";
+    public string User { get; init => field = value ?? ""; } = "";
 
     /// <summary>What the process does, for people: <c>salvor daemon --config FILE</c>.</summary>
-    public string Command { get; init; } = "";
+    public string Command { get; init => field = value ?? ""; } = "";
 
     /// <summary>It only ends the claim before it: nobody writes under it, and anybody may take over at once.</summary>
     public bool Released { get; init; }
@@ -199,6 +199,13 @@ public sealed record BackupRecord
 
     /// <summary>Bytes that its snapshot added to the vault; 0 where one was there already.</summary>
     public required long AddedBytes { get; init; }
+
+    /// <summary>
+    /// For how many days from <see cref="CreatedAt"/> on it is to stay, whatever other rules say; after that a prune drops it. Absent where
+    /// it was not said.
+    /// </summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public int? RetentionDays { get; init; }
 }
 
 /// <summary>What a prune says goes when the grace is over. The details of a condemned object, as JSON.</summary>
@@ -217,7 +224,16 @@ public sealed record CondemnedRecord
 
     /// <summary>Log numbers that go without another object that stands for them.</summary>
     public required IReadOnlyList<PrunedRange> Pruned { get; init; }
+
+    /// <summary>
+    /// Earlier records that this one takes over: all they named is gone, and what they pruned is among <see cref="Pruned"/>. They and their
+    /// outcomes may be deleted as soon as this one counts for good.
+    /// </summary>
+    public IReadOnlyList<NumberRange> Retired { get; init => field = value ?? []; } = [];
 }
+
+/// <summary>Consecutive numbers.</summary>
+public sealed record NumberRange(ulong First, ulong Last);
 
 /// <summary>Objects that go for the same reason.</summary>
 /// <param name="Reason">For people.</param>
@@ -237,6 +253,9 @@ public sealed record OutcomeRecord
     /// <summary><see cref="Undeleted"/> or <see cref="Deleting"/>; whoever came first decided.</summary>
     public required string Decision { get; init; }
 
+    /// <summary>The keys that stay although the record condemns them: something made since needs them.</summary>
+    public IReadOnlyList<string> Kept { get; init => field = value ?? []; } = [];
+
     public required DateTimeOffset At { get; init; }
 
     public required string Host { get; init; }
@@ -244,6 +263,7 @@ public sealed record OutcomeRecord
     public required int Pid { get; init; }
 }
 
+// The generated readers set to null what JSON leaves out, whatever its initial value: so members that may be absent replace null.
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true,
     RespectRequiredConstructorParameters = true)]

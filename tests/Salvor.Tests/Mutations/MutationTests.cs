@@ -92,7 +92,9 @@ public sealed class MutationTests
                 [filter, mutation.Tests, "--no-progress", "--no-ansi"],
                 tree.Path);
             var result = await tests.ExitAsync(TestMax);
-            return result.ExitCode is 0 or 8 ? $"exit code {result.ExitCode}" : null;
+
+            // 2: a test failed. Above 128: the process of the tests died of it. Anything else says nothing about the fault.
+            return result.ExitCode is 2 or > 128 ? null : $"exit code {result.ExitCode}";
         }
         catch (TimeoutException)
         {

@@ -233,7 +233,7 @@ class Vault:
     def chunk_in(self, pack, name, length):
         key = f"packs/{pack}"
         if pack not in self.packs:
-            item = self.open(key, PACK).expect(branch=0, number=0, epoch=0, first=0, last=0)
+            item = self.open(key, PACK).expect(branch=0, epoch=0, first=0, last=0)
             if item.footer_hash.hex() != pack:
                 raise Damaged(key, "place", "its hash is not its name")
             fields, places = item.fields(), {}

@@ -1,7 +1,7 @@
 """What prunes gave up: condemned records, their outcomes, and what a reader leaves out for them (section 8a of docs/format.md)."""
 import re
 
-from vault_objects import BACKUP, CONDEMNED, KEYS, LOG, OUTCOME, Damaged, Refusal, micros
+from vault_objects import BACKUP, CONDEMNED, KEYS, LOG, OUTCOME, PACK, SNAPSHOT, Damaged, Refusal, micros
 
 
 
@@ -12,9 +12,10 @@ class Condemned:
         self.hidden, ranges = set(), {}
         for number in numbers(vault, CONDEMNED):
             record = readable(condemned_record, vault, number)
-            if record is None or readable(outcome_record, vault, number) == "undeleted":
+            decision, kept = readable(outcome_record, vault, number) or (None, ())
+            if record is None or decision == "undeleted":
                 continue
-            self.hidden.update(key for _, keys in record[0] for key in keys)
+            self.hidden.update(key for _, keys in record[0] for key in keys if key not in kept)
             for branch, first, last in record[1]:
                 ranges.setdefault(branch, []).append((first, last))
         self.ranges = {branch: joined(some) for branch, some in ranges.items()}
@@ -47,6 +48,11 @@ def condemned_record(vault, number):
     for branch, first, last in pruned:
         if not whole(branch, 32) or not whole(first, 64) or not whole(last, 64) or not 1 <= first <= last:
             raise damage("it prunes numbers that are none")
+    if not lists(value.get("retired", []), dict):
+        raise damage("what it takes over is of another type")
+    for row in value.get("retired", []):
+        if not whole(row.get("first"), 64) or not whole(row.get("last"), 64) or not 1 <= row["first"] <= row["last"] < number:
+            raise damage("it takes over records that are none")
     groups = []
     for group in value["groups"]:
         if not isinstance(group.get("reason"), str) or not isinstance(group.get("by"), str) or not lists(group.get("keys"), str):
@@ -59,7 +65,7 @@ def condemned_record(vault, number):
 
 
 def outcome_record(vault, number):
-    """What became of a record: `undeleted`, `deleting`, or None while nobody decided."""
+    """What became of a record, `undeleted` or `deleting`, and the keys that stay after all; None while nobody decided."""
     key = f"outcomes/{number:010}"
     if key not in vault.keys:
         return None
@@ -68,7 +74,9 @@ def outcome_record(vault, number):
     check_maker(value, damage)
     if value["decision"] not in ("undeleted", "deleting"):
         raise damage("it is no outcome")
-    return value["decision"]
+    if not lists(value.get("kept", []), str):
+        raise damage("what it keeps is of another type")
+    return value["decision"], value.get("kept", [])
 
 
 def check_maker(value, damage):
@@ -103,8 +111,13 @@ def may_go(key, by, pruned):
     return False
 
 
-def backup_may_go(groups, by, pruned):
+def numbered_may_go(groups, by, pruned):
+    """A backup, or a snapshot, whose position may be 0."""
     return int(groups[0]) > 0 and by == ""
+
+
+def pack_may_go(groups, by, pruned):
+    return by == ""
 
 
 def log_may_go(groups, by, pruned):
@@ -119,7 +132,7 @@ def log_may_go(groups, by, pruned):
     return branch == of and begin <= first and last <= end and (begin, end) != (first, last)
 
 
-RULES = {BACKUP: backup_may_go, LOG: log_may_go}
+RULES = {BACKUP: numbered_may_go, SNAPSHOT: numbered_may_go, PACK: pack_may_go, LOG: log_may_go}
 
 
 def span(groups):

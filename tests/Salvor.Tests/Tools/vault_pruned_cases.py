@@ -103,6 +103,7 @@ def build_pruned():
           all_of(without(C1), recorded(1, [("", EXPIRED), ("", [B1])], [(1, 1, 3)], {"colour": {"deep": [None]}}),
                  decided(1, "deleting", colour="red")), *OLDEST, *DROPPED)
     build_missing(both, gone)
+    build_collected(both, gone)
     build_absent()
 
 
@@ -137,6 +138,50 @@ def build_missing(both, gone):
            heading(first=5), damaged(MERGED, "position", "1:5"), base="pruned")
 
 
+def pack_of(snapshot):
+    writer = SOUND["pruned"][2]
+    return next(key for key in writer.files if key.startswith("packs/") and holds(writer, key, snapshot))
+
+
+def build_collected(both, gone):
+    """Snapshots and packs that nothing needs, keys that stay after all, and records that were taken over."""
+    sound("pruned-numbered", "packs that were made after a seventh prune: the number makes them other objects", numbered)
+    prune = lambda name, what, edit, expect: broken(f"pruned-{name}", what, edit, expect, base="pruned")
+    rest = hiding(SOUND["pruned"][2], *OLDEST, *DROPPED)
+    oldest, newer = [S0, pack_of(S0)], pack_of(S3)
+    prune("collected", "the oldest snapshot and its pack are given up, and are there", recorded(3, [("", oldest)]), rest)
+    prune("collected-gone", "the oldest snapshot and its pack are deleted",
+          all_of(both, gone, recorded(3, [("", oldest)]), decided(3, "deleting"), without(*oldest)), rest)
+    prune("snapshot-hidden", "the snapshot from which the log goes on is condemned, so nothing leads on from it",
+          recorded(3, [("", [S3])]), damaged(L1, "missing", "1:5", "1:7") | {"1:1": "no_such_point"})
+    prune("snapshots-hidden", "all snapshots are condemned", recorded(3, [("", [S0, S3])]), damaged("snapshots", "missing", "1:5"))
+    prune("pack-hidden", "a pack is condemned that a snapshot names: it is read for as long as it is there", recorded(3, [("", [newer])]),
+          rest)
+    prune("pack-gone", "a pack was deleted that a snapshot names",
+          all_of(recorded(3, [("", [newer])]), decided(3, "deleting"), without(newer)),
+          damaged(newer, "missing", "1:5") | {"1:1": "no_such_point"})
+    prune("kept", "what an outcome keeps stays: the record is as if it did not name it",
+          all_of(recorded(3, [("", [S3, B2])]), decided(3, "deleting", kept=[S3, B2])), rest)
+    prune("kept-one", "an outcome keeps one of two", all_of(recorded(3, [("", [S3, B2])]), decided(3, "deleting", kept=[S3])),
+          rest | {"backup:2": "no_such_point"})
+    prune("kept-null", "an outcome that keeps null is none", all_of(decided(2, "undeleted", kept=None)), rest)
+    prune("kept-text", "an outcome that keeps a text is none", all_of(decided(2, "undeleted", kept="all")), rest)
+    prune("retired", "a later record took both over: it repeats what they pruned, and they are gone",
+          all_of(both, gone, without(C1, C2, O1, O2), recorded(3, [], [(1, 1, 3)], {"retired": [{"first": 1, "last": 2}]}),
+                 decided(3, "deleting")), rest)
+    for name, first, last in (("itself", 1, 3), ("later", 4, 5), ("zero", 0, 2), ("reversed", 2, 1), ("text", "1", "2"), ("none", None, 2)):
+        prune(f"retired-{name}", f"a record that takes over what it cannot: {name}",
+              recorded(3, [("", [B2])], [(1, 1, 9)], {"retired": [{"first": first, "last": last}]}), rest)
+    for name, value in (("null", None), ("row-null", [None]), ("row-empty", [{}]), ("word", "x")):
+        prune(f"retired-{name}", f"a record that takes over nothing: {name}",
+              recorded(3, [("", [B2])], [(1, 1, 9)], {"retired": value}), rest)
+
+
+def numbered(writer):
+    writer.change["packs/"] = heading(number=7)
+    return pruned(writer)
+
+
 def build_absent():
     """Records and outcomes that count as absent: what they named is offered."""
     writer = SOUND["pruned"][2]
@@ -167,6 +212,9 @@ def build_absent():
             ("log-by-nothing", [("nothing", [L7])], []), ("log-name", [("", ["log/000001/5"])], [(1, 1, 9)]),
             ("backup-by", [(MERGED, [B2])], []), ("backup-name", [("", ["backups/2"])], []),
             ("backup-zero", [("", ["backups/" + "0" * 10])], []),
+            ("snapshot-by", [(MERGED, [S0])], []), ("snapshot-name", [("", ["snapshots/000001/0"])], []),
+            ("snapshot-branch", [("", ["snapshots/000000/" + "0" * 16])], []), ("pack-by", [(MERGED, [pack_of(S0)])], []),
+            ("pack-name", [("", ["packs/" + "A" * 64])], []), ("pack-short", [("", ["packs/12"])], []),
             ("range-zero", [], [(1, 0, 9)]), ("range-reversed", [], [(1, 6, 5)]),
             ("range-negative", [], [(1, -1, 9)]), ("range-huge", [], [(1, 1, 1 << 64)]), ("range-branch", [], [(1 << 32, 1, 9)])):
         absent(f"hostile-{name}", f"a record that no prune makes: {name}", recorded(3, [("", [B2]), *groups], ranges), *OLDEST, *DROPPED)

@@ -99,6 +99,20 @@ sealed class ConfigMapping
             : throw document.Error(node, $"{key} of {owner} is \"{text}\", which is not a size", SizeText.Hint);
     }
 
+    /// <summary>A whole number from 1 on; null where the key is absent.</summary>
+    public int? OptionalCount(string key, int example, int max)
+    {
+        if (Value(key) is not { } node)
+        {
+            return null;
+        }
+
+        var text = Text(node, key, $"{example}");
+        return int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var value)
+            ? Within(node, key, text, value, 1, max, number => $"{number}")
+            : throw document.Error(node, $"{key} of {owner} is \"{text}\", which is not a whole number", $"Write {key}: {example}.");
+    }
+
     /// <summary>An amount of money, not negative; null where the key is absent.</summary>
     public decimal? OptionalAmount(string key, string example)
     {

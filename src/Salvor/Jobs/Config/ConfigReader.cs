@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Salvor.Jobs.Keys;
 using Salvor.Text;
+using Salvor.Vault;
 using Salvor.Vault.Compaction;
 using YamlDotNet.RepresentationModel;
 
@@ -93,8 +94,8 @@ sealed class ConfigReader(ConfigDocument document)
     {
         CheckType(source, "source", owner, available: "sqlite", SourceTypesPlanned);
         source.CheckKeys(
-            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_total_size", "snapshot_every", "keep", "verify",
-            "prune", "state_dir", "encryption");
+            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_total_size", "snapshot_every", "keep",
+            "max_backups", "retention_days", "verify", "prune", "state_dir", "encryption");
         var path = source.OptionalPath("path", PathExample);
         var paths = ReadGlob(source, owner);
         if (path is null && paths is null)
@@ -129,7 +130,9 @@ sealed class ConfigReader(ConfigDocument document)
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
             Keep = ReadKeep(source, owner),
             Verify = ReadVerify(source, owner),
-            PruneEvery = ReadPrune(source, owner),
+            BackupsMax = source.OptionalCount("max_backups", 30, SqliteSourceConfig.BackupsMaxMax),
+            RetentionDays = source.OptionalCount("retention_days", 90, BackupRequest.RetentionDaysMax),
+            Prune = PruneReader.Read(document, source, owner),
             Encryption = source.Value("encryption") is { } node ? EncryptionReader.Read(document, node, owner) : null,
         };
     }
@@ -191,20 +194,6 @@ sealed class ConfigReader(ConfigDocument document)
                     KeepImage = verify.Choice("keep_image", true, ("true", true), ("false", false)),
                 };
         }
-    }
-
-    /// <summary><c>off</c>, or a mapping.</summary>
-    TimeSpan? ReadPrune(ConfigMapping source, string owner)
-    {
-        if (source.Value("prune") is not { } node || node is YamlScalarNode { Value: "off" })
-        {
-            return null;
-        }
-
-        var prune = new ConfigMapping(document, node, $"prune of {owner}");
-        prune.CheckKeys("every");
-        return prune.Duration(
-            "every", SqliteSourceConfig.PruneEveryDefault, SqliteSourceConfig.PruneEveryMin, SqliteSourceConfig.PruneEveryMax);
     }
 
     /// <summary>The type is looked at before any other key, because it decides which keys there are.</summary>

@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Salvor.Jobs.Keys;
 using Salvor.Vault.Compaction;
+using Salvor.Vault.Pruning;
 
 namespace Salvor.Jobs.Config;
 
@@ -54,9 +55,7 @@ public sealed record SqliteSourceConfig
     public static readonly TimeSpan SnapshotEveryMin = TimeSpan.FromSeconds(1);
     public static readonly TimeSpan SnapshotEveryMax = TimeSpan.FromDays(30);
 
-    public static readonly TimeSpan PruneEveryDefault = TimeSpan.FromHours(24);
-    public static readonly TimeSpan PruneEveryMin = TimeSpan.FromSeconds(1);
-    public static readonly TimeSpan PruneEveryMax = TimeSpan.FromDays(365);
+    public const int BackupsMaxMax = 1_000_000;
 
     public required string Name { get; init; }
 
@@ -90,8 +89,14 @@ public sealed record SqliteSourceConfig
     /// <summary>How the daemon proves that the source can be restored.</summary>
     public VerifyConfig Verify { get; init; } = new();
 
-    /// <summary>The time between two prunes of the daemon; null: it does not prune.</summary>
-    public TimeSpan? PruneEvery { get; init; }
+    /// <summary>How many backups stay that did not ask for days of their own; null where there is no limit.</summary>
+    public int? BackupsMax { get; init; }
+
+    /// <summary>For how many days backups stay that did not ask for days of their own; null where there is no limit.</summary>
+    public int? RetentionDays { get; init; }
+
+    /// <summary>How the daemon drops what nothing keeps.</summary>
+    public PruneConfig Prune { get; init; } = new();
 
     /// <summary>Where local state lives, absolute. Null: in <c>.salvor/</c> beside the database.</summary>
     public string? StateDirectory { get; init; }
@@ -120,6 +125,21 @@ public sealed record VerifyConfig
 
     /// <summary>Whether what was restored is kept, so that the next time only what is new is applied.</summary>
     public bool KeepImage { get; init; } = true;
+}
+
+/// <summary>How often the daemon prunes a source.</summary>
+public sealed record PruneConfig
+{
+    public static readonly TimeSpan EveryDefault = TimeSpan.FromHours(24);
+    public static readonly TimeSpan EveryMin = TimeSpan.FromSeconds(1);
+    public static readonly TimeSpan EveryMax = TimeSpan.FromDays(365);
+    public static readonly TimeSpan GraceMax = TimeSpan.FromDays(365);
+
+    /// <summary>The time between two prunes; null: the daemon does not prune.</summary>
+    public TimeSpan? Every { get; init; }
+
+    /// <summary>How long what was condemned can be taken back; not below <see cref="Pruner.GraceMin"/>.</summary>
+    public TimeSpan Grace { get; init; } = Pruner.GraceDefault;
 }
 
 /// <summary>Where restores go.</summary>

@@ -78,7 +78,7 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
     }
 
     /// <summary>Makes a snapshot, and a backup of it.</summary>
-    public async Task<BackupRecord> BackUpAsync(string label, string mode, CancellationToken cancellationToken)
+    public async Task<BackupRecord> BackUpAsync(BackupRequest request, CancellationToken cancellationToken)
     {
         var made = await MakeAsync(cancellationToken);
         var record = new BackupRecord
@@ -87,8 +87,9 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
             Branch = made.Point.Branch,
             Position = made.Point.Position.Value,
             Time = made.Point.Time,
-            Label = label,
-            Mode = mode,
+            Label = request.Label,
+            Mode = request.Mode,
+            RetentionDays = request.RetentionDays,
             CreatedAt = owner.Time.GetUtcNow(),
             Host = ProcessIdentity.Current().Host,
             SizeBytes = made.SizeBytes,

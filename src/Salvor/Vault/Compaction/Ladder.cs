@@ -30,6 +30,25 @@ public sealed record Ladder(TimeSpan? Commits, TimeSpan? Minutes, TimeSpan? Hour
     public static readonly Ladder Default =
         new(TimeSpan.FromDays(1), TimeSpan.FromDays(7), TimeSpan.FromDays(30), TimeSpan.FromDays(365));
 
+    /// <summary>The same up to an age. What is older has expired.</summary>
+    public Ladder CutAt(TimeSpan age)
+    {
+        var reached = TimeSpan.Zero;
+        return new(Up(Commits), Up(Minutes), Up(Hours), Up(Days));
+
+        // Each rung reaches further than the finer ones, and what begins beyond the age is left out.
+        TimeSpan? Up(TimeSpan? rung)
+        {
+            if (rung is not { } until || reached >= age)
+            {
+                return null;
+            }
+
+            reached = until < age ? until : age;
+            return reached;
+        }
+    }
+
     /// <summary>How fine points of an age are; null where they have expired.</summary>
     public Granularity? RungOf(TimeSpan age) =>
         age <= Commits ? Granularity.Commits

@@ -12,6 +12,7 @@ sealed class CopyGaps
     readonly List<List<(uint Branch, LogEntry Entry)>> compacted = [];
     readonly List<bool> hasSlot = [];
     readonly HashSet<string> deleted = [];
+    readonly List<NumberRange> retired = [];
 
     CopyGaps()
     {
@@ -22,7 +23,9 @@ sealed class CopyGaps
         var gaps = new CopyGaps();
         foreach (var copy in copies)
         {
-            gaps.deleted.UnionWith((await Condemnations.LoadAsync(copy, cancellationToken)).Deleted);
+            var condemned = await Condemnations.LoadAsync(copy, cancellationToken);
+            gaps.deleted.UnionWith(condemned.Deleted);
+            gaps.retired.AddRange(condemned.Retired);
             var entries = new List<(uint, LogEntry)>();
             await foreach (var row in copy.ListHereAsync(VaultKeys.Logs, after: null, cancellationToken))
             {
@@ -49,7 +52,7 @@ sealed class CopyGaps
             return hasSlot[copy];
         }
 
-        if (deleted.Contains(key))
+        if (deleted.Contains(key) || IsRetired(key))
         {
             return true;
         }
@@ -60,6 +63,10 @@ sealed class CopyGaps
             && compacted[copy].Any(by => by.Branch == branch && (by.Entry.First, by.Entry.Last) != (entry.First, entry.Last)
                 && by.Entry.First <= entry.First && entry.Last <= by.Entry.Last);
     }
+
+    bool IsRetired(string key) =>
+        (key.StartsWith(VaultKeys.Condemned, StringComparison.Ordinal) || key.StartsWith(VaultKeys.Outcomes, StringComparison.Ordinal))
+        && VaultKeys.TryNumberOf(key) is { } number && retired.Any(range => range.First <= number && number <= range.Last);
 
     /// <summary>Null for a key that is none of Salvor's.</summary>
     static (LogEntry Entry, uint Part)? TryEntryOf(string key)

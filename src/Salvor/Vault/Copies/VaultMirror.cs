@@ -137,13 +137,21 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
     /// <summary>What a prune deleted at the first goes here too, once what stands for it is here and good.</summary>
     async Task DeletePrunedAsync(CancellationToken cancellationToken)
     {
-        var condemned = await Condemnations.LoadAsync(first, cancellationToken);
-        foreach (var group in condemned.All.Where(item => item.IsDeleting).SelectMany(item => item.Record.Groups))
+        // By its own records too: one that was taken over at the first says still what goes here.
+        var condemned = await Condemnations.LoadAsync(copy, cancellationToken);
+        var isDone = true;
+        foreach (var group in condemned.All.Where(item => item.IsDeleting).SelectMany(item => item.Groups))
         {
             var here = await ListedAsync(copy, group, cancellationToken);
             here.ExceptWith(await ListedAsync(first, group, cancellationToken));
-            if (here.Count == 0 || !await CopyTrim.IsStandingAsync(copy, group.By, condemned, cancellationToken))
+            if (here.Count == 0)
             {
+                continue;
+            }
+
+            if (!await CopyTrim.IsStandingAsync(copy, group.By, condemned, cancellationToken))
+            {
+                isDone = false;
                 continue;
             }
 
@@ -151,6 +159,11 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
             {
                 await copy.DeleteAsync(key, cancellationToken);
             }
+        }
+
+        if (isDone)
+        {
+            await Pruner.DeleteRetiredAsync(copy, condemned, cancellationToken);
         }
     }
 

@@ -38,6 +38,9 @@ public sealed class StoredObject : IDisposable
 
     public ObjectHeader Header { get; }
 
+    /// <summary>How many bytes are stored.</summary>
+    public long SizeBytes { get; private set; }
+
     /// <summary>
     /// Opens the same object at another destination, for a frame that turns out to be damaged in this one; null where none has it.
     /// </summary>
@@ -179,6 +182,7 @@ public sealed class StoredObject : IDisposable
 
     async Task ReadIndexAsync(long size, CancellationToken cancellationToken)
     {
+        SizeBytes = size;
         var footer = buffer.AsSpan(bufferLength - ObjectWriter.FooterBytes, ObjectWriter.FooterBytes);
         if (!footer[40..].SequenceEqual(ObjectWriter.EndMark))
         {

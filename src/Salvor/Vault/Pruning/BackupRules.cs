@@ -2,7 +2,10 @@ using Salvor.Text;
 
 namespace Salvor.Vault.Pruning;
 
-/// <summary>Which backups stay. Where no rule is given, all do.</summary>
+/// <summary>
+/// Which backups stay. Where a rule chooses, the others go; where none does, all stay but those that are older or more than they may be.
+/// A backup that asked for days of its own stays as long.
+/// </summary>
 public sealed record BackupRules
 {
     /// <summary>The newest so many.</summary>
@@ -26,46 +29,98 @@ public sealed record BackupRules
     /// <summary>All with one of these labels.</summary>
     public IReadOnlyList<string> Labels { get; init; } = [];
 
+    /// <summary>Where no rule chooses: for how many days those stay that did not ask for days of their own.</summary>
+    public int? RetentionDays { get; init; }
+
+    /// <summary>Where no rule chooses: how many of those stay that did not ask for days of their own; the oldest go.</summary>
+    public int? Max { get; init; }
+
     /// <summary>Whether any rule chooses.</summary>
     public bool Any => Last is not null || Hourly is not null || Daily is not null || Weekly is not null || Monthly is not null
         || Yearly is not null || Within is not null || Labels.Count > 0;
 }
 
 /// <summary>What becomes of a backup, and why.</summary>
-public sealed record BackupVerdict(BackupRecord Backup, bool IsKept, string Reason);
+public sealed record BackupVerdict(BackupRecord Backup, bool IsKept, string Reason)
+{
+    /// <summary>Whether nothing may drop it.</summary>
+    public bool IsFixed { get; init; }
+
+    /// <summary>Whether somebody wanted this one: it has a label, or days of its own that are not over.</summary>
+    public bool IsWanted { get; init; }
+}
 
 /// <summary>Applies rules to the backups of a vault.</summary>
 public static class BackupVerdicts
 {
-    /// <summary>Verdicts in the order of the ids. The newest backup always stays.</summary>
-    public static IReadOnlyList<BackupVerdict> Find(BackupRules rules, IReadOnlyList<BackupRecord> backups, DateTimeOffset now)
+    /// <summary>What no prune and no request drops, by id, and what it is.</summary>
+    /// <param name="backups">All.</param>
+    /// <param name="proven">The newest restore point that a verification has restored; null where none is known.</param>
+    public static IReadOnlyDictionary<ulong, string> Fixed(
+        IReadOnlyList<BackupRecord> backups, (uint Branch, Position Position)? proven)
     {
-        var newestFirst = backups.OrderByDescending(backup => backup.Time).ThenByDescending(backup => backup.Id).ToList();
-        var kept = new Dictionary<ulong, string>();
-        Keep(newestFirst.Take(1), "the newest backup");
+        var all = new Dictionary<ulong, string>();
+        Add(NewestFirst(backups).FirstOrDefault(), "the newest backup");
 
         // Its number would be given again, to a backup that the record of this prune hides.
-        Keep(backups.OrderByDescending(backup => backup.Id).Take(1), "the last that was made");
-        Keep(newestFirst.Where(backup => rules.Labels.Contains(backup.Label)), "its label");
-        if (!rules.Any)
-        {
-            Keep(newestFirst, "no rule removes it");
-        }
+        Add(backups.MaxBy(backup => backup.Id), "the last that was made");
+        Add(
+            backups.Where(backup => backup.Branch == proven?.Branch && backup.Position <= proven?.Position.Value)
+                .MaxBy(backup => (backup.Position, backup.Id)),
+            "the newest that a deep verification covers");
+        return all;
 
-        Keep(newestFirst.Where(backup => now - backup.Time <= rules.Within), $"within {DurationText.FormatShort(rules.Within ?? default)}");
+        void Add(BackupRecord? backup, string what)
+        {
+            if (backup is not null)
+            {
+                all.TryAdd(backup.Id, what);
+            }
+        }
+    }
+
+    /// <summary>Verdicts in the order of the ids.</summary>
+    /// <param name="rules">Which stay.</param>
+    /// <param name="backups">All.</param>
+    /// <param name="proven">As for <see cref="Fixed"/>.</param>
+    /// <param name="now">The time.</param>
+    public static IReadOnlyList<BackupVerdict> Find(
+        BackupRules rules, IReadOnlyList<BackupRecord> backups, (uint Branch, Position Position)? proven, DateTimeOffset now)
+    {
+        var kept = new Dictionary<ulong, string>(Fixed(backups, proven));
+        var isFixed = kept.Keys.ToHashSet();
+        var newestFirst = NewestFirst(backups);
+        Keep(newestFirst.Where(backup => rules.Labels.Contains(backup.Label)), "its label");
+        Keep(newestFirst.Where(backup => Age(backup) <= rules.Within), $"within {DurationText.FormatShort(rules.Within ?? default)}");
         Keep(newestFirst.Take(rules.Last ?? 0), "one of the last");
         Keep(Newest(rules.Hourly, time => $"{time:yyyyMMddHH}"), "the last of an hour");
         Keep(Newest(rules.Daily, time => $"{time:yyyyMMdd}"), "the last of a day");
         Keep(Newest(rules.Weekly, time => $"{time.AddDays(-(((int)time.DayOfWeek + 6) % 7)):yyyyMMdd}"), "the last of a week");
         Keep(Newest(rules.Monthly, time => $"{time:yyyyMM}"), "the last of a month");
         Keep(Newest(rules.Yearly, time => $"{time:yyyy}"), "the last of a year");
+        var tooMany = newestFirst.Where(backup => backup.RetentionDays is null).Skip(rules.Max ?? int.MaxValue)
+            .Select(backup => backup.Id).ToHashSet();
         return
         [
-            .. backups.Select(backup =>
-                kept.TryGetValue(backup.Id, out var why)
-                    ? new BackupVerdict(backup, true, why)
-                    : new BackupVerdict(backup, false, "no rule keeps it")),
+            .. backups.Select(backup => VerdictOf(backup) with
+            {
+                IsFixed = isFixed.Contains(backup.Id),
+                IsWanted = backup.Label.Length > 0 || (backup.RetentionDays is not null && !IsOver(backup)),
+            }),
         ];
+
+        BackupVerdict VerdictOf(BackupRecord backup) =>
+            kept.TryGetValue(backup.Id, out var why) ? new(backup, true, why)
+            : IsOver(backup) ? new(backup, false, $"its {backup.RetentionDays} days are over")
+            : backup.RetentionDays is { } days ? new(backup, true, $"it asked for {days} days")
+            : rules.Any ? new(backup, false, "no rule keeps it")
+            : Age(backup).TotalDays > rules.RetentionDays ? new(backup, false, $"it is older than {rules.RetentionDays} days")
+            : tooMany.Contains(backup.Id) ? new(backup, false, $"{rules.Max} newer ones are there")
+            : new(backup, true, "no rule removes it");
+
+        bool IsOver(BackupRecord backup) => Age(backup).TotalDays > backup.RetentionDays;
+
+        TimeSpan Age(BackupRecord backup) => now - backup.CreatedAt;
 
         void Keep(IEnumerable<BackupRecord> some, string why)
         {
@@ -78,4 +133,7 @@ public static class BackupVerdicts
         IEnumerable<BackupRecord> Newest(int? count, Func<DateTime, string> unit) =>
             newestFirst.DistinctBy(backup => unit(backup.Time.UtcDateTime)).Take(count ?? 0);
     }
+
+    static List<BackupRecord> NewestFirst(IReadOnlyList<BackupRecord> backups) =>
+        [.. backups.OrderByDescending(backup => backup.Time).ThenByDescending(backup => backup.Id)];
 }

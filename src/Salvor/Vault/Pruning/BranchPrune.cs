@@ -4,23 +4,30 @@ using Salvor.Vault.Compaction;
 namespace Salvor.Vault.Pruning;
 
 /// <summary>
-/// What a prune does to one branch. Three things go: what is rewritten more coarsely; what was, by an earlier run that was stopped; and
-/// objects all of whose points have expired, where nothing that is kept is reached through them.
+/// What a prune does to one branch. Four things go: what is rewritten more coarsely; what was, by an earlier run that was stopped; objects
+/// all of whose points have expired, where nothing that is kept is reached through them; and snapshots from which nothing is reached.
 /// </summary>
 sealed class BranchPrune
 {
     readonly PruneBranch branch;
     readonly PrunePolicy policy;
+    readonly Ladder ladder;
     readonly IReadOnlySet<Position> named;
     readonly DateTimeOffset now;
     readonly Dictionary<Position, KeptBecause> kept;
     readonly List<PlannedRewrite> rewrites = [];
     readonly List<CondemnedGroup> condemned = [];
     readonly List<PrunedRange> pruned = [];
+    readonly List<(PruneSnapshot Snapshot, bool IsKept, string Reason)> snapshots = [];
+
+    /// <summary>The first point of each object that there will be.</summary>
+    readonly List<Position> firsts = [];
+
 
     public BranchPrune(PruneBranch branch, PrunePolicy policy, IReadOnlySet<Position> named, DateTimeOffset now)
     {
         (this.branch, this.policy, this.named, this.now) = (branch, policy, named, now);
+        ladder = policy.LadderAt(now);
         kept = KeptOf();
         if (branch.IsBroken)
         {
@@ -47,6 +54,8 @@ sealed class BranchPrune
         {
             Thin(item.Item);
         }
+
+        JudgeSnapshots();
     }
 
     public IReadOnlyList<PlannedRewrite> Rewrites => rewrites;
@@ -54,6 +63,10 @@ sealed class BranchPrune
     public IReadOnlyList<CondemnedGroup> Condemned => condemned;
 
     public IReadOnlyList<PrunedRange> Pruned => pruned;
+
+    /// <summary>The snapshots that go.</summary>
+    public IEnumerable<SnapshotRef> Snapshots =>
+        snapshots.Where(item => !item.IsKept).Select(item => new SnapshotRef(branch.Number, item.Snapshot.Position));
 
     public long CondemnedBytes { get; private set; }
 
@@ -90,6 +103,12 @@ sealed class BranchPrune
             {
                 yield return Line(first.Value, last, count, fate);
             }
+
+            foreach (var (snapshot, isKept, reason) in snapshots)
+            {
+                var time = InstantText.Format(Micros.ToTime(snapshot.TimeMicros));
+                yield return new PruneLine($"branch {branch.Number}, snapshot {snapshot.Position} of {time}", isKept, reason);
+            }
         }
     }
 
@@ -111,7 +130,9 @@ sealed class BranchPrune
             KeptBecause.Days => "the last of its day",
             KeptBecause.Newest => "the newest of its branch",
             KeptBecause.Named => "a backup, a proven point or the beginning of a branch",
-            _ when !isKept => IsExpired(point) ? "it has expired" : "a kept one follows in its unit of the ladder",
+            _ when !isKept && IsExpired(point) =>
+                policy.Keep.RungOf(AgeOf(point)) is null ? "it has expired" : SizeCut.Reason,
+            _ when !isKept => "a kept one follows in its unit of the ladder",
             _ => "what is kept is stored with it, or reached through it",
         });
     }
@@ -122,8 +143,8 @@ sealed class BranchPrune
         var coarse = branch.Chain.SelectMany(item => item.Points).ToList();
         var all = branch.Chain.SelectMany(item => item.Finer.SelectMany(finer => finer.Points).Concat(item.Points))
             .DistinctBy(point => point.Position).OrderBy(point => point.Position).ToList();
-        return LadderVerdicts.Find(policy.Keep, coarse, named, now)
-            .Concat(LadderVerdicts.Find(policy.Keep, all, named, now))
+        return LadderVerdicts.Find(ladder, coarse, named, now)
+            .Concat(LadderVerdicts.Find(ladder, all, named, now))
             .Where(verdict => verdict.IsKept).DistinctBy(verdict => verdict.Point.Position)
             .ToDictionary(verdict => verdict.Point.Position, verdict => verdict.Because);
     }
@@ -158,7 +179,9 @@ sealed class BranchPrune
     /// <summary>Whether anything may happen to an object yet.</summary>
     bool IsDue(PruneObject item) => policy.Before is not { } before || Micros.ToTime(item.Points[^1].TimeMicros) < before;
 
-    bool IsExpired(LadderPoint point) => policy.Keep.RungOf(now - Micros.ToTime(point.TimeMicros)) is null;
+    bool IsExpired(LadderPoint point) => ladder.RungOf(AgeOf(point)) is null;
+
+    TimeSpan AgeOf(LadderPoint point) => now - Micros.ToTime(point.TimeMicros);
 
     static IEnumerable<LadderPoint> Points(PruneObject item) => item.Points.Concat(item.Finer.SelectMany(finer => finer.Points));
 
@@ -179,7 +202,7 @@ sealed class BranchPrune
             var isNext = piece.Count == 0 || piece[^1].Entry.Last + 1 == item.Entry.First;
             if (!isNext || !stays[i] || (item.Points.Count > 0 && !IsDue(item)))
             {
-                runs.AddRange(LadderPlan.Find(policy.Keep, piece, named, now));
+                runs.AddRange(LadderPlan.Find(ladder, piece, named, now));
                 piece.Clear();
             }
 
@@ -189,7 +212,7 @@ sealed class BranchPrune
             }
         }
 
-        runs.AddRange(LadderPlan.Find(policy.Keep, piece, named, now));
+        runs.AddRange(LadderPlan.Find(ladder, piece, named, now));
         return [.. runs.Where(run => run.Entries.Count > 1)];
     }
 
@@ -206,6 +229,11 @@ sealed class BranchPrune
         {
             var by = VaultKeys.Log(branch.Number, new LogEntry(run.Entries[0].First, run.Entries[^1].Last, 0));
             Condemn("rewritten more coarsely", by, sources.SelectMany(item => (PruneObject[])[item, .. item.Finer]));
+            firsts.Add(positions.Min());
+        }
+        else
+        {
+            firsts.AddRange(sources.Where(item => item.Points.Count > 0).Select(Reach.First));
         }
     }
 
@@ -217,6 +245,31 @@ sealed class BranchPrune
             && Points(item).All(point => !kept.ContainsKey(point.Position) || positions.Contains(point.Position)))
         {
             Condemn("rewritten more coarsely", VaultKeys.Log(branch.Number, item.Entry), item.Finer);
+            firsts.Add(item.Points[0].Position);
+        }
+        else if (item.Points.Count > 0)
+        {
+            firsts.Add(Reach.First(item));
+        }
+    }
+
+    void JudgeSnapshots()
+    {
+        var needed = firsts.Select(first => Reach.SnapshotBefore(branch, first)?.Position).ToHashSet();
+        foreach (var (i, snapshot) in branch.Snapshots.Index())
+        {
+            var why = i == branch.Snapshots.Count - 1 ? "the newest of its branch"
+                : needed.Contains(snapshot.Position) ? "restore points are reached from it"
+                : named.Contains(snapshot.Position) ? "a backup, a proven point or the beginning of a branch"
+                : policy.Before is { } before && Micros.ToTime(snapshot.TimeMicros) >= before ? "no newer restore point is proven"
+                : null;
+            snapshots.Add((snapshot, why is not null, why ?? "no restore point is reached from it alone"));
+            if (why is null)
+            {
+                var key = VaultKeys.Snapshot(branch.Number, snapshot.Position);
+                condemned.Add(new CondemnedGroup("no restore point is reached from it alone", "", [key]));
+                CondemnedBytes += snapshot.StoredBytes;
+            }
         }
     }
 

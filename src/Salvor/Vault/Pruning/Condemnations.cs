@@ -25,25 +25,32 @@ public sealed record Condemnation(ulong Number, CondemnedRecord Record, OutcomeR
 
     const long GraceSecondsMax = 100L * 365 * 24 * 3600;
 
+    /// <summary>What goes: without that which was needed after all.</summary>
+    public IEnumerable<CondemnedGroup> Groups => Outcome is not { Kept.Count: > 0 }
+        ? Record.Groups
+        : Record.Groups.Select(group => group with { Keys = [.. group.Keys.Except(Outcome.Kept)] });
+
     /// <summary>All keys.</summary>
-    public IEnumerable<string> Keys => Record.Groups.SelectMany(group => group.Keys);
+    public IEnumerable<string> Keys => Groups.SelectMany(group => group.Keys);
 }
 
 /// <summary>
-/// All that prunes condemned in a vault. Readers do not offer it, and may still read it. A record that cannot be read counts as absent: what
-/// it hid is offered again for as long as it is there.
+/// All that prunes condemned in a vault. Readers do not offer it, and may still read it. A record that cannot be read counts as absent:
+/// what it hid is offered again for as long as it is there.
 /// </summary>
 public sealed class Condemnations
 {
     /// <summary>Of a vault that was never pruned.</summary>
     public static readonly Condemnations None = new([], 0);
 
+    const int InFlight = 16;
+
     readonly Dictionary<string, CondemnedGroup> hidden = [];
 
     Condemnations(IReadOnlyList<Condemnation> all, ulong last)
     {
         (All, Last) = (all, last);
-        foreach (var group in all.Where(item => !item.IsUndeleted).SelectMany(item => item.Record.Groups))
+        foreach (var group in all.Where(item => !item.IsUndeleted).SelectMany(item => item.Groups))
         {
             foreach (var key in group.Keys)
             {
@@ -61,6 +68,9 @@ public sealed class Condemnations
     /// <summary>The keys that are deleted, or may be at any time.</summary>
     public IEnumerable<string> Deleted => All.Where(item => item.IsDeleting).SelectMany(item => item.Keys);
 
+    /// <summary>The numbers of records that were taken over by later ones, which may be deleted.</summary>
+    public IEnumerable<NumberRange> Retired => All.Where(item => item.IsDeleting).SelectMany(item => item.Record.Retired);
+
     /// <summary>Whether an object is condemned.</summary>
     public bool Hides(string key) => hidden.ContainsKey(key);
 
@@ -71,6 +81,10 @@ public sealed class Condemnations
     public IEnumerable<(ulong First, ulong Last)> PrunedOf(uint branch) =>
         All.Where(item => !item.IsUndeleted).SelectMany(item => item.Record.Pruned)
             .Where(range => range.Branch == branch).Select(range => (range.First, range.Last));
+
+    /// <summary>The highest number that is taken; 0 where there is none.</summary>
+    public static async Task<ulong> LastAsync(VaultAccess vault, CancellationToken cancellationToken) =>
+        (await ReadAsync<CondemnedRecord>(vault, VaultKeys.Condemned, read: null, cancellationToken)).Last;
 
     /// <summary>Reads them.</summary>
     public static async Task<Condemnations> LoadAsync(VaultAccess vault, CancellationToken cancellationToken)
@@ -101,15 +115,22 @@ public sealed class Condemnations
     internal static async Task<CondemnedRecord> ReadRecordAsync(VaultAccess vault, string key, CancellationToken cancellationToken)
     {
         var record = await vault.ReadRecordAsync(key, ObjectKind.Condemned, VaultJson.Default.CondemnedRecord, cancellationToken);
-        if (record.Groups.Contains(null!) || record.Pruned.Contains(null!) || record.Groups.Any(group => group.Keys.Contains(null!)))
+        if (record.Groups.Contains(null!) || record.Pruned.Contains(null!) || record.Retired.Contains(null!)
+            || record.Groups.Any(group => group.Keys.Contains(null!)))
         {
             // In a list, JSON may say null, whatever the types say.
-            throw new DamagedObjectException(key, "it condemns nothing, or prunes nothing, where it should name something");
+            throw new DamagedObjectException(key, "it says nothing where it should name what goes");
         }
 
         if (record.Pruned.FirstOrDefault(range => range.First == 0 || range.First > range.Last) is { } wrong)
         {
             throw new DamagedObjectException(key, $"it prunes numbers {wrong.First}-{wrong.Last}");
+        }
+
+        if (record.Retired.FirstOrDefault(range => range.First == 0 || range.First > range.Last || range.Last >= VaultKeys.NumberOf(key))
+            is { } impossible)
+        {
+            throw new DamagedObjectException(key, $"it takes over records {impossible.First}-{impossible.Last}");
         }
 
         foreach (var group in record.Groups)
@@ -124,13 +145,25 @@ public sealed class Condemnations
     }
 
     /// <summary>
-    /// Backups; of the log only what lies wholly within another object that is named, or within the numbers that are pruned.
+    /// Backups, snapshots and packs; of the log only what lies wholly within another object that is named, or within the numbers that are
+    /// pruned.
     /// </summary>
     static bool MayGo(string key, string by, CondemnedRecord record)
     {
         if (key.StartsWith(VaultKeys.Backups, StringComparison.Ordinal))
         {
             return VaultKeys.NumberOf(key) > 0 && by.Length == 0;
+        }
+
+        if (key.StartsWith(VaultKeys.Snapshots, StringComparison.Ordinal))
+        {
+            // An image is at position 0.
+            return VaultKeys.BranchOf(key) > 0 && VaultKeys.NumberOf(key) >= 0 && by.Length == 0;
+        }
+
+        if (key.StartsWith(VaultKeys.Packs, StringComparison.Ordinal))
+        {
+            return Hash256.TryParse(key.AsSpan(VaultKeys.Packs.Length), out var pack) && key == VaultKeys.Pack(pack) && by.Length == 0;
         }
 
         if (!key.StartsWith(VaultKeys.Logs, StringComparison.Ordinal))
@@ -151,23 +184,43 @@ public sealed class Condemnations
     }
 
     static async Task<(SortedDictionary<ulong, T> Records, ulong Last)> ReadAsync<T>(
-        VaultAccess vault, string prefix, Func<string, Task<T>> read, CancellationToken cancellationToken)
+        VaultAccess vault, string prefix, Func<string, Task<T>>? read, CancellationToken cancellationToken)
     {
-        var records = new SortedDictionary<ulong, T>();
-        var last = 0UL;
+        var keys = new SortedDictionary<ulong, string>();
         await foreach (var row in vault.ListAsync(prefix, after: null, cancellationToken))
         {
             try
             {
-                last = VaultKeys.NumberOf(row.Key);
-                records[last] = await read(row.Key);
+                keys[VaultKeys.NumberOf(row.Key)] = row.Key;
             }
-            catch (SalvorException e) when (e is DamagedObjectException or NewerFormatException)
+            catch (DamagedObjectException)
             {
-                // A verification tells it. A bit of its version may have rotten, and the history is not lost for that.
+                // A verification tells it.
             }
         }
 
-        return (records, last);
+        var records = new SortedDictionary<ulong, T>();
+        if (read is null || keys.Count == 0)
+        {
+            return (records, keys.Keys.LastOrDefault());
+        }
+
+        var options = new ParallelOptions { MaxDegreeOfParallelism = InFlight, CancellationToken = cancellationToken };
+        await Parallel.ForEachAsync(keys, options, async (item, _) =>
+        {
+            try
+            {
+                var record = await read(item.Value);
+                lock (records)
+                {
+                    records[item.Key] = record;
+                }
+            }
+            catch (SalvorException e) when (e is DamagedObjectException or NewerFormatException)
+            {
+                // As above. A bit of its version may have rotten, and the history is not lost for that.
+            }
+        });
+        return (records, keys.Keys.LastOrDefault());
     }
 }

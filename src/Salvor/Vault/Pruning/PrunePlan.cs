@@ -1,4 +1,5 @@
 using Salvor.Vault.Compaction;
+using Salvor.Vault.Format;
 
 namespace Salvor.Vault.Pruning;
 
@@ -13,6 +14,18 @@ public sealed record PrunePolicy(Ladder Keep)
     /// Only what ends before this goes: the time of a restore point that is proven, where nobody looks at what goes. Null: no limit.
     /// </summary>
     public DateTimeOffset? Before { get; init; }
+
+    /// <summary>Whether nothing goes by the ladder and the rules: only garbage, and what earlier prunes condemned.</summary>
+    public bool GarbageOnly { get; init; }
+
+    /// <summary>How many bytes the vault may have; null where there is no limit.</summary>
+    public long? BytesMax { get; init; }
+
+    /// <summary>What a limit of the size makes go, besides what the ladder and the rules do.</summary>
+    public SizeCut? Cut { get; init; }
+
+    /// <summary>The ladder, no longer than the cut leaves it.</summary>
+    public Ladder LadderAt(DateTimeOffset now) => Cut is { } cut ? Keep.CutAt(now - cut.Before) : Keep;
 }
 
 /// <summary>Log objects that are rewritten as one.</summary>
@@ -22,7 +35,7 @@ public sealed record PlannedRewrite(uint Branch, CompactionRun Run);
 /// <param name="Subject">A backup, or a span of restore points.</param>
 public sealed record PruneLine(string Subject, bool IsKept, string Reason);
 
-/// <summary>What a prune does to the log and the backups of a vault. A dry run prints it, a real run carries it out.</summary>
+/// <summary>What a prune does to a vault. A dry run prints it, a real run carries it out.</summary>
 /// <param name="Rewrites">Done first.</param>
 /// <param name="Condemned">What goes then.</param>
 /// <param name="Pruned">The log numbers of that which go without a replacement.</param>
@@ -34,17 +47,69 @@ public sealed record PrunePlan(
     /// <summary>Of a prune that only carries out earlier ones.</summary>
     public static readonly PrunePlan Nothing = new([], [], [], []);
 
-    /// <summary>The bytes of all that goes, as listed.</summary>
+    /// <summary>The bytes of all that goes, as listed; without the records of backups.</summary>
     public long CondemnedBytes { get; init; }
+
+    /// <summary>Packs of which little is needed: that is moved to new ones before they are condemned.</summary>
+    internal IReadOnlyList<Hash256> Repacked { get; init; } = [];
+
+    /// <summary>The snapshots that go.</summary>
+    internal IReadOnlySet<SnapshotRef> Snapshots { get; init; } = new HashSet<SnapshotRef>();
+
+    /// <summary>The cut that the limit of the size asked for; null where it asked for none.</summary>
+    public SizeCut? Cut { get; init; }
+
+    /// <summary>How many bytes are too many even if all went that may; 0 where the vault fits, or has no limit.</summary>
+    public long ExcessBytes { get; init; }
 
     /// <summary>Whether there is nothing to do.</summary>
     public bool IsEmpty => Rewrites.Count == 0 && Condemned.Count == 0;
 
-    /// <summary>Makes the plan.</summary>
+    /// <summary>Adds what of the packs goes when the snapshots are gone.</summary>
+    internal PrunePlan With(Garbage garbage)
+    {
+        const string unused = "no snapshot that is kept needs them";
+        const string sparse = "less than half of each is needed, and is moved to new packs";
+        var condemned = new List<CondemnedGroup>(Condemned);
+        var lines = new List<PruneLine>(Lines);
+        Add(garbage.Unused, garbage.UnusedBytes, unused);
+        Add(garbage.Sparse, garbage.SparseBytes, sparse);
+        return this with
+        {
+            Condemned = condemned,
+            Lines = lines,
+            Repacked = garbage.Sparse,
+            CondemnedBytes = CondemnedBytes + garbage.UnusedBytes + garbage.SparseBytes,
+        };
+
+        void Add(IReadOnlyList<Hash256> packs, long bytes, string reason)
+        {
+            if (packs.Count > 0)
+            {
+                condemned.Add(new CondemnedGroup(reason, "", [.. packs.Select(VaultKeys.Pack)]));
+                lines.Add(new PruneLine($"{packs.Count} pack(s) with {bytes} bytes", false, reason));
+            }
+        }
+    }
+
+    /// <summary>Makes the plan for all but the packs.</summary>
     public static PrunePlan Find(PruneView view, PrunePolicy policy, DateTimeOffset now)
     {
-        var backups = BackupVerdicts.Find(policy.Backups, view.Backups, now)
-            .Select(verdict => verdict.IsKept || !(verdict.Backup.Time >= policy.Before)
+        if (policy.GarbageOnly)
+        {
+            return Nothing;
+        }
+
+        if (policy is { BytesMax: { } bytesMax, Cut: null })
+        {
+            return SizeCap.Find(view, policy, bytesMax, now);
+        }
+
+        var backups = BackupVerdicts.Find(policy.Backups, view.Backups, view.Proven, now)
+            .Select(verdict => policy.Cut is { } cut && cut.Takes(verdict)
+                ? verdict with { IsKept = false, Reason = SizeCut.Reason }
+                : verdict)
+            .Select(verdict => verdict.IsKept || !(verdict.Backup.Time > policy.Before)
                 ? verdict
                 : verdict with { IsKept = true, Reason = "no newer restore point is proven" })
             .ToList();
@@ -63,6 +128,8 @@ public sealed record PrunePlan(
             ])
         {
             CondemnedBytes = plans.Sum(plan => plan.CondemnedBytes),
+            Snapshots = plans.SelectMany(plan => plan.Snapshots).ToHashSet(),
+            Cut = policy.Cut,
         };
 
         HashSet<Position> NamedOf(PruneBranch branch) =>

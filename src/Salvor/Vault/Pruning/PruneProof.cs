@@ -11,8 +11,11 @@ namespace Salvor.Vault.Pruning;
 /// </summary>
 sealed class PruneProof(VaultAccess vault)
 {
-    /// <summary>Throws <see cref="FailureKind.Integrity"/> where something is needed after all.</summary>
-    public async Task ExpectNotNeededAsync(Condemnation item, CancellationToken cancellationToken)
+    /// <summary>
+    /// Throws <see cref="FailureKind.Integrity"/> where something of the log is needed after all. Returns the packs that something made
+    /// since needs.
+    /// </summary>
+    public async Task<IReadOnlyList<string>> ExpectNotNeededAsync(Condemnation item, CancellationToken cancellationToken)
     {
         try
         {
@@ -22,6 +25,8 @@ sealed class PruneProof(VaultAccess vault)
             {
                 await ExpectGoodAsync(catalog, by, cancellationToken);
             }
+
+            return await PacksNeededAsync(catalog, item, cancellationToken);
         }
         catch (SalvorException e) when (e.Kind is FailureKind.Integrity or FailureKind.NotRestorable)
         {
@@ -31,6 +36,20 @@ sealed class PruneProof(VaultAccess vault)
         {
             throw Needed(item, e.Damage.Message, e);
         }
+    }
+
+    static async Task<IReadOnlyList<string>> PacksNeededAsync(VaultCatalog catalog, Condemnation item, CancellationToken cancellationToken)
+    {
+        var condemned = item.Keys.ToHashSet();
+        if (!condemned.Any(key => key.StartsWith(VaultKeys.Packs, StringComparison.Ordinal)))
+        {
+            return [];
+        }
+
+        var use = await PackUse.ReadAsync(catalog, new HashSet<SnapshotRef>(), cancellationToken);
+        return use.Missing is { } pack
+            ? throw Needed(item, $"{VaultKeys.Pack(pack)} is missing", inner: null)
+            : [.. use.Needed.Select(VaultKeys.Pack).Where(condemned.Contains).Order(StringComparer.Ordinal)];
     }
 
     /// <summary>A catalogue does not list what is condemned, so it is what would remain.</summary>

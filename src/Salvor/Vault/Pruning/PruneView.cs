@@ -20,8 +20,8 @@ public sealed record PruneObject(LogEntry Entry, IReadOnlyList<LadderPoint> Poin
         [VaultKeys.Log(branch, Entry), .. Parts.Select(part => VaultKeys.LogPart(branch, Entry, part))];
 }
 
-/// <summary>A snapshot, as a prune sees it: where it stands in the log.</summary>
-public readonly record struct PruneSnapshot(Position Position, ulong Number);
+/// <summary>A snapshot, as a prune sees it: where it stands in the log, its time, and the bytes of its root.</summary>
+public readonly record struct PruneSnapshot(Position Position, ulong Number, long TimeMicros, long StoredBytes);
 
 /// <summary>A branch, as a prune sees it.</summary>
 /// <param name="Number">The branch.</param>
@@ -37,7 +37,14 @@ public sealed record PruneBranch(
 /// <param name="Backups">By id.</param>
 /// <param name="Proven">The newest restore point that a verification has restored; null where none is known.</param>
 public sealed record PruneView(
-    IReadOnlyList<PruneBranch> Branches, IReadOnlyList<BackupRecord> Backups, (uint Branch, Position Position)? Proven);
+    IReadOnlyList<PruneBranch> Branches, IReadOnlyList<BackupRecord> Backups, (uint Branch, Position Position)? Proven)
+{
+    /// <summary>The bytes of all objects that are listed and not condemned. Known only where a limit of the size asks for it.</summary>
+    public long StoredBytes { get; init; }
+
+    /// <summary>The bytes of the packs that come free when a snapshot and all older ones go. As <see cref="StoredBytes"/>.</summary>
+    public IReadOnlyDictionary<SnapshotRef, long> PackBytes { get; init; } = new Dictionary<SnapshotRef, long>();
+}
 
 /// <summary>Reads what a prune decides from.</summary>
 static class PruneReading
@@ -63,6 +70,18 @@ static class PruneReading
         return new PruneView(branches, backups, proven);
     }
 
+    /// <summary>The bytes of all that is there and not condemned.</summary>
+    public static async Task<long> StoredBytesAsync(VaultCatalog catalog, CancellationToken cancellationToken)
+    {
+        var bytes = 0L;
+        await foreach (var row in catalog.Vault.ListHereAsync("", after: null, cancellationToken))
+        {
+            bytes += catalog.Condemned.Hides(row.Key) ? 0 : row.SizeBytes;
+        }
+
+        return bytes;
+    }
+
     static async Task<PruneBranch> ReadAsync(VaultCatalog catalog, uint branch, CancellationToken cancellationToken)
     {
         var forks = catalog.Branches.Where(item => item.Record.Parent == branch)
@@ -78,7 +97,8 @@ static class PruneReading
         {
             using var stored = await catalog.Vault.OpenAsync(
                 VaultKeys.Snapshot(branch, snapshot.Position), ObjectKind.Snapshot, whole: false, cancellationToken);
-            snapshots.Add(new PruneSnapshot(snapshot.Position, stored.Header.Number));
+            snapshots.Add(new PruneSnapshot(
+                snapshot.Position, stored.Header.Number, stored.Header.TimeLastMicros, stored.SizeBytes));
         }
 
         return new PruneBranch(branch, await ChainAsync(catalog, branch, log, cancellationToken), snapshots, forks, IsBroken: false);

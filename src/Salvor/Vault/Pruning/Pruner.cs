@@ -12,9 +12,11 @@ namespace Salvor.Vault.Pruning;
 /// <param name="Objects">How many objects were deleted.</param>
 /// <param name="Bytes">Their bytes.</param>
 /// <param name="Refused">How many the destination does not allow to delete.</param>
+/// <param name="RefusedBytes">Their bytes.</param>
 /// <param name="HeldObjects">How many wait for the end of their grace.</param>
 /// <param name="HeldBytes">Their bytes.</param>
-public sealed record PruneDeletion(long Objects, long Bytes, long Refused, long HeldObjects, long HeldBytes);
+public sealed record PruneDeletion(
+    long Objects, long Bytes, long Refused, long RefusedBytes, long HeldObjects, long HeldBytes);
 
 /// <summary>
 /// Prunes one vault in two phases. The first makes coarser objects and puts a record that condemns what goes; the second, by a later run,
@@ -31,6 +33,12 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     /// <summary>No backup may take longer than this, so whoever needs what was condemned has said so by then.</summary>
     public static readonly TimeSpan GraceMin = TimeSpan.FromHours(24);
 
+    /// <summary>What names an object goes before it, so that a run that is stopped leaves nothing that names what is not there.</summary>
+    static readonly string[] DeletedInOrder = [VaultKeys.Backups, VaultKeys.Snapshots, VaultKeys.Logs, VaultKeys.Packs];
+
+    /// <summary>How many objects a record condemns at most, about.</summary>
+    internal int KeysMax { get; init; } = 100_000;
+
     /// <summary>Each time another prune was faster.</summary>
     const int AttemptsMax = 10;
 
@@ -39,7 +47,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         PrunePolicy policy, (uint Branch, Position Position)? proven, CancellationToken cancellationToken)
     {
         var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
-        return PrunePlan.Find(await PruneReading.ReadAsync(catalog, proven, cancellationToken), policy, time.GetUtcNow());
+        return (await PlanAsync(catalog, policy, proven, cancellationToken)).Plan;
     }
 
     /// <summary>
@@ -52,25 +60,43 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         for (var attempt = 1; ; attempt++)
         {
             var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
-            var plan = PrunePlan.Find(
-                await PruneReading.ReadAsync(catalog, proven, cancellationToken), policy, time.GetUtcNow());
+            var (plan, use) = await PlanAsync(catalog, policy, proven, cancellationToken);
             var groups = await RewriteAsync(catalog, plan, cancellationToken);
+            await Repacking.RunAsync(vault, use, plan.Repacked, time, cancellationToken);
             if (groups.Count == 0)
             {
                 return (plan, null);
             }
 
-            if (await TryPutAsync(catalog.Condemned.Last + 1, groups, plan.Pruned, grace, cancellationToken) is { } number)
+            var present = await ListAsync(cancellationToken);
+            var retirement = Retirement.Find(catalog.Condemned, present.ContainsKey, time.GetUtcNow());
+            if (await TryPutAsync(catalog.Condemned.Last + 1, groups, plan.Pruned, retirement, grace, cancellationToken) is { } number)
             {
                 return (plan, number);
             }
 
-            if (attempt == AttemptsMax)
+            ExpectAttempts(attempt);
+        }
+    }
+
+    /// <summary>
+    /// Condemns one backup. Its restore point goes by the ladder, like all others. Returns the number of the record. Throws where the
+    /// backup may not go.
+    /// </summary>
+    public async Task<ulong> CondemnBackupAsync(
+        ulong id, (uint Branch, Position Position)? proven, TimeSpan grace, CancellationToken cancellationToken)
+    {
+        for (var attempt = 1; ; attempt++)
+        {
+            var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+            await BackupRemoval.ExpectAllowedAsync(catalog, id, proven, cancellationToken);
+            var group = new CondemnedGroup("its deletion was asked for", "", [VaultKeys.Backup(id)]);
+            if (await TryPutAsync(catalog.Condemned.Last + 1, [group], [], new Retirement([], []), grace, cancellationToken) is { } number)
             {
-                throw new SalvorException(
-                    FailureKind.Locked, $"other prunes of vault {vault.Location} were faster {AttemptsMax} times",
-                    "Run one prune at a time, then try again.");
+                return number;
             }
+
+            ExpectAttempts(attempt);
         }
     }
 
@@ -80,16 +106,8 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     public async Task<PruneDeletion> DeleteAsync(bool dryRun, CancellationToken cancellationToken)
     {
         var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
-        var sizes = new Dictionary<string, long>();
-        foreach (var prefix in (string[])[VaultKeys.Logs, VaultKeys.Backups])
-        {
-            await foreach (var row in vault.ListHereAsync(prefix, after: null, cancellationToken))
-            {
-                sizes[row.Key] = row.SizeBytes;
-            }
-        }
-
-        var total = new PruneDeletion(0, 0, 0, 0, 0);
+        var sizes = await ListAsync(cancellationToken);
+        var total = new PruneDeletion(0, 0, 0, 0, 0, 0);
         foreach (var item in catalog.Condemned.All.Where(item => !item.IsUndeleted))
         {
             var present = item.Keys.Where(sizes.ContainsKey).Distinct().ToList();
@@ -104,13 +122,69 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
             {
                 total = total with { Objects = total.Objects + present.Count, Bytes = total.Bytes + present.Sum(key => sizes[key]) };
             }
-            else if (item.IsDeleting || await DecideAsync(item, OutcomeRecord.Deleting, cancellationToken) == OutcomeRecord.Deleting)
+            else if ((item.Outcome ?? await DecideAsync(item, OutcomeRecord.Deleting, cancellationToken))
+                is { Decision: OutcomeRecord.Deleting } outcome)
             {
-                total = await DeleteAsync(present, sizes, total, cancellationToken);
+                total = await DeleteAsync([.. present.Except(outcome.Kept)], sizes, total, cancellationToken);
             }
         }
 
+        if (!dryRun)
+        {
+            await DeleteRetiredAsync(vault, catalog.Condemned, cancellationToken);
+        }
+
         return total;
+    }
+
+    /// <summary>Deletes the records that others took over: each before its outcome, without which it would count as open.</summary>
+    internal static async Task DeleteRetiredAsync(VaultAccess vault, Condemnations condemned, CancellationToken cancellationToken)
+    {
+        var retired = condemned.Retired.ToList();
+        if (retired.Count == 0)
+        {
+            return;
+        }
+
+        foreach (var prefix in (string[])[VaultKeys.Condemned, VaultKeys.Outcomes])
+        {
+            await foreach (var row in vault.ListHereAsync(prefix, after: null, cancellationToken))
+            {
+                if (VaultKeys.TryNumberOf(row.Key) is { } number && retired.Any(range => range.First <= number && number <= range.Last))
+                {
+                    await TryDeleteAsync(vault, row.Key, cancellationToken);
+                }
+            }
+        }
+    }
+
+    /// <summary>Whether the destination allowed it.</summary>
+    static async Task<bool> TryDeleteAsync(VaultAccess vault, string key, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await vault.DeleteAsync(key, cancellationToken);
+            return true;
+        }
+        catch (StorageException e) when (e.Failure == StorageFailure.Denied)
+        {
+            return false;
+        }
+    }
+
+    /// <summary>The sizes of all objects that a prune may delete.</summary>
+    async Task<Dictionary<string, long>> ListAsync(CancellationToken cancellationToken)
+    {
+        var sizes = new Dictionary<string, long>();
+        foreach (var prefix in DeletedInOrder)
+        {
+            await foreach (var row in vault.ListHereAsync(prefix, after: null, cancellationToken))
+            {
+                sizes[row.Key] = row.SizeBytes;
+            }
+        }
+
+        return sizes;
     }
 
     /// <summary>Takes back what a prune condemned. Throws where it is being deleted, and where there is none of this number.</summary>
@@ -126,12 +200,62 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
                 open.Count == 0 ? "Nothing can be taken back." : $"What can be taken back has the number {string.Join(", ", open)}.");
         }
 
-        if ((item.Outcome?.Decision ?? await DecideAsync(item, OutcomeRecord.Undeleted, cancellationToken)) != OutcomeRecord.Undeleted)
+        if ((item.Outcome ?? await DecideAsync(item, OutcomeRecord.Undeleted, cancellationToken)).Decision != OutcomeRecord.Undeleted)
         {
             throw new SalvorException(
                 FailureKind.NotRestorable,
                 $"what prune {number} condemned in vault {vault.Location} is being deleted already",
                 "Another destination may have it still: 'salvor list --from' with its path.");
+        }
+    }
+
+    async Task<(PrunePlan Plan, PackUse Use)> PlanAsync(
+        VaultCatalog catalog, PrunePolicy policy, (uint Branch, Position Position)? proven, CancellationToken cancellationToken)
+    {
+        var now = time.GetUtcNow();
+        var view = await PruneReading.ReadAsync(catalog, proven, cancellationToken);
+        if (policy.BytesMax is not null)
+        {
+            var all = await PackUse.ReadAsync(catalog, new HashSet<SnapshotRef>(), cancellationToken);
+            view = view with
+            {
+                StoredBytes = await PruneReading.StoredBytesAsync(catalog, cancellationToken), PackBytes = all.BytesOfLastUsers(),
+            };
+        }
+
+        var plan = Bounded(view, policy, now);
+        var use = await PackUse.ReadAsync(catalog, plan.Snapshots, cancellationToken);
+        if (use.Missing is { } pack)
+        {
+            var line = new PruneLine("the packs", true, $"{VaultKeys.Pack(pack)} is missing; run 'salvor repair' first");
+            return (plan with { Lines = [.. plan.Lines, line] }, use);
+        }
+
+        return (plan.With(await Garbage.FindAsync(use, now, cancellationToken)), use);
+    }
+
+    /// <summary>A record is one object, so where too much would go at once, the older half goes first, or half of that.</summary>
+    PrunePlan Bounded(PruneView view, PrunePolicy policy, DateTimeOffset now)
+    {
+        var plan = PrunePlan.Find(view, policy, now);
+        var times = view.Branches.SelectMany(branch => branch.Chain).SelectMany(item => item.Points)
+            .Select(point => Micros.ToTime(point.TimeMicros)).Order().ToList();
+        for (var count = times.Count / 2; count > 0 && plan.Condemned.Sum(group => group.Keys.Count) > KeysMax; count /= 2)
+        {
+            var before = times[count] < policy.Before || policy.Before is null ? times[count] : policy.Before;
+            plan = PrunePlan.Find(view, policy with { Before = before }, now);
+        }
+
+        return plan;
+    }
+
+    void ExpectAttempts(int made)
+    {
+        if (made == AttemptsMax)
+        {
+            throw new SalvorException(
+                FailureKind.Locked, $"other prunes of vault {vault.Location} were faster {AttemptsMax} times",
+                "Run one prune at a time, then try again.");
         }
     }
 
@@ -155,7 +279,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     }
 
     async Task<ulong?> TryPutAsync(
-        ulong number, IReadOnlyList<CondemnedGroup> groups, IReadOnlyList<PrunedRange> pruned, TimeSpan grace,
+        ulong number, IReadOnlyList<CondemnedGroup> groups, IReadOnlyList<PrunedRange> pruned, Retirement retirement, TimeSpan grace,
         CancellationToken cancellationToken)
     {
         var here = ProcessIdentity.Current();
@@ -166,7 +290,8 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
             Pid = here.Pid,
             GraceSeconds = (long)(grace < GraceMin ? GraceMin : grace).TotalSeconds,
             Groups = groups,
-            Pruned = pruned,
+            Pruned = [.. pruned, .. retirement.Pruned],
+            Retired = retirement.Records,
         };
         return await PutAsync(
             VaultKeys.CondemnedBy(number), ObjectKind.Condemned, number,
@@ -176,20 +301,18 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     }
 
     /// <summary>Decides what becomes of a record, unless somebody did. Returns what counts.</summary>
-    async Task<string> DecideAsync(Condemnation item, string decision, CancellationToken cancellationToken)
+    async Task<OutcomeRecord> DecideAsync(Condemnation item, string decision, CancellationToken cancellationToken)
     {
-        if (decision == OutcomeRecord.Deleting)
-        {
-            await new PruneProof(vault).ExpectNotNeededAsync(item, cancellationToken);
-        }
-
+        var kept = decision == OutcomeRecord.Deleting
+            ? await new PruneProof(vault).ExpectNotNeededAsync(item, cancellationToken)
+            : [];
         var here = ProcessIdentity.Current();
-        var record = new OutcomeRecord { Decision = decision, At = time.GetUtcNow(), Host = here.Host, Pid = here.Pid };
+        var record = new OutcomeRecord { Decision = decision, Kept = kept, At = time.GetUtcNow(), Host = here.Host, Pid = here.Pid };
         var key = VaultKeys.Outcome(item.Number);
         return await PutAsync(
             key, ObjectKind.Outcome, item.Number, VaultJson.Write(record, VaultJson.Default.OutcomeRecord), cancellationToken)
-            ? decision
-            : (await Condemnations.ReadOutcomeAsync(vault, key, cancellationToken)).Decision;
+            ? record
+            : await Condemnations.ReadOutcomeAsync(vault, key, cancellationToken);
     }
 
     async Task<bool> PutAsync(string key, ObjectKind kind, ulong number, byte[] details, CancellationToken cancellationToken)
@@ -203,18 +326,13 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         IReadOnlyList<string> keys, Dictionary<string, long> sizes, PruneDeletion total, CancellationToken cancellationToken)
     {
         // In key order an object comes before its parts: with it they are needed, without it they are leftovers.
-        foreach (var key in keys.Order(StringComparer.Ordinal))
+        var ordered = keys.OrderBy(key => Array.IndexOf(DeletedInOrder, key[..(key.IndexOf('/') + 1)]))
+            .ThenBy(key => key, StringComparer.Ordinal);
+        foreach (var key in ordered)
         {
-            try
-            {
-                await vault.DeleteAsync(key, cancellationToken);
-                total = total with { Objects = total.Objects + 1, Bytes = total.Bytes + sizes[key] };
-                sizes.Remove(key);
-            }
-            catch (StorageException e) when (e.Failure == StorageFailure.Denied)
-            {
-                total = total with { Refused = total.Refused + 1 };
-            }
+            total = await TryDeleteAsync(vault, key, cancellationToken)
+                ? total with { Objects = total.Objects + 1, Bytes = total.Bytes + sizes[key] }
+                : total with { Refused = total.Refused + 1, RefusedBytes = total.RefusedBytes + sizes[key] };
         }
 
         return total;

@@ -52,12 +52,14 @@ static class Reach
         return null;
     }
 
-    /// <summary>The number after which the state stands from which an object is reached; 0: where the branch begins.</summary>
-    static ulong NumberBefore(PruneBranch branch, PruneObject item) => branch.Snapshots
-        .Where(snapshot => snapshot.Position <= First(item))
-        .Select(snapshot => (ulong?)snapshot.Number).LastOrDefault() ?? 0;
+    /// <summary>The snapshot from which an object with this first point is reached; null where that is one of another branch.</summary>
+    public static PruneSnapshot? SnapshotBefore(PruneBranch branch, Position first) =>
+        branch.Snapshots.Where(snapshot => snapshot.Position <= first).Select(snapshot => (PruneSnapshot?)snapshot).LastOrDefault();
 
     /// <summary>The first point that an object offers, or one below it.</summary>
-    static Position First(PruneObject item) =>
+    public static Position First(PruneObject item) =>
         item.Points.Concat(item.Finer.SelectMany(finer => finer.Points)).Min(point => point.Position);
+
+    /// <summary>The number after which the state stands from which an object is reached; 0: where the branch begins.</summary>
+    static ulong NumberBefore(PruneBranch branch, PruneObject item) => SnapshotBefore(branch, First(item))?.Number ?? 0;
 }

@@ -22,6 +22,14 @@ readonly record struct ChunkPlace(Hash256 Name, ushort Frame, uint Offset, uint 
         return writer.Written;
     }
 
+    /// <summary>The chunk table of a pack.</summary>
+    public static async Task<Dictionary<Hash256, ChunkPlace>> ReadAsync(
+        VaultAccess vault, Hash256 pack, CancellationToken cancellationToken)
+    {
+        using var stored = await vault.OpenAsync(VaultKeys.Pack(pack), ObjectKind.Pack, whole: false, cancellationToken);
+        return Read(stored, await stored.ReadDetailsAsync(cancellationToken));
+    }
+
     /// <summary>The chunk table of a pack, checked against its frames.</summary>
     public static Dictionary<Hash256, ChunkPlace> Read(StoredObject pack, ReadOnlySpan<byte> details)
     {

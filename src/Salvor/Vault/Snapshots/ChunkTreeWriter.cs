@@ -27,7 +27,7 @@ sealed class PendingEntry
 /// the packs of its entries have names, so memory is bounded by what is in the packs being filled. Nodes of each level have packs of
 /// their own, because a node names the packs of those below.
 /// </summary>
-sealed class ChunkTreeWriter(VaultAccess vault) : IAsyncDisposable
+sealed class ChunkTreeWriter(PackStore store) : IAsyncDisposable
 {
     readonly List<Level> levels = [];
     readonly Dictionary<Hash256, Hash256> stored = [];
@@ -101,7 +101,7 @@ sealed class ChunkTreeWriter(VaultAccess vault) : IAsyncDisposable
     {
         while (levels.Count <= level)
         {
-            levels.Add(new Level(new PackWriter(vault)));
+            levels.Add(new Level(new PackWriter(store)));
         }
 
         if (levels[level].Entries.Count == ChunkNode.EntriesMax)
@@ -130,10 +130,10 @@ sealed class ChunkTreeWriter(VaultAccess vault) : IAsyncDisposable
         while (level.Closed.TryPeek(out var node) && node.Entries.All(entry => entry.IsKnown))
         {
             var content = level.Closed.Dequeue().Known().ToBytes();
-            var name = vault.Secrets.NameOf(content);
+            var name = store.Secrets.NameOf(content);
             node.Self.Pack = stored.TryGetValue(name, out var pack)
                 ? new PendingPack { Name = pack }
-                : await level.Packs.AddAsync(SealedRun.Seal(vault.Secrets, content, content.Length), cancellationToken);
+                : await level.Packs.AddAsync(SealedRun.Seal(store.Secrets, content, content.Length), cancellationToken);
             node.Self.Name = name;
         }
     }

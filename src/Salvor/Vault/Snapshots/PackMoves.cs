@@ -8,6 +8,9 @@ namespace Salvor.Vault.Snapshots;
 /// </summary>
 public sealed class PackMoves
 {
+    /// <summary>Where nothing was moved.</summary>
+    public static readonly PackMoves None = new();
+
     readonly Dictionary<Hash256, List<Hash256>> into = [];
 
     PackMoves()

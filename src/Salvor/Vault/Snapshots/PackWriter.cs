@@ -18,6 +18,10 @@ sealed record SealedRun(SealedFrame Frame, (Hash256 Name, int Offset, int Length
 
         return new SealedRun(SealedFrame.Seal(content), chunks);
     }
+
+    /// <summary>Seals chunks that were cut and named before.</summary>
+    public static SealedRun Seal(ReadOnlySpan<byte> content, IEnumerable<(Hash256 Name, int Offset, int Length)> chunks) =>
+        new(SealedFrame.Seal(content), [.. chunks]);
 }
 
 /// <summary>A pack that chunks are in. It has a name once it is complete, because its name is its hash.</summary>
@@ -30,7 +34,7 @@ sealed class PendingPack
 /// Collects sealed runs into packs and stores each pack when it is full, while the next one is being filled. A pack's key is the hash of
 /// the object, so storing it twice is harmless.
 /// </summary>
-sealed class PackWriter(VaultAccess vault) : IAsyncDisposable
+sealed class PackWriter(PackStore store) : IAsyncDisposable
 {
     /// <summary>A pack is full when another frame and the chunk table might not fit below the size that readers accept.</summary>
     const int FullBytes = ObjectWriter.ObjectBytesMax - (3 * SealedFrame.ContentBytesMax);
@@ -39,7 +43,7 @@ sealed class PackWriter(VaultAccess vault) : IAsyncDisposable
 
     readonly List<ChunkPlace> places = [];
     PendingPack pack = new();
-    ObjectWriter writer = new(vault.Secrets);
+    ObjectWriter writer = new(store.Secrets);
     Task storing = Task.CompletedTask;
 
     /// <summary>Bytes stored so far.</summary>
@@ -87,21 +91,20 @@ sealed class PackWriter(VaultAccess vault) : IAsyncDisposable
         await storing;
         var full = writer;
 
-        // No epoch: whoever packs the same chunks again makes the same object, so an interrupted copy is not stored twice.
-        var header = new ObjectHeader { Kind = ObjectKind.Pack, VaultId = vault.Id };
+        var header = await store.HeaderAsync(cancellationToken);
         var (bytes, hash) = full.Finish(header, ChunkPlace.Write(places).Span);
         (pack.Name, pack) = (hash, new PendingPack());
         places.Clear();
-        writer = new ObjectWriter(vault.Secrets, ObjectWriter.ObjectBytesMax);
+        writer = new ObjectWriter(store.Secrets, ObjectWriter.ObjectBytesMax);
         StoredBytes += bytes.Length;
-        storing = StoreAsync(full, VaultKeys.Pack(hash), bytes, cancellationToken);
+        storing = StoreAsync(full, hash, bytes, cancellationToken);
     }
 
-    async Task StoreAsync(ObjectWriter full, string key, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    async Task StoreAsync(ObjectWriter full, Hash256 name, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {
         using (full)
         {
-            await vault.PutAsync(key, bytes, cancellationToken);
+            await store.PutAsync(name, bytes, cancellationToken);
         }
     }
 }

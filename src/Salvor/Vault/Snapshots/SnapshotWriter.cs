@@ -20,6 +20,7 @@ public sealed class SnapshotWriter : IAsyncDisposable
     readonly uint epoch;
     readonly uint pageSize;
     readonly int chunkBytes;
+    readonly PackStore store;
     readonly PackWriter packs;
     readonly ChunkTreeWriter tree;
     readonly Queue<Task<(SealedRun Run, IReadOnlyList<PendingEntry> Entries)>> sealing = new();
@@ -28,8 +29,9 @@ public sealed class SnapshotWriter : IAsyncDisposable
     {
         (this.vault, this.epoch, this.pageSize) = (vault, epoch, pageSize);
         chunkBytes = SnapshotDetails.ChunkBytesOf(pageSize);
-        packs = new PackWriter(vault);
-        tree = new ChunkTreeWriter(vault);
+        store = new PackStore(vault);
+        packs = new PackWriter(store);
+        tree = new ChunkTreeWriter(store);
     }
 
     /// <summary>Bytes stored so far.</summary>
@@ -115,6 +117,7 @@ public sealed class SnapshotWriter : IAsyncDisposable
             IsImage = isImage,
             Top = await tree.FinishAsync(cancellationToken),
         };
+        await store.ExpectKeptAsync(cancellationToken);
         var bytes = details.ToBytes();
         using var writer = new ObjectWriter(vault.Secrets);
         var (stored, _) = writer.Finish(HeaderAt(tip), bytes.Span);

@@ -16,7 +16,8 @@ sealed record TreeState(ulong Checksum, IReadOnlyList<TreeDamage> Damages);
 /// </summary>
 /// <param name="vault">The copy.</param>
 /// <param name="goodPacks">The packs that were found good.</param>
-sealed class ChunkTreeCheck(VaultAccess vault, IReadOnlySet<Hash256> goodPacks)
+/// <param name="moves">Where chunks went.</param>
+sealed class ChunkTreeCheck(VaultAccess vault, IReadOnlySet<Hash256> goodPacks, PackMoves moves)
 {
     const int NodesKept = 200_000;
     const long ChunksKept = 500_000;
@@ -90,8 +91,15 @@ sealed class ChunkTreeCheck(VaultAccess vault, IReadOnlySet<Hash256> goodPacks)
 
         foreach (var pack in leaf.Entries.GroupBy(entry => entry.Pack))
         {
-            var list = goodPacks.Contains(pack.Key) ? await ListOfAsync(pack.Key, cancellationToken) : null;
-            var doubtful = pack.Where(entry => list is null || !list.TryGetValue(entry.Name, out var length) || length != entry.Length);
+            IReadOnlyList<ChunkEntry> doubtful = [.. pack];
+            foreach (var place in moves.Of(pack.Key).Prepend(pack.Key).Where(goodPacks.Contains))
+            {
+                if (doubtful.Count > 0 && await ListOfAsync(place, cancellationToken) is { } list)
+                {
+                    doubtful = [.. doubtful.Where(entry => !list.TryGetValue(entry.Name, out var length) || length != entry.Length)];
+                }
+            }
+
             var wanted = doubtful.Select(entry => new WantedChunk(entry.Name, entry.Pack, (uint)entry.Length, 0)).ToList();
             if (wanted.Count > 0 && await TryReadAsync(wanted, (_, _, _) => { }, cancellationToken) is { } damage)
             {
@@ -160,9 +168,8 @@ sealed class ChunkTreeCheck(VaultAccess vault, IReadOnlySet<Hash256> goodPacks)
 
         try
         {
-            using var stored = await vault.OpenAsync(VaultKeys.Pack(pack), ObjectKind.Pack, whole: false, cancellationToken);
-            var list = ChunkPlace.Read(stored, await stored.ReadDetailsAsync(cancellationToken))
-                .ToDictionary(item => item.Key, item => item.Value.Length);
+            var places = await ChunkPlace.ReadAsync(vault, pack, cancellationToken);
+            var list = places.ToDictionary(item => item.Key, item => item.Value.Length);
             lists.Add(pack, list);
             return list;
         }

@@ -89,7 +89,7 @@ static class ObjectCheck
         var number = VaultKeys.NumberOf(key);
         var record = await RecordAsync(
             vault, key, ObjectKind.Backup, VaultJson.Default.BackupRecord, Numbered("backup", number), cancellationToken);
-        return record.Id == number ? record : throw new DamagedObjectException(key, $"it is backup {record.Id}, put in this place");
+        return await InLayerAsync(FindingLayer.Details, () => Task.FromResult(Backups.Expect(key, number, record)));
     }
 
     /// <summary>What a prune condemned, or what became of it.</summary>

@@ -1,6 +1,7 @@
 using Salvor.Storage;
 using Salvor.Vault.Format;
 using Salvor.Vault.Pruning;
+using Salvor.Vault.Snapshots;
 
 namespace Salvor.Vault.Verify;
 
@@ -104,7 +105,7 @@ public sealed class VaultVerifier
         await foreach (var (row, (record, failure)) in run.EachAsync(
             VaultKeys.Branches, row => ObjectCheck.BranchAsync(vault, row.Key, cancellationToken), cancellationToken))
         {
-            var number = TryNumberOf(row.Key);
+            var number = VaultKeys.TryNumberOf(row.Key);
             if (record is not null)
             {
                 branches[(uint)number!.Value] = record;
@@ -168,11 +169,11 @@ public sealed class VaultVerifier
             },
             cancellationToken))
         {
-            if (failure is not null)
+            if (failure is not null && !condemned.Hides(row.Key))
             {
                 NotePack(row.Key, failure);
             }
-            else if (Hash256.TryParse(row.Key.AsSpan(VaultKeys.Packs.Length), out var name))
+            else if (failure is null && Hash256.TryParse(row.Key.AsSpan(VaultKeys.Packs.Length), out var name))
             {
                 packs.Add(name);
             }
@@ -202,14 +203,27 @@ public sealed class VaultVerifier
 
     async Task CheckSnapshotsAsync(IReadOnlyList<ObjectInfo> roots, CancellationToken cancellationToken)
     {
-        var trees = new ChunkTreeCheck(vault, packs);
+        var trees = new ChunkTreeCheck(vault, packs, await MovesAsync(cancellationToken));
         foreach (var row in roots)
         {
-            if (TryNumberOf(row.Key) is { } position)
+            if (VaultKeys.TryNumberOf(row.Key) is { } position)
             {
                 var snapshot = new SnapshotRef(VaultKeys.BranchOf(row.Key), new Position(position));
                 await CheckSnapshotAsync(row, snapshot, trees, cancellationToken);
             }
+        }
+    }
+
+    /// <summary>Without those records that were found damaged, nothing is known of where chunks went.</summary>
+    async Task<PackMoves> MovesAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await PackMoves.LoadAsync(vault, cancellationToken);
+        }
+        catch (DamagedObjectException)
+        {
+            return PackMoves.None;
         }
     }
 
@@ -300,7 +314,7 @@ public sealed class VaultVerifier
         {
             await foreach (var row in vault.ListAsync(prefix, after: null, cancellationToken))
             {
-                if (TryNumberOf(row.Key) is null && !run.IsNamed(row.Key))
+                if (VaultKeys.TryNumberOf(row.Key) is null && !run.IsNamed(row.Key))
                 {
                     run.Add(
                         row.Key, FindingLayer.Listing, "its name is not how Salvor writes one",
@@ -330,17 +344,5 @@ public sealed class VaultVerifier
             Findings = run.Findings(lost),
             FindingCount = run.FindingCount,
         };
-    }
-
-    static ulong? TryNumberOf(string key)
-    {
-        try
-        {
-            return VaultKeys.NumberOf(key);
-        }
-        catch (DamagedObjectException)
-        {
-            return null;
-        }
     }
 }

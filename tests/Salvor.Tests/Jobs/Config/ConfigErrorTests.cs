@@ -6,8 +6,8 @@ namespace Salvor.Tests.Jobs.Config;
 public sealed class ConfigErrorTests
 {
     const string SourceKeys =
-        "Known keys are type, path, paths, to, batch, max_block, max_wal, max_total_size, snapshot_every, keep, verify, prune, state_dir "
-        + "and encryption.";
+        "Known keys are type, path, paths, to, batch, max_block, max_wal, max_total_size, snapshot_every, keep, max_backups, "
+        + "retention_days, verify, prune, state_dir and encryption.";
 
     [Theory]
     [InlineData("typ", "type")]
@@ -216,6 +216,36 @@ public sealed class ConfigErrorTests
         $"price_per_gb_month of destination local is \"{price}\", which is not an amount",
         "Write price_per_gb_month: 0.023.",
         Minimal.Replace("/backups }", $"/backups, price_per_gb_month: '{price}' }}"));
+
+    [Theory]
+    [InlineData("max_backups", "0", "4:70", "1 to 1000000")]
+    [InlineData("retention_days", "36501", "4:73", "1 to 36500")]
+    public void A_count_out_of_its_range_is_refused(string key, string text, string place, string range) => AssertError(
+        place,
+        $"{key} of source app is {text}, outside of {range}",
+        $"Write {key}: with a value in that range.",
+        Minimal.Replace("[local] }", $"[local], {key}: {text} }}"));
+
+    [Fact]
+    public void What_is_no_whole_number_is_refused() => AssertError(
+        "4:70",
+        "max_backups of source app is \"many\", which is not a whole number",
+        "Write max_backups: 30.",
+        Minimal.Replace("[local] }", "[local], max_backups: many }"));
+
+    [Fact]
+    public void A_grace_shorter_than_a_backup_may_take_is_refused() => AssertError(
+        "4:73",
+        "grace of prune of source app is 23h, and has to be at least 1d",
+        "A backup that is being made may need for up to 1d what is condemned meanwhile: write prune: { grace: 7d }.",
+        Minimal.Replace("[local] }", "[local], prune: { grace: 23h } }"));
+
+    [Fact]
+    public void An_unknown_key_of_prune_is_refused() => AssertError(
+        "4:66",
+        "unknown key \"evry\" in prune of source app",
+        "Did you mean \"every\"? Known keys are every and grace.",
+        Minimal.Replace("[local] }", "[local], prune: { evry: 1h } }"));
 
     [Fact]
     public void An_unknown_key_of_verify_is_refused() => AssertError(

@@ -52,6 +52,9 @@ public sealed class ConfigReaderTests
                 state_dir: /var/lib/salvor
                 keep: { commits: 1h, hours: 2d, days: 10y }
                 verify: { every: 7d, deep: false, keep_image: false }
+                max_backups: 30
+                retention_days: 90
+                prune: { every: 12h, grace: 2d }
             """);
 
         var source = config.Sources["app"];
@@ -65,6 +68,9 @@ public sealed class ConfigReaderTests
         Assert.Equal(5_000_000_000, source.TotalSizeMax);
         Assert.Equal([null, 0.023m], config.Destinations.Values.Select(destination => destination.PricePerGbMonth));
         Assert.Equal(new VerifyConfig { Every = TimeSpan.FromDays(7), Deep = false, KeepImage = false }, source.Verify);
+        Assert.Equal(30, source.BackupsMax);
+        Assert.Equal(90, source.RetentionDays);
+        Assert.Equal(new PruneConfig { Every = TimeSpan.FromHours(12), Grace = TimeSpan.FromDays(2) }, source.Prune);
         Assert.Equal("/scratch", config.Restore.Scratch);
         Assert.Equal(LogLevel.Debug, config.Log.Level);
     }
@@ -75,6 +81,19 @@ public sealed class ConfigReaderTests
         Assert.Equal(TimeSpan.FromDays(1), Parse(Minimal).Sources.Values.Single().Verify.Every);
         Assert.Null(Parse(Minimal.Replace("[local] }", "[local], verify: off }")).Sources.Values.Single().Verify.Every);
     }
+
+    [Theory]
+    [InlineData("", null)]
+    [InlineData(", keep: { days: 1y }", 24)]
+    [InlineData(", max_backups: 3", 24)]
+    [InlineData(", retention_days: 3", 24)]
+    [InlineData(", max_total_size: 1GiB", 24)]
+    [InlineData(", prune: { grace: 2d }", 24)]
+    [InlineData(", prune: { every: 6h }", 6)]
+    [InlineData(", keep: { days: 1y }, prune: off", null)]
+    public void The_daemon_prunes_a_source_that_says_what_to_keep_and_no_other(string keys, int? hours) => Assert.Equal(
+        hours is { } known ? TimeSpan.FromHours(known) : null,
+        Parse(Minimal.Replace("[local] }", $"[local]{keys} }}")).Sources.Values.Single().Prune.Every);
 
     [Theory]
     [InlineData("info", LogLevel.Information)]

@@ -29,24 +29,35 @@ sealed class AgedVault
         var model = await VaultModel.CreateAsync(store, new Random(1), pageSize: 512);
         await model.BeginAsync();
         var vault = new AgedVault(store, model);
-        for (var i = 0; i < 200; i++)
+        await vault.GrowAsync(days: 50);
+        await model.CommitAsync(transactions: 1);
+        vault.Advance(TimeSpan.Zero);
+        return vault;
+    }
+
+    /// <summary>Lets time pass for the vault and the clock.</summary>
+    public void Advance(TimeSpan time)
+    {
+        Model.Advance(time);
+        Time.Advance(Model.Now - Time.GetUtcNow());
+    }
+
+    public async Task GrowAsync(int days)
+    {
+        for (var i = 0; i < 4 * days; i++)
         {
             for (var j = 0; j < 5; j++)
             {
-                await model.CommitAsync(transactions: 1);
+                await Model.CommitAsync(transactions: 1);
             }
 
             if (i % 4 == 3)
             {
-                await model.MakeSnapshotAsync();
+                await Model.MakeSnapshotAsync();
             }
 
-            model.Advance(TimeSpan.FromHours(6));
+            Advance(TimeSpan.FromHours(6));
         }
-
-        await model.CommitAsync(transactions: 1);
-        vault.Time.Advance(model.Now - vault.Time.GetUtcNow());
-        return vault;
     }
 
     public async Task<Pruner> OpenAsync(IObjectStore? at = null) =>
@@ -73,10 +84,11 @@ sealed class AgedVault
         return offered;
     }
 
-    public async Task ExpectRestorableAsync(IObjectStore? at = null)
+    /// <summary>Restores what is offered: all of it, or a tenth by chance.</summary>
+    public async Task ExpectRestorableAsync(IObjectStore? at = null, Random? some = null)
     {
         var offered = await OfferedAsync(at);
-        foreach (var point in Model.Points.Where(point => offered.Contains(point.Position.Value)))
+        foreach (var point in Model.Points.Where(point => offered.Contains(point.Position.Value) && (some?.Next(10) ?? 0) == 0))
         {
             Assert.Equal(point.Content, await VaultReading.RestoreAsync(at ?? Store, point.Branch, point.Position));
         }
@@ -87,6 +99,45 @@ sealed class AgedVault
 
     public static async Task<long> BytesAsync(IObjectStore store) =>
         (await store.ListAsync("", null, default).ToListAsync()).Sum(row => row.SizeBytes);
+
+    /// <summary>A backup of the restore point of this index.</summary>
+    public Task<BackupRecord> BackUpAsync(int index, string label = "", int? retentionDays = null)
+    {
+        var point = Model.Points.ElementAt(index);
+        var record = new BackupRecord
+        {
+            Id = 0,
+            Branch = point.Branch,
+            Position = point.Position.Value,
+            Time = point.Time,
+            Label = label,
+            Mode = "full",
+            CreatedAt = point.Time,
+            Host = "h",
+            SizeBytes = point.Content.Length,
+            Checksum = "",
+            AddedBytes = 0,
+            RetentionDays = retentionDays,
+        };
+        return Backups.PutAsync(Model.Vault, record, default);
+    }
+
+    /// <summary>Puts all objects into another store.</summary>
+    public async Task CopyToAsync(IObjectStore other)
+    {
+        foreach (var key in await KeysAsync(Store))
+        {
+            await other.PutAsync(key, (await Store.GetAsync(key, ObjectWriter.ObjectBytesMax, default))!, default);
+        }
+    }
+
+    /// <summary>Condemns again what a record condemned, with a grace that is long over by any clock.</summary>
+    public async Task EndGraceAsync()
+    {
+        var condemned = await Condemnations.LoadAsync(Model.Vault, default);
+        await ForgeAsync(
+            condemned.All[^1].Record with { At = DateTimeOffset.UnixEpoch, GraceSeconds = 0 }, condemned.Last + 1);
+    }
 
     /// <summary>Puts a record as if a prune had made it.</summary>
     public async Task ForgeAsync(CondemnedRecord record, ulong number = 1)

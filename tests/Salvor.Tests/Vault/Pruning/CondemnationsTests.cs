@@ -9,7 +9,7 @@ namespace Salvor.Tests.Vault.Pruning;
 /// <summary>What records say of which no reader may be the worse; <c>tests/vectors</c> has many more of them.</summary>
 public sealed class CondemnationsTests
 {
-    public static TheoryData<string> Nulls => ["group", "key", "range"];
+    public static TheoryData<string> Nulls => ["group", "key", "range", "retired"];
 
     [Theory]
     [MemberData(nameof(Nulls))]
@@ -25,13 +25,14 @@ public sealed class CondemnationsTests
             GraceSeconds = 0,
             Groups = where == "group" ? [null!] : where == "key" ? [new CondemnedGroup("because", "", [null!])] : [],
             Pruned = where == "range" ? [null!] : [new PrunedRange(1, 1, 9)],
+            Retired = where == "retired" ? [null!] : [],
         });
 
         Assert.Equal(before, await aged.OfferedAsync());
         var vault = (await VaultAccess.FindAsync(aged.Store, "app", default))!;
         var finding = Assert.Single((await new VaultVerifier(vault, new VerifyOptions()).RunAsync(default)).Findings);
         Assert.Equal(
-            (VaultKeys.CondemnedBy(1), FindingLayer.Details, "it condemns nothing, or prunes nothing, where it should name something"),
+            (VaultKeys.CondemnedBy(1), FindingLayer.Details, "it says nothing where it should name what goes"),
             (finding.Key, finding.Layer, finding.What));
     }
 

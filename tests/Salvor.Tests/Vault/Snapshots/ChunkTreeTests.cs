@@ -48,7 +48,7 @@ public sealed class ChunkTreeTests
         var chunks = Enumerable.Range(0, 66_000).Select(i => Chunk(i, 1 << 14)).ToList();
         var first = await ReaderAsync(await WriteAsync(chunks));
         var keys = await KeysAsync();
-        await using var writer = new ChunkTreeWriter(await OpenAsync());
+        await using var writer = new ChunkTreeWriter(new PackStore(await OpenAsync()));
 
         // All of the first 65,536 chunks in one node, then a whole leaf, then the rest one by one, with one that is new.
         writer.AddNode(1, (await first.FindEntryAsync(1, 0, default)).Entry);
@@ -157,7 +157,7 @@ public sealed class ChunkTreeTests
 
     async Task<ChunkNode> WriteAsync(IReadOnlyList<ChunkEntry> chunks)
     {
-        await using var writer = new ChunkTreeWriter(await OpenAsync());
+        await using var writer = new ChunkTreeWriter(new PackStore(await OpenAsync()));
         foreach (var chunk in chunks)
         {
             writer.AddChunk(PendingEntry.Of(chunk), []);
