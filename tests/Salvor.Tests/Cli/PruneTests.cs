@@ -126,10 +126,12 @@ public sealed class PruneTests : IAsyncDisposable
 
     [Theory]
     [InlineData("--delete --prune", "'--delete' drops one backup, and '--prune' what the rules do not keep", "Give one of them.")]
-    [InlineData("--delete --yes", "which backup is to be deleted is not said", "Add '--backup-id N'; 'salvor list --type backups' shows them.")]
+    [InlineData("--delete --yes",
+        "which backup is to be deleted is not said", "Add '--backup-id N'; 'salvor list --type backups' shows them.")]
     [InlineData("--yes", "'--yes' does not go with making a backup", "Run 'salvor backup --help' to see what does.")]
     [InlineData("--from vaults", "'--from' does not go with making a backup", "Run 'salvor backup --help' to see what does.")]
-    [InlineData("--delete --backup-id 1 --label x", "'--label' does not go with '--delete'", "Run 'salvor backup --help' to see what does.")]
+    [InlineData("--delete --backup-id 1 --label x",
+        "'--label' does not go with '--delete'", "Run 'salvor backup --help' to see what does.")]
     [InlineData("--prune --backup-id 1", "'--backup-id' does not go with '--prune'", "Run 'salvor backup --help' to see what does.")]
     [InlineData("--retention-days 0", "'--retention-days 0' keeps nothing that could be meant", "Give a number from 1 to 36500.")]
     public async Task What_does_not_go_together_is_refused(string options, string message, string hint)
@@ -173,7 +175,8 @@ public sealed class PruneTests : IAsyncDisposable
         await File.WriteAllTextAsync(
             _rig["app/.salvor/app.db.prune.json"], """{ "at": "2026-01-05T00:00:00Z", "waiting_since": "2026-01-01T00:00:00Z" }""");
         Assert.Matches(
-            "\n  warning: nothing was pruned for [^\n]+, because no deep verification found all well since\n  hint: Run 'salvor verify --deep': ",
+            "\n  warning: nothing was pruned for [^\n]+, because no deep verification found all well since\n"
+                + "  hint: Run 'salvor verify --deep': ",
             (await _rig.ConfiguredAsync("status", "app")).Stdout);
     }
 

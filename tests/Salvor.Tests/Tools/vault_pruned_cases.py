@@ -153,7 +153,8 @@ def build_collected(both, gone):
     prune("collected-gone", "the oldest snapshot and its pack are deleted",
           all_of(both, gone, recorded(3, [("", oldest)]), decided(3, "deleting"), without(*oldest)), rest)
     prune("snapshot-hidden", "the snapshot from which the log goes on is condemned, so nothing leads on from it",
-          recorded(3, [("", [S3])]), damaged(L1, "missing", "1:5", "1:7") | {"1:1": "no_such_point"})
+          recorded(3, [("", [S3])]),
+          {point: f"damaged {L1} missing or damaged {MERGED} lineage" for point in ("1:5", "1:7")} | {"1:1": "no_such_point"})
     prune("snapshots-hidden", "all snapshots are condemned", recorded(3, [("", [S0, S3])]), damaged("snapshots", "missing", "1:5"))
     prune("pack-hidden", "a pack is condemned that a snapshot names: it is read for as long as it is there", recorded(3, [("", [newer])]),
           rest)
