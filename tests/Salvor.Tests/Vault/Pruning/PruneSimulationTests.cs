@@ -21,6 +21,7 @@ public sealed class PruneSimulationTests
             await world.SettleAsync();
             await world.ExpectKeptAsync(restores: int.MaxValue);
             await world.ExpectSoundAsync();
+            await world.ExpectSmallAsync();
             Assert.True(world.Deleted > 0, "nothing was ever deleted");
         });
 }

@@ -124,6 +124,17 @@ sealed class PrunedWorld
         Assert.Equal(model.Tip, state.Tip);
     }
 
+    /// <summary>After all graces, what is stored follows what the ladder keeps, and not how much was ever written.</summary>
+    public async Task ExpectSmallAsync()
+    {
+        var catalog = await VaultReading.OpenAsync(store);
+        var use = await PackUse.ReadAsync(catalog, new HashSet<SnapshotRef>(), default);
+        Assert.All(use.Packs.Keys, pack => Assert.True(use.Chunks(pack) > 0, $"nothing needs pack {pack}"));
+        var kept = Required().Required.Count;
+        Assert.InRange(catalog.Snapshots.Count, 1, kept + model.Branches.Count);
+        Assert.InRange(catalog.Branches.Sum(branch => catalog.Logs(branch.Number).Entries.Count), 1, 10 * kept);
+    }
+
     (List<ModelPoint> Required, List<ModelPoint> Others) Required()
     {
         var required = new List<ModelPoint>();
