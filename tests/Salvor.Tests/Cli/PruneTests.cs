@@ -1,13 +1,11 @@
 using System.Text.Json;
 using Salvor.Storage;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 using Salvor.Tests.Tidy;
 using Salvor.Tests.Vault.Pruning;
 
 namespace Salvor.Tests.Cli;
 
-[Collection(EndToEndTests.Name)]
 public sealed class PruneTests : IAsyncDisposable
 {
     readonly CliRig _rig = new();

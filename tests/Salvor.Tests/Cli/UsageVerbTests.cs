@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Salvor.Storage;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 using Salvor.Vault;
 using Salvor.Vault.Usage;
@@ -8,7 +7,6 @@ using Salvor.Vault.Usage;
 namespace Salvor.Tests.Cli;
 
 /// <summary><c>salvor usage</c>: every byte is counted, under the right name.</summary>
-[Collection(EndToEndTests.Name)]
 public sealed class UsageVerbTests : IAsyncDisposable
 {
     readonly CliRig _rig = new();

@@ -1,11 +1,9 @@
 using Salvor.Storage;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Sqlite.Traps;
 using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Sqlite.Snapshots;
 
-[Collection(EndToEndTests.Name)]
 public sealed class SnapshotKeeperTests : IAsyncDisposable
 {
     const string Count = "SELECT count(*) FROM t";

@@ -7,7 +7,6 @@ using Salvor.Vault.Restore;
 namespace Salvor.Tests.Vault.Copies;
 
 /// <summary>What is damaged at one destination is read from another, and said.</summary>
-[Collection(nameof(Alone))]
 public sealed class FallThroughTests
 {
     [Fact]
