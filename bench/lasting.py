@@ -197,7 +197,7 @@ def make_long_log(folder, name, count, days):
 
 def longlog(*arguments):
     command = ["dotnet", "run", "-c", "Release", os.path.join(ROOT, "bench/longlog.cs"), *map(str, arguments)]
-    return subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd="/").stdout.decode().strip().splitlines()[-1]
+    return subprocess.run(command, check=True, stdout=subprocess.PIPE, cwd="/").stdout.decode().strip()
 
 
 def look_at(vault, what):
