@@ -168,8 +168,8 @@ def memory(folder, quick):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="smaller databases and vaults, fewer turns")
     parser.add_argument("--only", default="lag,writers,copy,memory,snapshots,unchanged,verify,prune,long")
     parser.add_argument("--size", type=int, help="of the large database, in MiB; default 1024, with --quick 256 (for 'unchanged': ten and four times that)")
     parser.add_argument("--days", type=int, help="how many snapshots are made; default 30, with --quick 10")

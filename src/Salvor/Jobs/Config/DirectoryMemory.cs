@@ -3,8 +3,8 @@ using Salvor.Platform;
 namespace Salvor.Jobs.Config;
 
 /// <summary>
-/// What was found in some directories, for as long as none of them has changed since: a look at a thousand files, of which none is new, then
-/// costs a look at their directory.
+/// What was found in some directories, for as long as none of them has changed since: a look at a thousand files, of which none is new,
+/// then costs a look at their directory.
 /// </summary>
 sealed class DirectoryMemory(TimeProvider time)
 {
