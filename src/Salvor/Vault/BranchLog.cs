@@ -62,7 +62,18 @@ public sealed class BranchLog
     public IReadOnlyList<LogEntry> Chain { get; }
 
     /// <summary>Whether all these numbers are gone on purpose.</summary>
-    public bool IsPruned(ulong first, ulong last) => pruned.Any(range => range.First <= first && last <= range.Last);
+    public bool IsPruned(ulong first, ulong last)
+    {
+        foreach (var range in pruned)
+        {
+            if (range.First <= first && last <= range.Last)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     /// <summary>Whether what came right before an object was pruned.</summary>
     public bool IsAfterPruned(LogEntry entry) => entry.First > 1 && IsPruned(entry.First - 1, entry.First - 1);

@@ -65,6 +65,30 @@ public sealed class UsageVerbTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task The_log_is_listed_once()
+    {
+        await MakeVaultAsync();
+        var store = new CountingStore(new FileStore(_rig["vaults"]));
+        var vault = (await VaultAccess.FindAsync(store, "app", default))!;
+
+        var usage = await UsageMeter.MeasureAsync(vault, DateTimeOffset.UtcNow, default);
+
+        Assert.True(usage.DatabaseBytes > 0);
+        Assert.Equal(1, store.Listed.Count(prefix => "app/log/".StartsWith(prefix, StringComparison.Ordinal)));
+    }
+
+    sealed class CountingStore(IObjectStore inner) : ForwardingStore(inner)
+    {
+        public List<string> Listed { get; } = [];
+
+        public override IAsyncEnumerable<ObjectInfo> ListAsync(string prefix, string? after, CancellationToken cancellationToken)
+        {
+            Listed.Add(prefix);
+            return base.ListAsync(prefix, after, cancellationToken);
+        }
+    }
+
+    [Fact]
     public async Task Limits_and_prices_come_from_the_configuration()
     {
         await MakeVaultAsync();

@@ -8,8 +8,6 @@ namespace Salvor.Vault.Restore;
 /// </summary>
 sealed class LogSearch(VaultCatalog catalog)
 {
-    const int InFlight = 16;
-
     readonly Dictionary<(uint, LogEntry), ObjectHeader> headers = [];
     readonly Dictionary<(uint, LogEntry), LogObject> objects = [];
 
@@ -23,7 +21,7 @@ sealed class LogSearch(VaultCatalog catalog)
         return log;
     }
 
-    public async Task<ObjectHeader> HeaderAsync(uint branch, LogEntry entry, CancellationToken cancellationToken)
+    public async ValueTask<ObjectHeader> HeaderAsync(uint branch, LogEntry entry, CancellationToken cancellationToken)
     {
         if (!headers.TryGetValue((branch, entry), out var header))
         {
@@ -36,12 +34,8 @@ sealed class LogSearch(VaultCatalog catalog)
     /// <summary>Reads the headers of many objects at once, for what follows.</summary>
     public async Task PrefetchAsync(uint branch, IReadOnlyList<LogEntry> entries, CancellationToken cancellationToken)
     {
-        var read = new ObjectHeader[entries.Count];
-        var options = new ParallelOptions { MaxDegreeOfParallelism = InFlight, CancellationToken = cancellationToken };
-        await Parallel.ForAsync(0, entries.Count, options, async (index, cancel) =>
-        {
-            read[index] = await catalog.ReadLogHeaderAsync(branch, entries[index], cancel);
-        });
+        var read = await catalog.ReadLogHeadersAsync(branch, entries, cancellationToken);
+        headers.EnsureCapacity(headers.Count + read.Length);
         for (var i = 0; i < read.Length; i++)
         {
             headers[(branch, entries[i])] = read[i];
