@@ -1,7 +1,10 @@
 #!/usr/bin/env python3
 """Measures what the README promises, on this machine, and prints one table.
 
-    bench/run [--quick] [--only lag,writers,copy,memory,snapshots,unchanged,long] [--size MIB] [--days N]
+    bench/run [--quick] [--only lag,writers,copy,memory,snapshots,unchanged,verify,prune,long] [--size MIB] [--days N]
+
+'lag', 'writers', 'copy' and 'memory' are about a database that is written to; 'snapshots' to 'long' (lasting.py) about a vault that lasts for
+years. With --quick each takes a few minutes at most. Where restic is installed, 'snapshots' and 'verify' compare with it.
 
 Figures are ratios against something in the same run (cp, sqlite3, the app without Salvor) wherever that makes sense, because absolute
 figures of two machines, or of one machine on two days, do not compare. Every benchmark ends with a restore that is checked.
@@ -10,7 +13,6 @@ figures of two machines, or of one machine on two days, do not compare. Every be
 import argparse
 import json
 import os
-import random
 import shutil
 import signal
 import sqlite3
@@ -21,112 +23,9 @@ import sys
 import tempfile
 import time
 
-ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
-SALVOR = ["dotnet", os.path.join(ROOT, "artifacts/bin/Salvor.Cli/release/Salvor.Cli.dll")]
-TOOLS = os.path.join(ROOT, "tests/Salvor.Tests/Tools")
-MIB = 1 << 20
-
-rows = []
-
-
-def row(what, figure, against=""):
-    rows.append((what, figure, against))
-    print(f"  {what}: {figure}{'   ' + against if against else ''}", file=sys.stderr)
-
-
-class Timed:
-    """Runs a command; keeps its wall time, processor time and peak memory."""
-
-    def __init__(self, command, **options):
-        started = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, **options)
-        output, errors = process.stdout.read(), process.stderr.read()
-        _, status, usage = os.wait4(process.pid, 0)
-        self.seconds = time.perf_counter() - started
-        self.cpu = usage.ru_utime + usage.ru_stime
-        self.rss_mib = usage.ru_maxrss / 1024
-        self.output = output.decode()
-        if os.waitstatus_to_exitcode(status) != 0:
-            raise SystemExit(f"{command} failed: {errors.decode()}")
-
-
-class Replicating:
-    def __init__(self, database, destination):
-        self.process = subprocess.Popen([*SALVOR, "replicate", database, destination, "--quiet"])
-        self.database = database
-        lock = os.path.join(os.path.dirname(database), ".salvor", os.path.basename(database) + ".lock")
-        while not os.path.exists(lock) or os.path.getsize(lock) == 0:
-            time.sleep(0.02)
-
-    def sync(self):
-        while subprocess.run([*SALVOR, "sync", self.database, "--quiet"], stderr=subprocess.DEVNULL).returncode != 0:
-            time.sleep(0.05)
-
-    def memory_mib(self):
-        return memory_mib(self.process.pid)
-
-    def cpu_seconds(self):
-        return cpu_seconds(self.process.pid)
-
-    def stop(self):
-        self.process.send_signal(signal.SIGTERM)
-        self.process.wait()
-
-
-def memory_mib(pid):
-    with open(f"/proc/{pid}/status") as status:
-        return next(int(line.split()[1]) for line in status if line.startswith("VmRSS")) / 1024
-
-
-def cpu_seconds(pid):
-    with open(f"/proc/{pid}/stat") as stat:
-        fields = stat.read().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
-
-
-def workload(database, ledger, seconds, rate, **options):
-    command = [sys.executable, os.path.join(TOOLS, "workload.py"), database, ledger, "--id", "1", "--seconds", str(seconds),
-               "--rate", str(rate), "--profile", options.pop("profile", "small")]
-    for name, value in options.items():
-        command += ["--" + name.replace("_", "-"), str(value)]
-    return json.loads(subprocess.run(command, check=True, stdout=subprocess.PIPE).stdout.decode().strip().splitlines()[-1])
-
-
-def percentile(values, percent):
-    return sorted(values)[min(len(values) - 1, int(len(values) * percent / 100))]
-
-
-def folder_bytes(folder):
-    return sum(os.path.getsize(os.path.join(path, file)) for path, _, files in os.walk(folder) for file in files)
-
-
-def judge(vault, folder, ledger):
-    restored = os.path.join(folder, "judged.db")
-    Timed([*SALVOR, "restore", "--from", vault, "--output", restored, "--quiet"])
-    Timed([sys.executable, os.path.join(TOOLS, "oracle.py"), restored, ledger])
-    os.remove(restored)
-
-
-def make_database(path, mebibytes):
-    """Rows of compressible text and some random bytes, with one index, as apps have them."""
-    rng = random.Random(1)
-    words = ["".join(rng.choices("abcdefghijklmnopqrstuvwxyz", k=rng.randint(3, 9))) for _ in range(5000)]
-    database = sqlite3.connect(path, isolation_level=None)
-    database.execute("pragma page_size=4096")
-    database.execute("pragma journal_mode=WAL")
-    database.execute("pragma synchronous=off")
-    database.execute("create table t(id integer primary key, k text, body text, blob blob)")
-    database.execute("create index t_k on t(k)")
-    count = 0
-    while os.path.getsize(path) < mebibytes * MIB:
-        database.execute("begin")
-        for _ in range(10000):
-            count += 1
-            body = json.dumps({"n": count, "text": " ".join(rng.choices(words, k=25))})
-            database.execute("insert into t values(?,?,?,?)", (count, rng.choice(words) + str(count), body, rng.randbytes(120)))
-        database.execute("commit")
-        database.execute("pragma wal_checkpoint(truncate)")
-    database.close()
+import lasting
+from common import (MIB, SALVOR, TOOLS, Replicating, Timed, cpu_seconds, folder_bytes, judge, make_database, memory_mib, percentile, row, rows,
+                    workload)
 
 
 def commit_times(ledger):
@@ -268,119 +167,34 @@ def memory(folder, quick):
         daemon.wait()
 
 
-def backup(database):
-    started = time.perf_counter()
-    made = json.loads(subprocess.run([*SALVOR, "backup", database, "--json"], check=True, stdout=subprocess.PIPE).stdout)
-    return made, time.perf_counter() - started
-
-
-def snapshots(folder, mebibytes, days):
-    """A day of scattered changes after the other, and what a snapshot of each costs, against a full copy of the same codec a day."""
-    database, vault, restored = (os.path.join(folder, name) for name in ("daily.db", "daily.vault", "daily.restored.db"))
-    make_database(database, mebibytes)
-    started = time.perf_counter()
-    salvor = Replicating(database, vault)
-    salvor.sync()
-    full_seconds, full_bytes = time.perf_counter() - started, folder_bytes(vault)
-    app = sqlite3.connect(database, isolation_level=None)
-    pages, rows_count = app.execute("pragma page_count").fetchone()[0], app.execute("select max(id) from t").fetchone()[0]
-    rng = random.Random(2)
-    added, seconds, log_bytes = [], [], 0
-    for _ in range(days):
-        before = folder_bytes(vault)
-        for _ in range(10):
-            app.execute("begin")
-            for _ in range(pages // 1000):
-                app.execute("update t set blob=? where id=?", (rng.randbytes(120), rng.randint(1, rows_count)))
-            app.execute("commit")
-        salvor.sync()
-        log_bytes += folder_bytes(vault) - before
-        made, waited = backup(database)
-        added.append(made["added_bytes"])
-        seconds.append(waited)
-    app.close()
-    Timed([*SALVOR, "restore", "--from", vault, "--backup-id", str(days), "--output", restored, "--quiet"])
-    salvor.stop()
-    subprocess.run(["sqlite3", database, "pragma wal_checkpoint(truncate)"], check=True, stdout=subprocess.DEVNULL)
-    assert subprocess.run(["cmp", restored, database]).returncode == 0, "the restored file is another"
-    os.remove(restored)
-    size = os.path.getsize(database) / MIB
-    row(f"snapshot a day of {size:.0f} MiB, 1 % of its pages changed at random, {days} days",
-        f"{statistics.median(added) / MIB:.1f} MiB and {statistics.median(seconds):.2f} s each (at most {max(seconds):.2f} s)",
-        f"a full copy: {full_bytes / MIB:.0f} MiB and {full_seconds:.2f} s")
-    row("all of them, with the first copy", f"{(sum(added) + full_bytes) / MIB:.0f} MiB, and {log_bytes / MIB:.0f} MiB of log",
-        f"a full copy a day: {full_bytes * (days + 1) / MIB:.0f} MiB")
-
-
-def unchanged(folder, mebibytes):
-    """A large database in which next to nothing changed. Its content hardly matters, because it is not looked at."""
-    database, vault = (os.path.join(folder, name) for name in ("large.db", "large.vault"))
-    app = sqlite3.connect(database, isolation_level=None)
-    app.execute("pragma journal_mode=WAL")
-    app.execute("pragma synchronous=off")
-    app.execute("create table t(x)")
-    for _ in range(max(1, mebibytes // 512)):
-        app.execute("insert into t values(zeroblob(?))", (min(512, mebibytes) * MIB,))
-        app.execute("pragma wal_checkpoint(truncate)")
-    app.execute("create table small(x)")
-    salvor = Replicating(database, vault)
-    salvor.sync()
-    backup(database)
-    app.execute("insert into small values(1)")
-    app.execute("delete from small")
-    made, waited = backup(database)
-    app.close()
-    memory_now = salvor.memory_mib()
-    salvor.stop()
-    row(f"snapshot of {os.path.getsize(database) / 1024 / MIB:.1f} GiB in which one page changed",
-        f"{made['seconds']:.2f} s (the command {waited:.2f} s), {made['added_bytes']} bytes",
-        f"promised 1 s for 10 GiB; {memory_now:.0f} MiB resident")
-
-
-def long_log(folder, quick):
-    """A vault whose log nobody merged: 100,000 objects."""
-    count = 10_000 if quick else 100_000
-    database, vault, config = (os.path.join(folder, name) for name in ("long.db", "long.vault", "long.yaml"))
-    with sqlite3.connect(database) as made:
-        made.execute("pragma journal_mode=WAL")
-        made.execute("create table t(a)")
-    with open(config, "w") as file:
-        file.write(f"destinations: {{ here: {{ type: file, path: {vault} }} }}\n"
-                   f"sources: {{ long: {{ type: sqlite, path: {database}, to: [here] }} }}\n")
-    subprocess.run([*SALVOR, "sync", "--config", config, "--quiet"], check=True)
-    subprocess.run(["dotnet", "run", "-c", "Release", os.path.join(ROOT, "bench/longlog.cs"), vault, "long", str(count)], check=True)
-    for what, command in {
-        "list": ["list", "--from", vault],
-        "plan a restore to the middle": ["restore", "--from", vault, "--position", str(count // 2), "--dry-run"],
-        "plan a restore to the newest": ["restore", "--from", vault, "--dry-run"],
-    }.items():
-        best = min((Timed([*SALVOR, *command]) for _ in range(3)), key=lambda timed: timed.seconds)
-        row(f"{what}, {count} log objects", f"{best.seconds:.2f} s, {best.rss_mib:.0f} MiB resident", "promised 2 s with 100,000")
-
-
 def main():
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--only", default="lag,writers,copy,memory,snapshots,unchanged,long")
-    parser.add_argument("--size", type=int, default=1000, help="of the large database, in MiB (for 'unchanged': ten times that)")
-    parser.add_argument("--days", type=int, default=30, help="how many snapshots are made")
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--quick", action="store_true", help="smaller databases and vaults, fewer turns")
+    parser.add_argument("--only", default="lag,writers,copy,memory,snapshots,unchanged,verify,prune,long")
+    parser.add_argument("--size", type=int, help="of the large database, in MiB; default 1024, with --quick 256 (for 'unchanged': ten and four times that)")
+    parser.add_argument("--days", type=int, help="how many snapshots are made; default 30, with --quick 10")
     options = parser.parse_args()
     only = options.only.split(",")
-    with tempfile.TemporaryDirectory(prefix="salvor-bench-") as folder:
+    size, days = options.size or (256 if options.quick else 1024), options.days or (10 if options.quick else 30)
+    with tempfile.TemporaryDirectory(prefix="salvor-bench-", ignore_cleanup_errors=True) as folder:
         if "lag" in only:
             lag(folder, options.quick)
         if "writers" in only:
             writers(folder, options.quick)
         if "copy" in only:
-            copy_and_restore(folder, options.quick, options.size)
+            copy_and_restore(folder, options.quick, size)
         if "memory" in only:
             memory(folder, options.quick)
         if "snapshots" in only:
-            snapshots(folder, options.size, options.days)
+            lasting.snapshots(folder, size, days)
         if "unchanged" in only:
-            unchanged(folder, 10 * options.size)
+            lasting.unchanged(folder, (4 if options.quick else 10) * size)
+        if "verify" in only:
+            lasting.verify(folder, options.quick, size)
+        if "prune" in only:
+            lasting.prune(folder, 20_000 if options.quick else 100_000)
         if "long" in only:
-            long_log(folder, options.quick)
+            lasting.long_log(folder, 20_000 if options.quick else 100_000)
     print(f"{os.cpu_count()} processors, {open('/proc/cpuinfo').read().split('model name')[1].split(':')[1].split(chr(10))[0].strip()}, "
           f"Linux {os.uname().release}, load at the end {os.getloadavg()[0]:.1f}")
     print("\n| what | figure | against |\n|---|---|---|")

@@ -27,6 +27,9 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
     volatile bool reloadAsked;
     SalvorConfig? config;
 
+    /// <summary>What the patterns matched when the host was last made to follow them.</summary>
+    IReadOnlyList<object> applied = [];
+
     /// <summary>The configuration as it is now.</summary>
     public SalvorConfig Config => config ?? throw new InvalidOperationException("no configuration was applied yet");
 
@@ -37,6 +40,7 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
         try
         {
             // First all that can fail: a configuration that does not work leaves everything as it was.
+            var files = Files(next);
             var wanted = Wanted(next);
             config = next;
             foreach (var name in current.Keys.Where(name => !wanted.TryGetValue(name, out var item) || item != current[name]).ToList())
@@ -52,6 +56,7 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
             }
 
             WatchPatterns(next);
+            applied = files;
         }
         finally
         {
@@ -71,7 +76,12 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
         while (true)
         {
             var patterns = config!.Sources.Values.Any(source => source.Paths is not null);
-            await asked.WaitAsync(patterns ? PatternStep : Timeout.InfiniteTimeSpan, cancellationToken);
+            var isAsked = await asked.WaitAsync(patterns ? PatternStep : Timeout.InfiniteTimeSpan, cancellationToken);
+            if (!isAsked && Files(config).SequenceEqual(applied, ReferenceEqualityComparer.Instance))
+            {
+                continue;
+            }
+
             while (await asked.WaitAsync(TimeSpan.Zero, cancellationToken))
             {
                 // One look answers all that was asked up to now.
@@ -133,6 +143,10 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
 
         return wanted;
     }
+
+    /// <summary>What the patterns match, each the same list as before where nothing changed.</summary>
+    IReadOnlyList<object> Files(SalvorConfig next) =>
+        [.. next.Sources.Values.Where(source => source.Paths is not null).Select(source => source.Paths!.Enumerate(NoteUnreadable))];
 
     /// <summary>Said once, not at each look.</summary>
     void NoteUnreadable(SalvorException e)

@@ -1,5 +1,6 @@
 using Salvor.Text;
 using Salvor.Vault;
+using Salvor.Vault.Format;
 using Salvor.Vault.Restore;
 
 namespace Salvor.Jobs;
@@ -25,13 +26,28 @@ public static class RestoreTargets
         VaultCatalog catalog, RestorePlanner planner, RestoreRequest request, CancellationToken cancellationToken)
     {
         var branch = request.Branch ?? planner.NewestBranch;
-        var latest = await planner.LatestAsync(branch, cancellationToken);
-        var head = await Heads.FindAsync(catalog.Vault, cancellationToken);
         if (request.Position is { } position)
         {
             return await planner.PointAsync(branch, position, cancellationToken);
         }
 
+        RestorePoint latest;
+        try
+        {
+            latest = await planner.LatestAsync(branch, cancellationToken);
+        }
+        catch (DamagedObjectException) when (request.Time is not null)
+        {
+            // What is before a damaged newest object does not need it. A time that may be in it is refused by the search.
+            if (await planner.AtAsync(branch, request.Time.Value, cancellationToken) is { } point)
+            {
+                return point;
+            }
+
+            throw;
+        }
+
+        var head = await Heads.FindAsync(catalog.Vault, cancellationToken);
         if (request.Time is { } time)
         {
             return await AtAsync(planner, branch, time, latest, head, catalog, cancellationToken);

@@ -19,6 +19,7 @@ static class Errno
     public const int TooManyFiles = 24;
     public const int FileTooLarge = 27;
     public const int NoSpace = 28;
+    public const int CannotSeek = 29;
     public const int ReadOnlyFileSystem = 30;
     public const int NameTooLong = 36;
     public const int NoLocks = 37;

@@ -60,14 +60,23 @@ readonly partial record struct FileStat(
         Look(CurrentDirectory, path, followLinks ? 0 : NotThroughLinks, path);
 
     /// <summary>What is known of an open file. The path is for the message.</summary>
-    public static FileStat Of(SafeFileHandle file, string path)
+    public static FileStat Of(SafeFileHandle file, string path) =>
+        Look(file, "", ItselfWhenPathIsEmpty, path)
+            ?? throw new PosixException(Errno.NoEntry, "look at", path, FailureKind.SourceUnreadable);
+
+    /// <summary>
+    /// What is known of a name in an open directory, links not followed; null where there is none. For many names: the way to the directory
+    /// is gone once.
+    /// </summary>
+    public static FileStat? In(SafeFileHandle directory, string name) => Look(directory, name, NotThroughLinks, name);
+
+    static FileStat? Look(SafeFileHandle file, string path, int flags, string name)
     {
         var held = false;
         try
         {
             file.DangerousAddRef(ref held);
-            return Look((int)file.DangerousGetHandle(), "", ItselfWhenPathIsEmpty, path)
-                ?? throw new PosixException(Errno.NoEntry, "look at", path, FailureKind.SourceUnreadable);
+            return Look((int)file.DangerousGetHandle(), path, flags, name);
         }
         finally
         {

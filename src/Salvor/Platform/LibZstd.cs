@@ -25,6 +25,9 @@ static unsafe partial class LibZstd
     [LibraryImport(Library, EntryPoint = "ZSTD_decompressDCtx")]
     public static partial nuint Decompress(nint context, byte* target, nuint targetSize, byte* source, nuint sourceSize);
 
+    [LibraryImport(Library, EntryPoint = "ZSTD_findFrameCompressedSize")]
+    public static partial nuint FindFrameCompressedSize(byte* source, nuint sourceSize);
+
     [LibraryImport(Library, EntryPoint = "ZSTD_compressBound")]
     public static partial nuint CompressBound(nuint sourceSize);
 

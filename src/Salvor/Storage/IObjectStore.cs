@@ -1,3 +1,5 @@
+using System.Buffers;
+
 namespace Salvor.Storage;
 
 /// <summary>
@@ -25,6 +27,41 @@ public interface IObjectStore
     /// </summary>
     Task<int> ReadAsync(string key, long offset, Memory<byte> buffer, CancellationToken cancellationToken);
 
+    /// <summary>
+    /// Reads the beginnings of many objects, several at a time, and hands each on, in any order and on any thread: up to
+    /// <paramref name="length"/> bytes of it, or why it could not be read. A listing of 100,000 objects is looked at in this way.
+    /// </summary>
+    /// <param name="keyOf">The key by index, from 0 to <paramref name="count"/> - 1; called once each, on any thread.</param>
+    async Task ReadStartsAsync(int count, Func<int, string> keyOf, int length, StartRead read, CancellationToken cancellationToken)
+    {
+        var options = new ParallelOptions { MaxDegreeOfParallelism = ReadsAtOnce, CancellationToken = cancellationToken };
+        await Parallel.ForAsync(0, count, options, async (index, cancel) =>
+        {
+            var buffer = ArrayPool<byte>.Shared.Rent(length);
+            try
+            {
+                var (bytes, failure) = (0, (StorageException?)null);
+                try
+                {
+                    bytes = await ReadAsync(keyOf(index), 0, buffer.AsMemory(0, length), cancel);
+                }
+                catch (StorageException e)
+                {
+                    failure = e;
+                }
+
+                read(index, buffer.AsSpan(0, bytes), failure);
+            }
+            finally
+            {
+                ArrayPool<byte>.Shared.Return(buffer);
+            }
+        });
+    }
+
+    /// <summary>How many objects <see cref="ReadStartsAsync"/> reads at once: on a share or in a bucket each is a round trip.</summary>
+    internal const int ReadsAtOnce = 16;
+
     /// <summary>The size of an object in bytes, or null where the key does not exist.</summary>
     Task<long?> SizeAsync(string key, CancellationToken cancellationToken);
 
@@ -43,6 +80,12 @@ public interface IObjectStore
     /// <summary>Removes an object. Removing what does not exist succeeds.</summary>
     Task DeleteAsync(string key, CancellationToken cancellationToken);
 }
+
+/// <summary>Takes the beginning of an object; the bytes are valid during the call.</summary>
+/// <param name="index">Which object.</param>
+/// <param name="start">Its first bytes, fewer where it is shorter; none where it could not be read.</param>
+/// <param name="failure">Why it could not be read, or null.</param>
+public delegate void StartRead(int index, ReadOnlySpan<byte> start, StorageException? failure);
 
 /// <summary>What a put did.</summary>
 public enum PutResult

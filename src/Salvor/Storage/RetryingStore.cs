@@ -8,13 +8,16 @@ namespace Salvor.Storage;
 /// <param name="inner">The store.</param>
 /// <param name="time">The clock of the pauses.</param>
 /// <param name="random">The chance in them; used from one call at a time.</param>
-/// <param name="outcome">Told of every failure, and of the first success after one (null).</param>
+/// <param name="outcome">Told of every failure, and of the first answer after one (null), whichever call gets it.</param>
 public sealed class RetryingStore(IObjectStore inner, TimeProvider time, Random random, Action<StorageException?> outcome) : IObjectStore
 {
     static readonly TimeSpan DelayMin = TimeSpan.FromMilliseconds(100);
     static readonly TimeSpan DelayMax = TimeSpan.FromSeconds(10);
 
     readonly Lock gate = new();
+
+    /// <summary>Whether a call failed and was cancelled before it was answered, and none was answered since.</summary>
+    bool hasGivenUp;
 
     public string Location => inner.Location;
 
@@ -79,25 +82,43 @@ public sealed class RetryingStore(IObjectStore inner, TimeProvider time, Random 
     async Task<T> RepeatAsync<T>(Func<Task<T>> attempt, CancellationToken cancellationToken)
     {
         var failed = false;
-        for (var delay = DelayMin; ; delay = delay * 2 < DelayMax ? delay * 2 : DelayMax)
+        try
         {
-            try
+            for (var delay = DelayMin; ; delay = delay * 2 < DelayMax ? delay * 2 : DelayMax)
             {
-                var result = await attempt();
-                if (failed)
+                try
                 {
-                    outcome(null);
+                    var result = await attempt();
+                    NoteAnswer(failed);
+                    return result;
+                }
+                catch (StorageException e) when (e.Failure == StorageFailure.NotFound)
+                {
+                    NoteAnswer(failed);
+                    throw;
+                }
+                catch (StorageException e)
+                {
+                    failed = true;
+                    outcome(e);
                 }
 
-                return result;
+                await Task.Delay(delay * Jitter(), time, cancellationToken);
             }
-            catch (StorageException e) when (e.Failure != StorageFailure.NotFound)
-            {
-                failed = true;
-                outcome(e);
-            }
+        }
+        catch (OperationCanceledException) when (failed)
+        {
+            // Its failure is the last word on the destination until another call is answered.
+            hasGivenUp = true;
+            throw;
+        }
+    }
 
-            await Task.Delay(delay * Jitter(), time, cancellationToken);
+    void NoteAnswer(bool failed)
+    {
+        if (Interlocked.Exchange(ref hasGivenUp, false) || failed)
+        {
+            outcome(null);
         }
     }
 

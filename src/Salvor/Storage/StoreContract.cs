@@ -46,6 +46,7 @@ public static partial class StoreContract
     const int ManyObjectsCount = 1_100;
     const int PageObjectsCount = 300;
     const int RacedBytes = 64 * 1024;
+    const int StartsCount = 200;
 
     /// <summary>Every promise.</summary>
     public static IReadOnlyList<StoreCase> Cases { get; } =
@@ -57,6 +58,7 @@ public static partial class StoreContract
         new("an object of 16 MiB is kept whole", KeepsLarge),
         new("a read starts at any offset", ReadsRanges),
         new("a read past the end returns nothing", ReadsPastTheEnd),
+        new("the beginnings of many objects are read, and what cannot be is told of each", ReadsStarts),
         new("a missing object has no size", MissingHasNoSize),
         new("a read of a missing object fails as not found", MissingIsNotFound),
         new("a deleted object is gone", DeletedIsGone),
@@ -133,6 +135,25 @@ public static partial class StoreContract
         await trial.PutAsync("a", [1, 2, 3]);
         Expect(await trial.ReadAsync("a", 3, 10) is [], "a read at the end returned bytes");
         Expect(await trial.ReadAsync("a", 1L << 40, 10) is [], "a read far past the end returned bytes");
+    }
+
+    static async Task ReadsStarts(StoreTrial trial)
+    {
+        string[] present = [.. Enumerable.Range(0, StartsCount).Select(i => $"log/{i:D6}")];
+        string[] keys = [.. present, "empty", "missing", "log", ".illegal"];
+        await trial.PutAllAsync(present);
+        await trial.PutAsync("empty", []);
+        var starts = await trial.ReadStartsAsync(keys, length: 7);
+
+        for (var i = 0; i < present.Length; i++)
+        {
+            Expect(Same(StoreTrial.ContentOf(keys[i])[..7], starts[i].Start), $"the beginning of {keys[i]} is another");
+        }
+
+        Expect(starts[StartsCount] is { Start: [], Failure: null }, "an object of no bytes was not read as such");
+        Expect(starts[StartsCount + 1].Failure?.Failure == StorageFailure.NotFound, "a missing object was not told as not found");
+        Expect(starts[StartsCount + 2].Failure?.Failure == StorageFailure.NotFound, "a folder was not told as not found");
+        Expect(starts[StartsCount + 3].Failure?.Failure == StorageFailure.Denied, "an illegal key was not told as denied");
     }
 
     static async Task MissingHasNoSize(StoreTrial trial)

@@ -31,6 +31,16 @@ public sealed class StoreTrial(IObjectStore store, string folder, CancellationTo
         return buffer[..await store.ReadAsync(root + key, offset, buffer, cancellationToken)];
     }
 
+    /// <summary>What each key was answered with; null where none was.</summary>
+    internal async Task<(byte[]? Start, StorageException? Failure)[]> ReadStartsAsync(string[] keys, int length)
+    {
+        var starts = new (byte[]? Start, StorageException? Failure)[keys.Length];
+        await store.ReadStartsAsync(
+            keys.Length, index => root + keys[index], length, (index, start, failure) => starts[index] = (start.ToArray(), failure),
+            cancellationToken);
+        return starts;
+    }
+
     internal Task<byte[]?> GetAsync(string key) => store.GetAsync(root + key, sizeMax: long.MaxValue, cancellationToken);
 
     internal Task<long?> SizeAsync(string key) => store.SizeAsync(root + key, cancellationToken);

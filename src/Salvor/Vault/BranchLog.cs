@@ -62,7 +62,18 @@ public sealed class BranchLog
     public IReadOnlyList<LogEntry> Chain { get; }
 
     /// <summary>Whether all these numbers are gone on purpose.</summary>
-    public bool IsPruned(ulong first, ulong last) => pruned.Any(range => range.First <= first && last <= range.Last);
+    public bool IsPruned(ulong first, ulong last)
+    {
+        foreach (var range in pruned)
+        {
+            if (range.First <= first && last <= range.Last)
+            {
+                return true;
+            }
+        }
+
+        return false;
+    }
 
     /// <summary>Whether what came right before an object was pruned.</summary>
     public bool IsAfterPruned(LogEntry entry) => entry.First > 1 && IsPruned(entry.First - 1, entry.First - 1);
@@ -143,13 +154,25 @@ public sealed class BranchLog
         for (var i = 0; i < chain.Count; i++)
         {
             var end = i + 1 < chain.Count ? chain[i + 1].First - 1 : Last;
-            if (!chain[i].IsMissing || !IsPruned(chain[i].First, end))
+            if (!chain[i].IsMissing)
             {
                 left.Add(chain[i]);
+            }
+            else if (FirstNotPruned(chain[i].First, end) is { } first)
+            {
+                left.Add(LogEntry.Of(first, storedBytes: -1));
             }
         }
 
         return left;
+    }
+
+    /// <summary>The first of these numbers that was not pruned; null where all were.</summary>
+    ulong? FirstNotPruned(ulong first, ulong last)
+    {
+        // Ranges that touch are one, so what follows the one that has it is in none.
+        var end = pruned.Where(range => range.First <= first && first <= range.Last).Select(range => (ulong?)range.Last).FirstOrDefault();
+        return end is null ? first : end < last ? end + 1 : null;
     }
 
     static (ulong First, ulong Last)[] Join(IEnumerable<(ulong First, ulong Last)> ranges)

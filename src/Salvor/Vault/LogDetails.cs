@@ -327,6 +327,11 @@ public sealed record LogDetails
             throw new DamagedObjectException(key, "it has what only a compacted object has");
         }
 
+        if (IsCompacted && FirstPart != FirstNumber)
+        {
+            throw new DamagedObjectException(key, $"it begins with number {FirstNumber}, and its first part is {FirstPart}");
+        }
+
         if (Granularity > Granularity.Longer)
         {
             throw new DamagedObjectException(key, $"it has the unknown granularity {(int)Granularity}");
@@ -340,6 +345,7 @@ public sealed record LogDetails
 
         if (Breaks.Any(item => item.Commit == 0 || item.Commit >= Commits.Count)
             || !Breaks.Zip(Breaks.Skip(1)).All(two => two.First.Commit < two.Second.Commit)
+            || Parts.Any(item => item.Number == 0)
             || !Parts.Zip(Parts.Skip(1)).All(two => two.First.Number < two.Second.Number))
         {
             throw new DamagedObjectException(key, "its breaks or parts are out of order");

@@ -281,17 +281,56 @@ public sealed class VaultAccess
         try
         {
             var read = await Store.ReadAsync(Prefix + key, 0, bytes, cancellationToken);
-            var header = ObjectHeader.Read(key, bytes.AsSpan(0, read));
-            return header.Kind != kind
-                ? throw new DamagedObjectException(key, $"it is a {header.Kind} object where a {kind} object belongs")
-                : Misplaced(header, misplaced) is { } problem ? throw new DamagedObjectException(key, problem)
-                : header;
+            return ReadHeader(key, kind, bytes.AsSpan(0, read), misplaced);
         }
         catch (StorageException e) when (e.Failure == StorageFailure.NotFound)
         {
-            throw new DamagedObjectException(key, $"it is missing from {Store.Location}") { IsMissing = true };
+            throw Missing(key);
         }
     }
+
+    /// <summary>As <see cref="ReadHeaderAsync"/>, for many objects: in the order of their indexes.</summary>
+    /// <param name="keyOf">The key by index.</param>
+    /// <param name="misplaced">What is wrong with a header under a key, or null.</param>
+    internal async Task<ObjectHeader[]> ReadHeadersAsync(
+        int count, Func<int, string> keyOf, ObjectKind kind, Func<string, ObjectHeader, string?> misplaced,
+        CancellationToken cancellationToken)
+    {
+        var headers = new ObjectHeader[count];
+        void Take(int index, ReadOnlySpan<byte> start, StorageException? failure)
+        {
+            var key = keyOf(index);
+            try
+            {
+                headers[index] = failure is null ? ReadHeader(key, kind, start, header => misplaced(key, header))
+                    : failure.Failure == StorageFailure.NotFound ? throw Missing(key)
+                    : throw failure;
+            }
+            catch (SalvorException e) when (Copies.Count > 0 && StoredObject.IsBad(e))
+            {
+                // Looked at once more, alone, and then at the copies.
+            }
+        }
+
+        await Store.ReadStartsAsync(count, index => Prefix + keyOf(index), ObjectHeader.SizeBytes, Take, cancellationToken);
+        for (var i = 0; i < count; i++)
+        {
+            headers[i] ??= await ReadHeaderAsync(keyOf(i), kind, header => misplaced(keyOf(i), header), cancellationToken);
+        }
+
+        return headers;
+    }
+
+    ObjectHeader ReadHeader(string key, ObjectKind kind, ReadOnlySpan<byte> start, Func<ObjectHeader, string?> misplaced)
+    {
+        var header = ObjectHeader.Read(key, start);
+        return header.Kind != kind
+            ? throw new DamagedObjectException(key, $"it is a {header.Kind} object where a {kind} object belongs")
+            : Misplaced(header, misplaced) is { } problem ? throw new DamagedObjectException(key, problem)
+            : header;
+    }
+
+    DamagedObjectException Missing(string key) => new(key, $"it is missing from {Store.Location}") { IsMissing = true };
 
     /// <summary>
     /// For a key that turned out to be taken. An earlier attempt was stored although its answer was lost: then the object is ours to the
@@ -325,7 +364,11 @@ public sealed class VaultAccess
     internal async Task<T> ReadRecordAsync<T>(
         string key, ObjectKind kind, JsonTypeInfo<T> type, CancellationToken cancellationToken)
     {
-        using var stored = await OpenAsync(key, kind, whole: true, cancellationToken);
+        using var stored = await OpenAsync(
+            key, kind, whole: true, cancellationToken,
+            header => kind == ObjectKind.Claim || header.Number == VaultKeys.NumberOf(key)
+                ? null
+                : $"it is {kind} object {header.Number}, put in this place");
         return VaultJson.Read(key, await stored.ReadDetailsAsync(cancellationToken), type);
     }
 
@@ -398,7 +441,7 @@ public sealed class VaultAccess
     static string PrefixOf(string name) => name.Length == 0 ? "" : name + "/";
 
     static ulong ParseSeed(string seed) =>
-        ulong.TryParse(seed, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value)
+        ulong.TryParse(seed, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var value) && seed.Length == 16
             ? value
             : throw new DamagedObjectException(VaultKeys.Identity, $"'{seed}' is not a page seed");
 }

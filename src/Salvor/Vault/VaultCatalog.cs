@@ -1,3 +1,4 @@
+using Salvor.Storage;
 using Salvor.Vault.Format;
 using Salvor.Vault.Pruning;
 
@@ -70,32 +71,27 @@ public sealed class VaultCatalog
     {
         // Before the log: what stands for a condemned object was durable before that was condemned, so it is listed then.
         var catalog = new VaultCatalog(vault) { Condemned = await Condemnations.LoadAsync(vault, cancellationToken) };
-        await foreach (var row in vault.ListAsync(VaultKeys.Branches, after: null, cancellationToken))
+        foreach (var prefix in (string[])[VaultKeys.Branches, VaultKeys.Logs, VaultKeys.Snapshots, VaultKeys.Backups])
         {
-            var branch = await ReadBranchAsync(vault, row.Key, cancellationToken);
-            catalog.branches[branch.Number] = branch;
-        }
-
-        await catalog.ListLogsAsync(cancellationToken);
-        await foreach (var row in vault.ListAsync(VaultKeys.Snapshots, after: null, cancellationToken))
-        {
-            var snapshot = new SnapshotRef(VaultKeys.BranchOf(row.Key), new Position(VaultKeys.NumberOf(row.Key)));
-            if (!catalog.Condemned.Hides(row.Key))
-            {
-                catalog.snapshots.Add(snapshot);
-            }
-        }
-
-        await foreach (var row in vault.ListAsync(VaultKeys.Backups, after: null, cancellationToken))
-        {
-            var id = VaultKeys.NumberOf(row.Key);
-            if (!catalog.Condemned.Hides(row.Key))
-            {
-                catalog.backups.Add(id);
-            }
+            await catalog.AddAsync(vault.ListAsync(prefix, after: null, cancellationToken), cancellationToken);
         }
 
         return catalog;
+    }
+
+    /// <summary>As the other, from one listing of all that is in the vault.</summary>
+    /// <param name="listed">Given every object of the vault, in the order of the keys.</param>
+    internal static async Task<VaultCatalog> LoadAsync(VaultAccess vault, Action<ObjectInfo> listed, CancellationToken cancellationToken)
+    {
+        var catalog = new VaultCatalog(vault) { Condemned = await Condemnations.LoadAsync(vault, cancellationToken) };
+        await catalog.AddAsync(vault.ListAsync("", after: null, cancellationToken).Select(Note), cancellationToken);
+        return catalog;
+
+        ObjectInfo Note(ObjectInfo row)
+        {
+            listed(row);
+            return row;
+        }
     }
 
     public BranchLog Logs(uint branch) => logs.GetValueOrDefault(branch) ?? BranchLog.Empty;
@@ -113,7 +109,12 @@ public sealed class VaultCatalog
         var path = new List<Branch>();
         for (var next = number; next != 0; next = path[^1].Record.Parent)
         {
-            path.Add(Branch(next));
+            path.Add(path.Count == 0 || branches.ContainsKey(next)
+                ? Branch(next)
+                : throw new DamagedObjectException(VaultKeys.Branch(next), $"it is missing, and branch {path[^1].Number} continues it")
+                {
+                    IsMissing = true,
+                });
         }
 
         path.Reverse();
@@ -200,6 +201,11 @@ public sealed class VaultCatalog
         return await Vault.ReadHeaderAsync(key, ObjectKind.Log, header => Misplaced(key, header), cancellationToken);
     }
 
+    /// <summary>The headers of many log objects, in their order.</summary>
+    internal Task<ObjectHeader[]> ReadLogHeadersAsync(uint branch, IReadOnlyList<LogEntry> entries, CancellationToken cancellationToken) =>
+        Vault.ReadHeadersAsync(
+            entries.Count, index => VaultKeys.Log(branch, entries[index]), ObjectKind.Log, Misplaced, cancellationToken);
+
     /// <summary>What is wrong with the header of a log object in this place, or null.</summary>
     internal static string? Misplaced(string key, ObjectHeader header) =>
         header.Branch == VaultKeys.BranchOf(key) && header.Number == VaultKeys.LogEntryOf(key, 0).Entry.Last
@@ -251,33 +257,62 @@ public sealed class VaultCatalog
             : throw new DamagedObjectException(key, $"it claims branch {record.Parent}, which is not older, as its parent");
     }
 
-    async Task ListLogsAsync(CancellationToken cancellationToken)
+    async Task AddAsync(IAsyncEnumerable<ObjectInfo> rows, CancellationToken cancellationToken)
     {
         var listed = new Dictionary<uint, List<LogEntry>>();
-        await foreach (var row in Vault.ListAsync(VaultKeys.Logs, after: null, cancellationToken))
+        await foreach (var row in rows)
         {
-            var branch = VaultKeys.BranchOf(row.Key);
-            var (entry, part) = VaultKeys.LogEntryOf(row.Key, row.SizeBytes);
-            var entries = listed.TryGetValue(branch, out var known) ? known : listed[branch] = [];
-            if (Condemned.Hides(row.Key))
+            if (row.Key.StartsWith(VaultKeys.Logs, StringComparison.Ordinal))
             {
-                continue;
+                var branch = VaultKeys.BranchOf(row.Key);
+                AddLog(listed.TryGetValue(branch, out var entries) ? entries : listed[branch] = [], row);
             }
-
-            if (part == 0)
+            else if (row.Key.StartsWith(VaultKeys.Branches, StringComparison.Ordinal))
             {
-                entries.Add(entry);
+                var branch = await ReadBranchAsync(Vault, row.Key, cancellationToken);
+                branches[branch.Number] = branch;
             }
-            else if (entries.Count > 0 && (entries[^1].First, entries[^1].Last) == (entry.First, entry.Last))
+            else if (row.Key.StartsWith(VaultKeys.Snapshots, StringComparison.Ordinal))
             {
-                // Parts come right after the object that they belong to; without one they are leftovers.
-                entries[^1] = entries[^1] with { StoredBytes = entries[^1].StoredBytes + row.SizeBytes };
+                var snapshot = new SnapshotRef(VaultKeys.BranchOf(row.Key), new Position(VaultKeys.NumberOf(row.Key)));
+                AddShown(snapshots, snapshot, row.Key);
+            }
+            else if (row.Key.StartsWith(VaultKeys.Backups, StringComparison.Ordinal))
+            {
+                AddShown(backups, VaultKeys.NumberOf(row.Key), row.Key);
             }
         }
 
         foreach (var (branch, entries) in listed)
         {
             logs[branch] = new BranchLog(entries, Condemned.PrunedOf(branch));
+        }
+    }
+
+    void AddShown<T>(List<T> list, T item, string key)
+    {
+        if (!Condemned.Hides(key))
+        {
+            list.Add(item);
+        }
+    }
+
+    void AddLog(List<LogEntry> entries, ObjectInfo row)
+    {
+        var (entry, part) = VaultKeys.LogEntryOf(row.Key, row.SizeBytes);
+        if (Condemned.Hides(row.Key))
+        {
+            return;
+        }
+
+        if (part == 0)
+        {
+            entries.Add(entry);
+        }
+        else if (entries.Count > 0 && (entries[^1].First, entries[^1].Last) == (entry.First, entry.Last))
+        {
+            // Parts come right after the object that they belong to; without one they are leftovers.
+            entries[^1] = entries[^1] with { StoredBytes = entries[^1].StoredBytes + row.SizeBytes };
         }
     }
 }

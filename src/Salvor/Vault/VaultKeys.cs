@@ -91,6 +91,11 @@ static class VaultKeys
     /// <summary>The numbers in the key of a log object, and of the part; 0 for the one that completes it, or without parts.</summary>
     public static (LogEntry Entry, uint Part) LogEntryOf(string key, long storedBytes)
     {
+        if (TryNumberOfLog(key, out var single))
+        {
+            return (LogEntry.Of(single, storedBytes), 0);
+        }
+
         var name = key[(key.LastIndexOf('/') + 1)..];
         if (!name.Contains('-'))
         {
@@ -117,10 +122,25 @@ static class VaultKeys
     /// <summary>The branch in the key of a log object or a snapshot.</summary>
     public static uint BranchOf(string key)
     {
-        var parts = key.Split('/');
-        return parts.Length == 3 && uint.TryParse(parts[1], NumberStyles.None, CultureInfo.InvariantCulture, out var branch)
+        var (first, last) = (key.IndexOf('/'), key.LastIndexOf('/'));
+        return first < last && key.IndexOf('/', first + 1) == last
+            && uint.TryParse(key.AsSpan(first + 1, last - first - 1), NumberStyles.None, CultureInfo.InvariantCulture, out var branch)
             ? branch
             : throw new DamagedObjectException(key, "its name does not hold a branch; it is not an object of Salvor");
+    }
+
+    /// <summary>
+    /// For nearly all keys of a long log, without making a string: a number of the usual length below a branch of the usual length is
+    /// spelled as it should be.
+    /// </summary>
+    static bool TryNumberOfLog(string key, out ulong number)
+    {
+        const int BranchDigits = 6, NumberDigits = 16;
+        var name = Logs.Length + BranchDigits + 1;
+        number = 0;
+        return key.Length == name + NumberDigits && key[name - 1] == '/' && key.StartsWith(Logs, StringComparison.Ordinal)
+            && !key.AsSpan(Logs.Length, BranchDigits).ContainsAnyExceptInRange('0', '9')
+            && ulong.TryParse(key.AsSpan(name), NumberStyles.None, CultureInfo.InvariantCulture, out number);
     }
 
     static string Spelled(string key, ulong number) => key[..(key.IndexOf('/') + 1)] switch

@@ -99,10 +99,10 @@ public sealed record ClaimRecord
     public ulong PidNamespace { get; init; }
 
     /// <summary>The user that the process runs as.</summary>
-    public string User { get; init; } = "";
+    public string User { get; init => field = value ?? ""; } = "";
 
     /// <summary>What the process does, for people: <c>salvor daemon --config FILE</c>.</summary>
-    public string Command { get; init; } = "";
+    public string Command { get; init => field = value ?? ""; } = "";
 
     /// <summary>It only ends the claim before it: nobody writes under it, and anybody may take over at once.</summary>
     public bool Released { get; init; }
@@ -229,7 +229,7 @@ public sealed record CondemnedRecord
     /// Earlier records that this one takes over: all they named is gone, and what they pruned is among <see cref="Pruned"/>. They and their
     /// outcomes may be deleted as soon as this one counts for good.
     /// </summary>
-    public IReadOnlyList<NumberRange> Retired { get; init; } = [];
+    public IReadOnlyList<NumberRange> Retired { get; init => field = value ?? []; } = [];
 }
 
 /// <summary>Consecutive numbers.</summary>
@@ -254,7 +254,7 @@ public sealed record OutcomeRecord
     public required string Decision { get; init; }
 
     /// <summary>The keys that stay although the record condemns them: something made since needs them.</summary>
-    public IReadOnlyList<string> Kept { get; init; } = [];
+    public IReadOnlyList<string> Kept { get; init => field = value ?? []; } = [];
 
     public required DateTimeOffset At { get; init; }
 
@@ -263,7 +263,10 @@ public sealed record OutcomeRecord
     public required int Pid { get; init; }
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+// The generated readers set to null what JSON leaves out, whatever its initial value: so members that may be absent replace null.
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true,
+    RespectRequiredConstructorParameters = true)]
 [JsonSerializable(typeof(VaultIdentity))]
 [JsonSerializable(typeof(BranchRecord))]
 [JsonSerializable(typeof(ClaimRecord))]

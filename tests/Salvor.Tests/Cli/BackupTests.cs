@@ -1,10 +1,8 @@
 using System.Text.Json;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Cli;
 
-[Collection(EndToEndTests.Name)]
 public sealed class BackupTests : IAsyncDisposable
 {
     readonly CliRig _rig = new();

@@ -67,7 +67,7 @@ sealed class CliRig : IAsyncDisposable
     public async Task<ChildProcess> ReplicateAsync(params string[] more)
     {
         var process = Start(["replicate", Database, this["vaults"], .. more]);
-        await Eventually.HoldsAsync(() => process.Stderr.Contains("replicating", StringComparison.Ordinal), () => process.Stderr);
+        await SaysAsync(process, "replicating");
         await ExpectAsync(0, "sync", Database, "--timeout", "20s");
         return process;
     }
@@ -76,10 +76,13 @@ sealed class CliRig : IAsyncDisposable
     public async Task<ChildProcess> DaemonAsync(string source, string state, params string[] more)
     {
         var process = Start(["daemon", "--config", this["salvor.yaml"], .. more]);
-        await Eventually.HoldsAsync(() => process.Stderr.Contains("salvor daemon:", StringComparison.Ordinal), () => process.Stderr);
+        await SaysAsync(process, "salvor daemon:");
         await StateAsync(source, state);
         return process;
     }
+
+    static Task SaysAsync(ChildProcess process, string words) => Eventually.HoldsAsync(
+        () => process.Stderr.Contains(words, StringComparison.Ordinal), () => process.Stderr, Eventually.StartMax);
 
     /// <summary>Waits for a state of a source; the last answer.</summary>
     public async Task<string> StateAsync(string source, string state)
@@ -113,7 +116,7 @@ sealed class CliRig : IAsyncDisposable
     public static async Task<string> RowsAsync(string database)
     {
         const string Program = "import sqlite3, sys; print(*[x for x, in sqlite3.connect(sys.argv[1]).execute('SELECT x FROM t')])";
-        var result = await ChildProcess.RunAsync("python3", ["-c", Program, database]);
+        var result = await ChildProcess.RunAsync(Tool.Python, ["-c", Program, database]);
         Assert.True(result.ExitCode == 0, $"{result}");
         return result.Stdout.Trim();
     }

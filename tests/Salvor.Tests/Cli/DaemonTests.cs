@@ -1,9 +1,7 @@
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Cli;
 
-[Collection(EndToEndTests.Name)]
 public sealed class DaemonTests : IAsyncDisposable
 {
     readonly CliRig _rig = new();

@@ -1,11 +1,11 @@
 using System.Text.Json;
 using Salvor.Cli.Demo;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Cli;
 
-[Collection(EndToEndTests.Name)]
+/// <summary>The demo says how many commits it made in its seconds.</summary>
+[Collection(QuietMachine.Name)]
 public sealed class DemoTests
 {
     [Fact]

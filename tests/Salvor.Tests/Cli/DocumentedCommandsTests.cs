@@ -1,12 +1,10 @@
 using System.Text.RegularExpressions;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 using Salvor.Tests.Tidy;
 
 namespace Salvor.Tests.Cli;
 
 /// <summary>What <c>docs/cli.md</c> and the README say is what happens.</summary>
-[Collection(EndToEndTests.Name)]
 public sealed partial class DocumentedCommandsTests : IDisposable
 {
     const string Page = "docs/cli.md";

@@ -1,12 +1,10 @@
 using System.Text.Json;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 using Salvor.Tests.Tidy;
 
 namespace Salvor.Tests.Cli;
 
 /// <summary>What --json prints is one document, and it is the one that <c>docs/json</c> describes.</summary>
-[Collection(EndToEndTests.Name)]
 public sealed class JsonTests : IAsyncDisposable
 {
     readonly CliRig _rig = new();

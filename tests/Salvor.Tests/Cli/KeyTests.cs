@@ -1,12 +1,10 @@
 using System.Text.Json;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 using Salvor.Tests.Tidy;
 
 namespace Salvor.Tests.Cli;
 
 /// <summary>Encrypted vaults as an operator meets them.</summary>
-[Collection(EndToEndTests.Name)]
 public sealed class KeyTests : IAsyncDisposable
 {
     readonly CliRig _rig = new();

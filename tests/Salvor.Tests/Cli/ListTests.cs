@@ -1,14 +1,12 @@
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Salvor.Storage;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 using Salvor.Vault;
 using Salvor.Vault.Compaction;
 
 namespace Salvor.Tests.Cli;
 
-[Collection(EndToEndTests.Name)]
 public sealed partial class ListTests : IAsyncDisposable
 {
     readonly CliRig _rig = new();

@@ -2,14 +2,12 @@ using System.Text.RegularExpressions;
 using Salvor.Jobs;
 using Salvor.Platform;
 using Salvor.Storage;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 using Salvor.Vault;
 
 namespace Salvor.Tests.Cli;
 
 /// <summary>Who may write: shown, refused, broken, and shut out, with real processes.</summary>
-[Collection(EndToEndTests.Name)]
 public sealed partial class LockTests : IAsyncDisposable
 {
     readonly CliRig _rig = new();

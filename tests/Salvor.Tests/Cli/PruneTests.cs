@@ -1,12 +1,11 @@
 using System.Text.Json;
-using Salvor.Tests.EndToEnd;
+using Salvor.Storage;
 using Salvor.Tests.Support;
 using Salvor.Tests.Tidy;
 using Salvor.Tests.Vault.Pruning;
 
 namespace Salvor.Tests.Cli;
 
-[Collection(EndToEndTests.Name)]
 public sealed class PruneTests : IAsyncDisposable
 {
     const string Help = "Run 'salvor backup --help' to see what does.";

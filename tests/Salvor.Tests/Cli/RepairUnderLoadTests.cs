@@ -1,10 +1,8 @@
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Cli;
 
 /// <summary>An app writes, a daemon replicates, disks rot, repairs run and are killed, and somebody restores, all at once.</summary>
-[Collection(EndToEndTests.Name)]
 public sealed class RepairUnderLoadTests : IAsyncDisposable
 {
     readonly CliRig _rig = new();

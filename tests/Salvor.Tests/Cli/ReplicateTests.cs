@@ -1,9 +1,7 @@
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Cli;
 
-[Collection(EndToEndTests.Name)]
 public sealed class ReplicateTests : IAsyncDisposable
 {
     const string NoDatabase = "this is no database, and it is long enough to be seen as something else than an empty file";
@@ -112,7 +110,7 @@ public sealed class ReplicateTests : IAsyncDisposable
     {
         await _rig.CreateDatabaseAsync();
         File.WriteAllText(_rig["app.py"], App);
-        var process = _rig.Start("replicate", _rig.Database, "vaults", "--exec", $"python3 {_rig["app.py"]} {_rig.Database}");
+        var process = _rig.Start("replicate", _rig.Database, "vaults", "--exec", $"{Tool.Python} {_rig["app.py"]} {_rig.Database}");
         await Eventually.HoldsAsync(() => process.Stdout.Contains("ready", StringComparison.Ordinal), () => process.Stderr);
 
         await CliRig.StopAsync(process, signal, exitCode: 40 + (int)signal);

@@ -1,9 +1,7 @@
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Cli;
 
-[Collection(EndToEndTests.Name)]
 public sealed class RestoreTests : IAsyncDisposable
 {
     readonly CliRig _rig = new();
@@ -227,7 +225,7 @@ public sealed class RestoreTests : IAsyncDisposable
             print("ready", flush=True)
             time.sleep(300)
             """;
-        await using var app = ChildProcess.Start("python3", ["-c", Hold, _rig.Database]);
+        await using var app = ChildProcess.Start(Tool.Python, ["-c", Hold, _rig.Database]);
         await Eventually.HoldsAsync(() => app.Stdout.Contains("ready", StringComparison.Ordinal), () => app.Stderr);
 
         var result = await _rig.ExpectAsync(7, "restore", "--from", "vaults", "--in-place");

@@ -1,11 +1,9 @@
 using System.Text;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Cli;
 
 /// <summary>Canaries: a passphrase and a row that must turn up nowhere but where they belong.</summary>
-[Collection(EndToEndTests.Name)]
 public sealed class SecretsStayInsideTests : IAsyncDisposable
 {
     const string Secret = "canary-passphrase-4f1c";

@@ -1,11 +1,9 @@
 using System.Text.RegularExpressions;
 using Salvor.Jobs;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Cli;
 
-[Collection(EndToEndTests.Name)]
 public sealed partial class StatusTests : IAsyncDisposable
 {
     readonly CliRig _rig = new();

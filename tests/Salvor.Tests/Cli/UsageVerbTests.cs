@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Salvor.Storage;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 using Salvor.Vault;
 using Salvor.Vault.Usage;
@@ -8,7 +7,6 @@ using Salvor.Vault.Usage;
 namespace Salvor.Tests.Cli;
 
 /// <summary><c>salvor usage</c>: every byte is counted, under the right name.</summary>
-[Collection(EndToEndTests.Name)]
 public sealed class UsageVerbTests : IAsyncDisposable
 {
     readonly CliRig _rig = new();
@@ -64,6 +62,30 @@ public sealed class UsageVerbTests : IAsyncDisposable
         Assert.Equal(1000.0 / ((packBytes + lastBytes) / 7), usage.Growth.DaysTo(1000));
         Assert.Equal(0, usage.Growth.DaysTo(-5));
         Assert.Null(new Growth(0, 0, null).DaysTo(1000));
+    }
+
+    [Fact]
+    public async Task The_log_is_listed_once()
+    {
+        await MakeVaultAsync();
+        var store = new CountingStore(new FileStore(_rig["vaults"]));
+        var vault = (await VaultAccess.FindAsync(store, "app", default))!;
+
+        var usage = await UsageMeter.MeasureAsync(vault, DateTimeOffset.UtcNow, default);
+
+        Assert.True(usage.DatabaseBytes > 0);
+        Assert.Equal(1, store.Listed.Count(prefix => "app/log/".StartsWith(prefix, StringComparison.Ordinal)));
+    }
+
+    sealed class CountingStore(IObjectStore inner) : ForwardingStore(inner)
+    {
+        public List<string> Listed { get; } = [];
+
+        public override IAsyncEnumerable<ObjectInfo> ListAsync(string prefix, string? after, CancellationToken cancellationToken)
+        {
+            Listed.Add(prefix);
+            return base.ListAsync(prefix, after, cancellationToken);
+        }
     }
 
     [Fact]

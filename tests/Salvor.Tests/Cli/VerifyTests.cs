@@ -1,6 +1,5 @@
 using System.Text.Json;
 using Salvor.Storage;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 using Salvor.Vault;
 using Salvor.Vault.Compaction;
@@ -8,7 +7,6 @@ using Salvor.Vault.Compaction;
 namespace Salvor.Tests.Cli;
 
 /// <summary>What an operator does when a disk rots: verify names it, restore works nevertheless, repair heals it.</summary>
-[Collection(EndToEndTests.Name)]
 public sealed class VerifyTests : IAsyncDisposable
 {
     readonly CliRig _rig = new();
@@ -291,7 +289,7 @@ public sealed class VerifyTests : IAsyncDisposable
         var daemon = await _rig.DaemonAsync("app", "healthy");
         await _rig.CommitAsync(2);
 
-        Assert.Equal(0, (await _rig.ConfiguredAsync("sync", "--timeout", "10s")).ExitCode);
+        Assert.Equal(0, (await _rig.ConfiguredAsync("sync", "--timeout", "20s")).ExitCode);
         await Eventually.HoldsAsync(
             () => daemon.Stderr.Contains($"the copy at {_rig["more"]} is behind: ", StringComparison.Ordinal), () => daemon.Stderr);
         File.Delete(_rig["more"]);

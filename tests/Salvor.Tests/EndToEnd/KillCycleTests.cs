@@ -7,19 +7,24 @@ namespace Salvor.Tests.EndToEnd;
 /// die by SIGKILL at random moments, and after each death what is in the vault is restored and judged.
 /// <c>SALVOR_KILLS</c> is the number of kills, <c>SALVOR_SEED</c> repeats a run's choices.
 /// </summary>
-[Collection(EndToEndTests.Name)]
 [Trait("Category", "EndToEnd")]
 public sealed class KillCycleTests
 {
     /// <summary>A new database and a new vault after so many kills: the first full copy is a moment to be killed in too.</summary>
     const int KillsPerLife = 12;
 
-    const int KillsDefault = 100;
+    internal const int KillsDefault = 100;
     const int SpillingCacheKib = 64;
     static readonly TimeSpan LifeMax = TimeSpan.FromMilliseconds(900);
 
     /// <summary>How many cycles see a sync, which raises the floor; the others may be killed before anything is durable.</summary>
     const int SyncPercent = 50;
+
+    /// <summary>
+    /// Each has its own app, vault and chance, so they know nothing of each other: what one does is the same, whatever others do meanwhile.
+    /// A life is mostly spent on waiting for its processes.
+    /// </summary>
+    const int LivesAtATime = 2;
 
     enum Victim
     {
@@ -28,6 +33,13 @@ public sealed class KillCycleTests
         Both,
         FrozenSalvor,
     }
+
+    /// <param name="Label">What a failure needs to be repeated.</param>
+    /// <param name="Options">What the app does.</param>
+    /// <param name="Victims">Who is killed, in this order.</param>
+    /// <param name="Random">When, and what is restored.</param>
+    /// <param name="IsEncrypted">Whether the vault is encrypted.</param>
+    sealed record Life(string Label, WorkloadOptions Options, Victim[] Victims, Random Random, bool IsEncrypted);
 
     [Fact]
     public Task Whatever_is_killed_and_whenever_every_restore_is_a_committed_state_with_all_that_was_reported_durable() =>
@@ -59,100 +71,56 @@ public sealed class KillCycleTests
             random => new() { Profile = "mixed", Checkpoint = "random", Rate = 400, Seed = random.Next() },
             isEncrypted: true);
 
-    [Fact]
-    public async Task A_killed_restore_leaves_no_partial_file_at_the_target_and_the_next_one_cleans_up_after_it()
-    {
-        var random = new Random(TestSeed.Take());
-        await using var rig = await FilledVaultAsync();
-        var output = Path.Combine(rig.NewOutputDirectory(), "app.db");
-        var restoreTime = await TimeOfRestoreAsync(rig);
-        var floor = new Bounds { AtLeast = rig.Floor, AtMost = rig.Floor };
-        for (var i = 0; i < TestSeed.Count("SALVOR_KILLS", KillsDefault) / 3; i++)
-        {
-            await using var restore = rig.BeginRestore(output);
-            // At any moment, or just when it has begun to write, where a partial file would be most likely.
-            var atFirstWrite = i % 2 == 0;
-            await (atFirstWrite ? FirstWriteAsync(restore, output) : Task.Delay(random.NextDouble() * restoreTime));
-            await restore.KillAsync();
-
-            // Unfinished files start with a dot; nobody takes one for a database.
-            Assert.DoesNotContain(EntriesBeside(output), name => name[0] != '.' && name != "app.db");
-            if (File.Exists(output))
-            {
-                Assert.Empty((await rig.JudgeAsync(output, floor)).Errors);
-                File.Delete(output);
-            }
-        }
-
-        await using var last = rig.BeginRestore(output);
-        Assert.Equal(0, (await last.ExitAsync()).ExitCode);
-        Assert.Empty((await rig.JudgeAsync(output, floor)).Errors);
-        Assert.Equal(["app.db"], EntriesBeside(output));
-    }
-
-    [Theory]
-    [InlineData(Signal.Interrupt)]
-    [InlineData(Signal.Terminate)]
-    public async Task An_interrupted_restore_leaves_nothing_or_the_whole_file(Signal signal)
-    {
-        var random = new Random(TestSeed.Take());
-        await using var rig = await FilledVaultAsync();
-        var restoreTime = await TimeOfRestoreAsync(rig);
-        for (var i = 0; i < 4; i++)
-        {
-            var output = Path.Combine(rig.NewOutputDirectory(), "app.db");
-            await using var restore = rig.BeginRestore(output);
-            // In the first third the runtime starts and has no handler yet: a signal then is a plain death.
-            await Task.Delay((0.3 + (0.7 * random.NextDouble())) * restoreTime, TestContext.Current.CancellationToken);
-            restore.Send(signal);
-            var result = await restore.ExitAsync();
-
-            var isDone = result.ExitCode == 0;
-            Assert.True(isDone || result.ExitCode is 130 or 128 + (int)Signal.Terminate, $"restore ended with {result}");
-            Assert.Equal(isDone ? ["app.db"] : [], EntriesBeside(output));
-            if (isDone)
-            {
-                Assert.Empty((await rig.JudgeAsync(output, new() { AtLeast = rig.Floor })).Errors);
-            }
-        }
-    }
-
     static async Task KillAsync(int kills, Func<Random, WorkloadOptions> next, bool isEncrypted = false)
     {
         var seed = TestSeed.Take();
         var random = new Random(seed);
+        var lives = new List<Life>();
         for (var done = 0; done < kills; done += KillsPerLife)
         {
-            var label = $"SALVOR_SEED={seed}, life {(done / KillsPerLife) + 1}";
-            await LiveAsync(next(random), random, Math.Min(KillsPerLife, kills - done), label, isEncrypted);
+            var victims = random.GetItems(Enum.GetValues<Victim>(), Math.Min(KillsPerLife, kills - done));
+            lives.Add(new($"SALVOR_SEED={seed}, life {lives.Count + 1}", next(random), victims, new Random(random.Next()), isEncrypted));
         }
+
+        var parallel = new ParallelOptions
+        {
+            MaxDegreeOfParallelism = LivesAtATime,
+            CancellationToken = TestContext.Current.CancellationToken,
+        };
+        await Parallel.ForEachAsync(lives, parallel, async (life, _) => await LiveAsync(life));
+        Say($"{kills} kills: {Tally(lives.SelectMany(life => life.Victims))}");
     }
 
-    static async Task LiveAsync(WorkloadOptions options, Random random, int kills, string label, bool isEncrypted)
+    static void Say(string line) => TestContext.Current.TestOutputHelper?.WriteLine(line);
+
+    static string Tally(IEnumerable<Victim> victims) =>
+        string.Join(", ", victims.CountBy(victim => victim).OrderBy(hit => hit.Key).Select(hit => $"{hit.Key} {hit.Value}"));
+
+    static async Task LiveAsync(Life life)
     {
         var started = TimeProvider.System.GetTimestamp();
-        await using var rig = new ReplicationRig(options, writerCount: 2) { IsEncrypted = isEncrypted };
+        await using var rig = new ReplicationRig(life.Options, writerCount: 2) { IsEncrypted = life.IsEncrypted };
         var doing = "start";
         try
         {
             await rig.App.StartAsync();
             await rig.StartSalvorAsync();
-            for (var kill = 1; kill <= kills; kill++)
+            foreach (var (index, victim) in life.Victims.Index())
             {
-                var victim = Enum.GetValues<Victim>()[random.Next(4)];
-                doing = $"kill {kill} ({victim})";
-                await CycleAsync(rig, victim, random);
+                doing = $"kill {index + 1} ({victim})";
+                await CycleAsync(rig, victim, life.Random);
             }
 
             doing = "end of life";
             await EndAsync(rig);
             var seconds = TimeProvider.System.GetElapsedTime(started).TotalSeconds;
-            TestContext.Current.TestOutputHelper?.WriteLine(
-                $"{label}: {options.Profile}, {kills} kills, {rig.Restores} restores, {rig.App.LastAcked()} commits, {seconds:0.0} s");
+            Say(
+                $"{life.Label}: {life.Options.Profile}, {life.Victims.Length} kills ({Tally(life.Victims)}), {rig.Restores} restores, "
+                    + $"{rig.App.LastAcked()} commits, {seconds:0.0} s");
         }
         catch (Exception e)
         {
-            throw new InvalidOperationException($"{label}, {doing}, in {rig.MarkFailed()}: {e.Message}", e);
+            throw new InvalidOperationException($"{life.Label}, {doing}, in {rig.MarkFailed()}: {e.Message}", e);
         }
     }
 
@@ -253,37 +221,4 @@ public sealed class KillCycleTests
         Assert.True(source.Ok, $"the source itself is wrong: {string.Join("; ", source.Errors)}");
         await rig.RestoreLatestAsync(exactly: source.Seq);
     }
-
-    /// <summary>A vault whose restore takes long enough to be met in the middle.</summary>
-    static async Task<ReplicationRig> FilledVaultAsync()
-    {
-        var rig = new ReplicationRig(new() { Profile = "big", Duration = TimeSpan.FromSeconds(3) }, writerCount: 1);
-        await rig.App.StartAsync();
-        await rig.StartSalvorAsync();
-        await rig.SalvorReadyAsync();
-        await rig.App.FinishAsync();
-        await rig.StopSalvorAsync();
-        return rig;
-    }
-
-    /// <summary>Until the restore has put anything beside its target. Looks without a pause: writing takes milliseconds.</summary>
-    static async Task FirstWriteAsync(ChildProcess restore, string output)
-    {
-        while (!restore.HasExited && EntriesBeside(output).Length == 0)
-        {
-            await Task.Yield();
-        }
-    }
-
-    static async Task<TimeSpan> TimeOfRestoreAsync(ReplicationRig rig)
-    {
-        var started = TimeProvider.System.GetTimestamp();
-        await using var restore = rig.BeginRestore(Path.Combine(rig.NewOutputDirectory(), "app.db"));
-        var result = await restore.ExitAsync();
-        Assert.True(result.ExitCode == 0, $"restore failed: {result}");
-        return TimeProvider.System.GetElapsedTime(started);
-    }
-
-    static string[] EntriesBeside(string output) =>
-        [.. Directory.EnumerateFileSystemEntries(Path.GetDirectoryName(output)!).Select(path => Path.GetFileName(path)!)];
 }

@@ -4,13 +4,13 @@ using Salvor.Jobs;
 using Salvor.Jobs.Config;
 using Salvor.Sqlite;
 using Salvor.Storage;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 using Salvor.Vault;
 
 namespace Salvor.Tests.Jobs;
 
-[Collection(EndToEndTests.Name)]
+/// <summary>A second of this clock is five minutes.</summary>
+[Collection(QuietMachine.Name)]
 public sealed class HeadPublisherTests
 {
     const int Factor = 300;

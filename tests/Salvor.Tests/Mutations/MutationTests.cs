@@ -16,7 +16,7 @@ sealed record Mutation(string File, string Original, string Replacement, string 
 /// Tests of the tests: each fault in <c>mutations.json</c> must be noticed. To try them takes half an hour, so only <c>SALVOR_ALL=1</c>
 /// does; that each still fits the code is checked always.
 /// </summary>
-[Collection(EndToEnd.EndToEndTests.Name)]
+[Collection(QuietMachine.Name)]
 public sealed class MutationTests
 {
     static readonly TimeSpan BuildMax = TimeSpan.FromMinutes(5);

@@ -235,6 +235,45 @@ public sealed class FileStoreTests : IDisposable
     }
 
     [Fact]
+    public async Task A_pipe_in_the_place_of_an_object_is_none_and_nobody_waits_for_it()
+    {
+        await PutAsync("vault/a");
+        await System.Diagnostics.Process.Start("mkfifo", directory["vault/pipe"]).WaitForExitAsync(TestContext.Current.CancellationToken);
+
+        var failure = await FailureOfAsync(() => store.ReadAsync("vault/pipe", 0, new byte[8], TestContext.Current.CancellationToken));
+
+        Assert.Equal(StorageFailure.NotFound, failure.Failure);
+        Assert.Equal(["vault/a"], await ListAsync(store));
+    }
+
+    [Fact]
+    public async Task A_folder_that_changes_while_it_is_listed_lists_what_stays()
+    {
+        for (var i = 0; i < 200; i++)
+        {
+            await PutAsync($"vault/{i:D3}");
+        }
+
+        var listed = new List<string>();
+        await foreach (var item in store.ListAsync("", null, TestContext.Current.CancellationToken))
+        {
+            listed.Add(item.Key);
+            if (listed.Count == 1)
+            {
+                File.Delete(directory["vault/150"]);
+            }
+
+            if (listed.Count == 180)
+            {
+                Directory.Delete(directory["vault"], recursive: true);
+            }
+        }
+
+        Assert.Equal(Enumerable.Range(0, 200).Except([150]).Select(i => $"vault/{i:D3}").Take(listed.Count), listed);
+        Assert.True(listed.Count >= 180);
+    }
+
+    [Fact]
     public async Task A_path_with_a_slash_at_its_end_is_the_same_place()
     {
         await PutAsync("vault/a", new FileStore(directory.Path + "/"));

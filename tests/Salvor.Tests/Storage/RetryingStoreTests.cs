@@ -44,6 +44,34 @@ public sealed class RetryingStoreTests
     }
 
     [Fact]
+    public void Absence_after_a_failure_is_an_answer_too()
+    {
+        Run(async () =>
+        {
+            var store = Retrying(new FailingStore(memory, call => call == 1 ? StorageFailure.Unreachable : null));
+            await Assert.ThrowsAsync<StorageException>(() => store.ReadAsync("a", 0, new byte[1], default));
+        });
+
+        Assert.Equal([StorageFailure.Unreachable, null], outcomes);
+    }
+
+    /// <summary>Else a session that ended while its destination was away would look as if it still were.</summary>
+    [Fact]
+    public void After_a_call_that_was_given_up_the_next_answer_to_any_says_that_the_destination_works()
+    {
+        Run(async () =>
+        {
+            var store = Retrying(new FailingStore(memory, call => call == 1 ? StorageFailure.Unreachable : null));
+            using var givenUp = new CancellationTokenSource(TimeSpan.FromMilliseconds(10), time);
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => store.SizeAsync("a", givenUp.Token));
+            Assert.Null(await store.SizeAsync("b", default));
+            Assert.Null(await store.SizeAsync("c", default));
+        });
+
+        Assert.Equal([StorageFailure.Unreachable, null], outcomes);
+    }
+
+    [Fact]
     public void A_put_whose_answer_was_lost_finds_its_own_object()
     {
         Run(async () =>

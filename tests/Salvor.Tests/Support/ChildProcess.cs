@@ -24,7 +24,7 @@ public enum Signal
 /// <summary>A process of a test: its output is captured as it comes, and it does not outlive the test.</summary>
 sealed partial class ChildProcess : IAsyncDisposable
 {
-    static readonly TimeSpan ExitWait = TimeSpan.FromSeconds(60);
+    static readonly TimeSpan ExitWait = TimeSpan.FromMinutes(3);
 
     readonly Process _process;
     readonly StringBuilder _stdout = new();

@@ -8,10 +8,16 @@ static class Eventually
     static readonly TimeSpan LookInterval = TimeSpan.FromMilliseconds(5);
     static readonly TimeSpan WaitMax = TimeSpan.FromSeconds(20);
 
-    public static async Task HoldsAsync(Func<bool> condition, Func<string> otherwise, TimeSpan? within = null)
+    /// <summary>For processes that begin: on a machine that builds several things meanwhile, that has taken half a minute.</summary>
+    public static readonly TimeSpan StartMax = TimeSpan.FromMinutes(2);
+
+    public static Task HoldsAsync(Func<bool> condition, Func<string> otherwise, TimeSpan? within = null) =>
+        HoldsAsync(() => Task.FromResult(condition()), otherwise, within);
+
+    public static async Task HoldsAsync(Func<Task<bool>> condition, Func<string> otherwise, TimeSpan? within = null)
     {
         var clock = Stopwatch.StartNew();
-        while (!condition())
+        while (!await condition())
         {
             if (clock.Elapsed > (within ?? WaitMax))
             {

@@ -10,7 +10,6 @@ namespace Salvor.Tests.Support;
 sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDisposable
 {
     const int NothingToRestore = 6;
-    static readonly TimeSpan StartWait = TimeSpan.FromSeconds(20);
 
     readonly ScratchDirectory _scratch = new();
     readonly SortedList<long, long> _seqByPosition = [];
@@ -54,7 +53,7 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
     public Task SalvorReadyAsync() => Eventually.HoldsAsync(
         () => HasSaidReady ? true : Replicates ? false : throw new InvalidOperationException(HowItEnded()),
         () => $"replicate is not ready\n{_salvor?.Stderr}",
-        StartWait);
+        Eventually.StartMax);
 
     /// <summary>With all that it said: its last words may still be on their way when its end is seen.</summary>
     string HowItEnded() => $"replicate ended by itself: {_salvor?.ExitAsync().GetAwaiter().GetResult()}";
@@ -97,7 +96,7 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
     public async Task<bool> TrySyncAsync()
     {
         var committed = App.LastAcked();
-        var result = await SalvorProcess.RunAsync("sync", Database, "--json", "--timeout", "30s");
+        var result = await SalvorProcess.RunAsync("sync", Database, "--json", "--timeout", "60s");
         LastSync = result.ToString();
         if (result.ExitCode != 0)
         {
@@ -117,13 +116,13 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
         return await RestoreAsync(RestoreMoment.Latest, true, new() { AtLeast = exactly ?? floor, AtMost = exactly });
     }
 
-    /// <summary>Restores something that the list offers; then it has to be there.</summary>
-    public async Task<Verdict?> RestoreListedAsync(Random random)
+    /// <summary>Restores things that the list offers, one or several of one list; then they have to be there.</summary>
+    public async Task RestoreListedAsync(Random random, int count = 1)
     {
         var result = await SalvorProcess.RunAsync(["list", "--from", Vault, "--json", .. KeyArguments]);
         if (result.ExitCode == NothingToRestore && Floor == 0)
         {
-            return null;
+            return;
         }
 
         Assert.True(result.ExitCode == 0, $"list failed: {result}");
@@ -131,13 +130,16 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
         if (listing.Spans.Count == 0)
         {
             Assert.True(Floor == 0, $"list offers nothing, but {Floor} commits were reported durable");
-            return null;
+            return;
         }
 
         // Nobody puts this database back or replaces it. A death, of whomever, is no reason for another line of history.
         Assert.Single(listing.Spans.Select(span => span.Branch).Distinct());
-        var target = listing.Pick(random);
-        return await RestoreAsync(target, listing.IsNewestBranch(target.Branch!.Value), new() { NotAfter = target.Timestamp });
+        for (var i = 0; i < count; i++)
+        {
+            var target = listing.Pick(random);
+            await RestoreAsync(target, listing.IsNewestBranch(target.Branch!.Value), new() { NotAfter = target.Timestamp });
+        }
     }
 
     /// <summary>Restores to a moment, whether it is listed or not.</summary>
@@ -178,7 +180,8 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
         _scratch.Dispose();
     }
 
-    string[] KeyArguments
+    /// <summary>What opens the vault, for commands.</summary>
+    public string[] KeyArguments
     {
         get
         {

@@ -1,12 +1,20 @@
+using System.Diagnostics;
+
 namespace Salvor.Tests.Support;
 
 /// <summary>The scripts in <c>Tools/</c>, which make and judge the databases of the tests.</summary>
 static class Tool
 {
+    /// <summary>
+    /// The path of the interpreter itself. What a search for <c>python3</c> finds may be a script that looks for it each time, which takes
+    /// longer than most of what the tests ask of it.
+    /// </summary>
+    public static string Python { get; } = FindPython();
+
     public static string PathOf(string name) => Path.Combine(AppContext.BaseDirectory, "Tools", name);
 
     public static ChildProcess Start(string name, params IEnumerable<string> arguments) =>
-        ChildProcess.Start("python3", [PathOf(name), .. arguments]);
+        ChildProcess.Start(Python, [PathOf(name), .. arguments]);
 
     public static async Task<ProcessResult> RunAsync(string name, params IEnumerable<string> arguments)
     {
@@ -18,7 +26,7 @@ static class Tool
     public static async Task SqlAsync(string database, string sql)
     {
         const string Program = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1], timeout=30); db.executescript(sys.argv[2])";
-        var result = await ChildProcess.RunAsync("python3", ["-c", Program, database, sql]);
+        var result = await ChildProcess.RunAsync(Python, ["-c", Program, database, sql]);
         Assert.True(result.ExitCode == 0, $"sql failed on {database}: {result}");
     }
 
@@ -32,7 +40,14 @@ static class Tool
             source.backup(target)
             target.execute("PRAGMA journal_mode = DELETE").fetchone()
             """;
-        var result = await ChildProcess.RunAsync("python3", ["-c", Program, database, copy]);
+        var result = await ChildProcess.RunAsync(Python, ["-c", Program, database, copy]);
         Assert.True(result.ExitCode == 0, $"backup of {database} failed: {result}");
+    }
+
+    static string FindPython()
+    {
+        var start = new ProcessStartInfo("python3", ["-c", "import sys; print(sys.executable)"]) { RedirectStandardOutput = true };
+        using var process = Process.Start(start)!;
+        return process.StandardOutput.ReadLine()!;
     }
 }

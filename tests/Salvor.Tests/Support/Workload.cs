@@ -58,7 +58,8 @@ sealed class Workload(string database, string ledgerDirectory, WorkloadOptions o
         await Eventually.HoldsAsync(
             () => Ledgers.Index().All(
                 ledger => LengthOf(ledger.Item) > sizes[ledger.Index] + (3 * AckedLineLengthMax) || HasEnded(ledger.Index)),
-            () => $"the writers have not committed\n{string.Join('\n', _writers.Select(writer => writer?.Stderr))}");
+            () => $"the writers have not committed\n{string.Join('\n', _writers.Select(writer => writer?.Stderr))}",
+            Eventually.StartMax);
     }
 
     /// <summary>The last commit that a writer was told is done. All before it are done too, whoever made them.</summary>

@@ -21,7 +21,7 @@ from content import Content
 from ledger import Ledger, LedgerWriter
 
 CHECKPOINT_MODES = ("passive", "full", "restart", "truncate")
-LOCKED_SECONDS_MAX = 60
+LOCKED_SECONDS_MAX = 180
 LATE_SECONDS_MAX = 1.0
 
 

@@ -13,6 +13,8 @@ sealed class BrokenVault
     /// <summary>Reading a hostile vault may cost no more than this: a few objects of the largest size that is accepted.</summary>
     const long AllocatedBytesMax = 256 << 20;
 
+    const int MeasurementsMax = 5;
+
     static readonly TimeSpan ReadMax = TimeSpan.FromSeconds(30);
 
     readonly bool isEncrypted;
@@ -59,25 +61,38 @@ sealed class BrokenVault
     /// </param>
     public async Task<int> RefusalsAsync(FrozenStore broken, string what, string? named = null, bool mayHide = false)
     {
-        var allocated = GC.GetTotalAllocatedBytes();
-        var refusals = 0;
+        for (var attempt = 1; ; attempt++)
+        {
+            var allocated = GC.GetTotalAllocatedBytes();
+            var refusals = await ReadAllAsync(broken, what, named, mayHide);
+            allocated = GC.GetTotalAllocatedBytes() - allocated;
+            if (allocated < AllocatedBytesMax)
+            {
+                return refusals;
+            }
+
+            // Other tests allocate meanwhile and can only add: what is too much by itself is too much each time.
+            Assert.True(attempt < MeasurementsMax, $"after {what}: {allocated} bytes were allocated");
+        }
+    }
+
+    async Task<int> ReadAllAsync(FrozenStore broken, string what, string? named, bool mayHide)
+    {
         try
         {
+            var refusals = 0;
             foreach (var point in Model.Points)
             {
                 refusals += await IsRefusedAsync(broken, point, named, mayHide).WaitAsync(ReadMax) ? 1 : 0;
             }
 
             await LoadStateAsync(broken).WaitAsync(ReadMax);
+            return refusals;
         }
         catch (Exception e)
         {
             throw new InvalidOperationException($"after {what}: {e.Message}", e);
         }
-
-        allocated = GC.GetTotalAllocatedBytes() - allocated;
-        Assert.True(allocated < AllocatedBytesMax, $"after {what}: {allocated} bytes were allocated");
-        return refusals;
     }
 
     async Task<bool> IsRefusedAsync(FrozenStore broken, ModelPoint point, string? named, bool mayHide)

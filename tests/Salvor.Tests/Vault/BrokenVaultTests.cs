@@ -9,7 +9,6 @@ namespace Salvor.Tests.Vault;
 /// <summary>
 /// Breaks every object of a vault in every way: a restore gives what was committed, or is refused by name. Never a wrong byte.
 /// </summary>
-[Collection(nameof(Alone))]
 public sealed class BrokenVaultTests
 {
     /// <summary>Every test takes one offset in so many, from a start of its own; with SALVOR_ALL it takes all.</summary>
@@ -263,7 +262,3 @@ public sealed class BrokenVaultTests
     /// <summary>The key as messages have it: inside of the vault.</summary>
     static string NameIn(string key) => key["app/".Length..];
 }
-
-/// <summary>Tests that measure what they allocate run while no others do.</summary>
-[CollectionDefinition(nameof(Alone), DisableParallelization = true)]
-public sealed class Alone;

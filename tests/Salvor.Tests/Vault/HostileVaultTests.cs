@@ -10,7 +10,6 @@ namespace Salvor.Tests.Vault;
 /// Someone changes what objects say and seals them again, with checksums and links that fit. No key protects against that, but nothing
 /// that was not committed may come out, no size may be believed, and nothing may hang or fail without a name.
 /// </summary>
-[Collection(nameof(Alone))]
 public sealed class HostileVaultTests
 {
     /// <summary>One field in so many in an ordinary run; with SALVOR_ALL all.</summary>

@@ -17,9 +17,13 @@ public sealed class PathGlob
 
     readonly string[][] patterns;
 
+    readonly DirectoryMemory memory;
+
     /// <summary>Throws <see cref="FailureKind.Usage"/> for a pattern that is malformed, relative, or begins in another directory.</summary>
-    public PathGlob(IReadOnlyList<string> patterns)
+    /// <param name="time">Tells how old a change of a directory is.</param>
+    public PathGlob(IReadOnlyList<string> patterns, TimeProvider? time = null)
     {
+        memory = new DirectoryMemory(time ?? TimeProvider.System);
         ArgumentOutOfRangeException.ThrowIfZero(patterns.Count);
         Patterns = [.. patterns.Select(Path.GetFullPath)];
         BaseDirectory = BaseOf(Patterns[0]);
@@ -71,10 +75,29 @@ public sealed class PathGlob
 
     /// <summary>
     /// The members that exist now, as absolute paths in ordinal order; none where the base does not exist. A directory that cannot be
-    /// read is reported and the others go on; without <paramref name="onUnreadable"/> it is thrown.
+    /// read is reported and the others go on; without <paramref name="onUnreadable"/> it is thrown. The same list as before where no
+    /// directory changed.
     /// </summary>
-    public IReadOnlyList<string> Enumerate(Action<SalvorException>? onUnreadable = null) =>
-        Enumerate(onUnreadable, directory => new DirectoryInfo(directory).GetFileSystemInfos());
+    public IReadOnlyList<string> Enumerate(Action<SalvorException>? onUnreadable = null) => memory.Recall(reading =>
+    {
+        var isComplete = true;
+        var files = Enumerate(
+            failure =>
+            {
+                isComplete = false;
+                (onUnreadable ?? (e => throw e))(failure);
+            },
+            directory =>
+            {
+                reading(directory);
+                var entries = new DirectoryInfo(directory).GetFileSystemInfos();
+
+                // What a link leads to can change without its directory.
+                isComplete &= !entries.Any(entry => entry.Attributes.HasFlag(FileAttributes.ReparsePoint));
+                return entries;
+            });
+        return (files, isComplete);
+    });
 
     /// <summary>With the listing of a directory as an argument, because permissions do not stop a test that runs as root.</summary>
     internal IReadOnlyList<string> Enumerate(Action<SalvorException>? onUnreadable, Func<string, FileSystemInfo[]> list)

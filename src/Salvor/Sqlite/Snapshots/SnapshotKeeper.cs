@@ -33,10 +33,10 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
     {
         var look = owner.Options.SnapshotEvery / 4;
         look = look < LookMin ? LookMin : look > LookMax ? LookMax : look;
-        var wait = look;
+        var retry = TimeSpan.Zero;
         while (true)
         {
-            await Task.Delay(wait, owner.Time, cancellationToken);
+            await Task.Delay(retry > TimeSpan.Zero ? retry : ToNext(look, owner.Time), owner.Time, cancellationToken);
             try
             {
                 if (await IsDueAsync(cancellationToken))
@@ -45,15 +45,23 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
                 }
 
                 Note(null);
-                wait = look;
+                retry = TimeSpan.Zero;
             }
             catch (SalvorException e)
             {
                 Note(e);
-                wait = wait * 2 < RetryMax ? wait * 2 : RetryMax;
+                retry = retry == TimeSpan.Zero ? look * 2 : retry * 2;
+                retry = retry < RetryMax ? retry : RetryMax;
             }
         }
     }
+
+    /// <summary>
+    /// The time to the next look. All sources of a process look at the same moments, so that a thousand of them wake it once a minute, and
+    /// not a thousand times: each time, threads spin before they sleep again.
+    /// </summary>
+    internal static TimeSpan ToNext(TimeSpan look, TimeProvider time) =>
+        look - TimeSpan.FromTicks(time.GetElapsedTime(0).Ticks % look.Ticks);
 
     /// <summary>Makes one of the newest restore point, or finds it.</summary>
     public async Task<MadeSnapshot> MakeAsync(CancellationToken cancellationToken)

@@ -1,5 +1,6 @@
 using System.IO.Enumeration;
 using System.Runtime.CompilerServices;
+using Microsoft.Win32.SafeHandles;
 using Salvor.Platform;
 
 namespace Salvor.Storage;
@@ -31,7 +32,12 @@ sealed class FileListing(string root, string prefix, string? after, Action requi
 
         while (folders.TryPeek(out var folder))
         {
-            if (!folder.TryNext(out var key))
+            if (folder.IsLookDue)
+            {
+                await folder.LookAsync(root, cancellationToken);
+            }
+
+            if (!folder.TryNext(out var key, out var file))
             {
                 folders.Pop();
             }
@@ -39,11 +45,10 @@ sealed class FileListing(string root, string prefix, string? after, Action requi
             {
                 folders.Push(await OpenAsync(key, cancellationToken));
             }
-            else if (StatOf(key) is { } stat)
+            else if (file is { } row)
             {
                 cancellationToken.ThrowIfCancellationRequested();
-                var storedAt = DateTimeOffset.UnixEpoch.AddTicks(stat.ModifiedNanoseconds / TimeSpan.NanosecondsPerTick);
-                yield return new(key, stat.SizeBytes) { StoredAt = storedAt };
+                yield return row;
             }
         }
     }
@@ -107,27 +112,94 @@ sealed class FileListing(string root, string prefix, string? after, Action requi
         return matches && follows;
     }
 
-    /// <summary>Null for what is not an object, or is one no more.</summary>
-    FileStat? StatOf(string key)
-    {
-        try
-        {
-            return FileStat.Of(Path.Join(root, key), followLinks: false) is { Kind: FileKind.Regular } stat ? stat : null;
-        }
-        catch (PosixException e)
-        {
-            throw FileStoreErrors.From(e, $"look at {key}", root);
-        }
-    }
-
+    /// <summary>The names of a directory, and what is known of the next ones of them.</summary>
     sealed class Folder(string keyPrefix, List<string> names)
     {
+        const int AheadMin = 32, AheadMax = 1024;
+
+        /// <summary>So many are looked at by one thread in a row.</summary>
+        const int RowLength = 32;
+
+        ObjectInfo?[] ahead = [];
+        int aheadFrom;
         int next;
 
-        public bool TryNext(out string key)
+        /// <summary>Whether the next name is of a file about which nothing is known yet.</summary>
+        public bool IsLookDue => next < names.Count && next - aheadFrom >= ahead.Length && !names[next].EndsWith('/');
+
+        /// <summary>
+        /// Looks at the next files, several at once, because on a share each is a round trip; at ever more, because few may be wanted.
+        /// </summary>
+        public async Task LookAsync(string root, CancellationToken cancellationToken)
         {
-            key = next < names.Count ? keyPrefix + names[next] : "";
-            return next++ < names.Count;
+            (ahead, aheadFrom) = (new ObjectInfo?[Math.Min(names.Count - next, Math.Clamp(2 * ahead.Length, AheadMin, AheadMax))], next);
+            using var directory = Posix.TryOpen(Path.Join(root, keyPrefix), Posix.ReadOnly | Posix.DirectoryOnly, out var error);
+            if (directory is null && error is Errno.NoEntry or Errno.NotDirectory)
+            {
+                // Removed since it was read, and its files with it.
+                return;
+            }
+
+            if (directory is null)
+            {
+                throw FileStoreErrors.From(new PosixException(error, "open", keyPrefix), $"list {keyPrefix}", root);
+            }
+
+            var options = new ParallelOptions { MaxDegreeOfParallelism = IObjectStore.ReadsAtOnce, CancellationToken = cancellationToken };
+            await Parallel.ForAsync(0, (ahead.Length + RowLength - 1) / RowLength, options, (row, _) =>
+            {
+                for (var i = row * RowLength; i < Math.Min(ahead.Length, (row + 1) * RowLength); i++)
+                {
+                    ahead[i] = InfoOf(root, directory, names[aheadFrom + i]);
+                }
+
+                return ValueTask.CompletedTask;
+            });
+        }
+
+        /// <summary>Null for what is not an object, or is one no more.</summary>
+        ObjectInfo? InfoOf(string root, SafeFileHandle directory, string name)
+        {
+            if (name.EndsWith('/'))
+            {
+                return null;
+            }
+
+            try
+            {
+                return FileStat.In(directory, name) is { Kind: FileKind.Regular } stat
+                    ? new(keyPrefix + name, stat.SizeBytes)
+                    {
+                        StoredAt = DateTimeOffset.UnixEpoch.AddTicks(stat.ModifiedNanoseconds / TimeSpan.NanosecondsPerTick),
+                    }
+                    : null;
+            }
+            catch (PosixException e)
+            {
+                throw FileStoreErrors.From(e, $"look at {keyPrefix}{name}", root);
+            }
+        }
+
+        /// <summary>False at the end. A directory has a key that ends with a slash; what is no object any more is null.</summary>
+        public bool TryNext(out string key, out ObjectInfo? file)
+        {
+            (key, file) = ("", null);
+            if (next == names.Count)
+            {
+                return false;
+            }
+
+            if (names[next].EndsWith('/'))
+            {
+                key = keyPrefix + names[next];
+            }
+            else
+            {
+                file = ahead[next - aheadFrom];
+            }
+
+            next++;
+            return true;
         }
     }
 }

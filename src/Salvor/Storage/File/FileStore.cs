@@ -21,6 +21,9 @@ public sealed class FileStore(string root, bool createRoot = false, TimeProvider
     /// <summary>Directories are prepared once each; forgetting them costs a few flushes.</summary>
     const int PreparedMax = 4096;
 
+    /// <summary>How many beginnings one thread reads before it takes the next ones.</summary>
+    const int StartsInARow = 64;
+
     readonly string root = Path.TrimEndingDirectorySeparator(Path.GetFullPath(root));
     readonly TimeProvider time = time ?? TimeProvider.System;
     readonly ConcurrentDictionary<string, bool> prepared = new();
@@ -76,20 +79,25 @@ public sealed class FileStore(string root, bool createRoot = false, TimeProvider
     public async Task<int> ReadAsync(string key, long offset, Memory<byte> buffer, CancellationToken cancellationToken)
     {
         var path = await BeginAsync(key, cancellationToken);
-        try
+        return Read(key, path, offset, buffer.Span);
+    }
+
+    /// <inheritdoc/>
+    public async Task ReadStartsAsync(
+        int count, Func<int, string> keyOf, int length, StartRead read, CancellationToken cancellationToken)
+    {
+        var options = new ParallelOptions { MaxDegreeOfParallelism = IObjectStore.ReadsAtOnce, CancellationToken = cancellationToken };
+        await Parallel.ForAsync(0, (count + StartsInARow - 1) / StartsInARow, options, (row, _) =>
         {
-            return Read(path, offset, buffer.Span);
-        }
-        catch (Exception e) when (Errno.Of(e) is Errno.NoEntry or Errno.NotDirectory or Errno.IsDirectory or Errno.TooManyLinks)
-        {
-            // A directory or a link of that name is not an object.
-            RequireMounted();
-            throw StorageErrors.NotFound(key, root);
-        }
-        catch (Exception e) when (Errno.Of(e) != 0)
-        {
-            throw FileStoreErrors.From(e, $"read {key}", root);
-        }
+            // On this thread to the end: for so few bytes, a change of threads costs more than the file does.
+            var buffer = new byte[length];
+            for (var i = row * StartsInARow; i < Math.Min(count, (row + 1) * StartsInARow); i++)
+            {
+                ReadStart(i, keyOf(i), buffer, read);
+            }
+
+            return ValueTask.CompletedTask;
+        });
     }
 
     /// <inheritdoc/>
@@ -229,23 +237,40 @@ public sealed class FileStore(string root, bool createRoot = false, TimeProvider
         }
     }
 
-    static int Read(string path, long offset, Span<byte> buffer)
+    void ReadStart(int index, string key, byte[] buffer, StartRead read)
     {
-        // Not blocking: a pipe of that name would make us wait for whoever writes to it.
-        using var file = Posix.Open(path, Posix.ReadOnly | Posix.NoFollow | Posix.NonBlocking);
-        var total = 0;
-        while (total < buffer.Length)
+        var (bytes, failure) = (0, (StorageException?)null);
+        try
         {
-            var count = RandomAccess.Read(file, buffer[total..], offset + total);
-            if (count == 0)
-            {
-                break;
-            }
-
-            total += count;
+            ObjectKey.Check(key);
+            bytes = Read(key, Path.Join(root, key), offset: 0, buffer);
+        }
+        catch (StorageException e)
+        {
+            failure = e;
         }
 
-        return total;
+        read(index, buffer.AsSpan(0, bytes), failure);
+    }
+
+    int Read(string key, string path, long offset, Span<byte> buffer)
+    {
+        try
+        {
+            // Not blocking: a pipe of that name would make us wait for whoever writes to it.
+            return Posix.Read(path, Posix.NoFollow | Posix.NonBlocking, offset, buffer);
+        }
+        catch (PosixException e) when (e.Error
+            is Errno.NoEntry or Errno.NotDirectory or Errno.IsDirectory or Errno.TooManyLinks or Errno.CannotSeek)
+        {
+            // A directory, a link or a pipe of that name is not an object.
+            RequireMounted();
+            throw StorageErrors.NotFound(key, root);
+        }
+        catch (PosixException e)
+        {
+            throw FileStoreErrors.From(e, $"read {key}", root);
+        }
     }
 
     /// <summary>Once per directory: makes it and its place in every directory above durable, and removes what dead writers left.</summary>

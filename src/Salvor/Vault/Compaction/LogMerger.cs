@@ -41,22 +41,19 @@ public sealed class LogMerger(VaultAccess vault, uint epoch, TimeProvider time)
 
     async Task<IReadOnlyList<MergeCandidate>> CandidatesAsync(VaultCatalog catalog, uint branch, CancellationToken cancellationToken)
     {
+        // Nothing is merged across a hole, nor behind it: what follows waits for a repair.
+        IReadOnlyList<LogEntry> chain = [.. catalog.Logs(branch).Chain.TakeWhile(entry => !entry.IsMissing)];
+        await ReadHeadersAsync(catalog, branch, chain, cancellationToken);
         var candidates = new List<MergeCandidate>();
-        foreach (var entry in catalog.Logs(branch).Chain)
+        foreach (var entry in chain)
         {
-            if (entry.IsMissing)
-            {
-                // Nothing is merged across a hole, nor behind it: what follows waits for a repair.
-                break;
-            }
-
             if (catalog.Logs(branch).IsAfterPruned(entry))
             {
                 // Nothing is merged across what was pruned either.
                 candidates.Add(new MergeCandidate(LogEntry.Of(entry.First - 1, storedBytes: -1), false, default, default, default));
             }
 
-            var header = await HeaderAsync(catalog, branch, entry, cancellationToken);
+            var header = headers[(branch, entry)];
             candidates.Add(new MergeCandidate(
                 entry, header.Log.Final, new Position(header.PositionLast), Micros.ToTime(header.TimeFirstMicros),
                 Micros.ToTime(header.TimeLastMicros)));
@@ -80,11 +77,7 @@ public sealed class LogMerger(VaultAccess vault, uint epoch, TimeProvider time)
         foreach (var branch in catalog.Branches.Select(branch => branch.Number))
         {
             var log = catalog.Logs(branch);
-            foreach (var entry in log.Entries.Where(entry => entry.IsCompacted))
-            {
-                await HeaderAsync(catalog, branch, entry, cancellationToken);
-            }
-
+            await ReadHeadersAsync(catalog, branch, log.Entries.Where(entry => entry.IsCompacted), cancellationToken);
             foreach (var (entry, by) in Superseded.Find(log, entry => IsLossless(headers[(branch, entry)])))
             {
                 var key = (branch, entry);
@@ -151,14 +144,16 @@ public sealed class LogMerger(VaultAccess vault, uint epoch, TimeProvider time)
 
     static bool IsLossless(ObjectHeader header) => header.Log.Points == header.PositionLast - header.PositionFirst + 1;
 
-    async Task<ObjectHeader> HeaderAsync(VaultCatalog catalog, uint branch, LogEntry entry, CancellationToken cancellationToken)
+    /// <summary>Reads those that are not known from an earlier pass.</summary>
+    async Task ReadHeadersAsync(
+        VaultCatalog catalog, uint branch, IEnumerable<LogEntry> entries, CancellationToken cancellationToken)
     {
-        if (!headers.TryGetValue((branch, entry), out var header))
+        IReadOnlyList<LogEntry> unknown = [.. entries.Where(entry => !headers.ContainsKey((branch, entry)))];
+        var read = await catalog.ReadLogHeadersAsync(branch, unknown, cancellationToken);
+        for (var i = 0; i < read.Length; i++)
         {
-            header = headers[(branch, entry)] = await catalog.ReadLogHeaderAsync(branch, entry, cancellationToken);
+            headers[(branch, unknown[i])] = read[i];
         }
-
-        return header;
     }
 
     /// <summary>Of what is gone nothing is kept, and of single objects that are merged neither.</summary>

@@ -58,6 +58,12 @@ static unsafe class Compression
         {
             fixed (byte* source = stored, content = target)
             {
+                // More than one would be more than one way to say the same.
+                if (LibZstd.FindFrameCompressedSize(source, (nuint)stored.Length) != (nuint)stored.Length)
+                {
+                    return false;
+                }
+
                 var size = LibZstd.Decompress(context, content, (nuint)target.Length, source, (nuint)stored.Length);
                 return LibZstd.IsError(size) == 0 && size == (nuint)target.Length;
             }

@@ -10,6 +10,12 @@ namespace Salvor.Vault.Format;
 /// </summary>
 public sealed class StoredObject : IDisposable
 {
+    /// <summary>
+    /// Nearly all objects but packs are below this: what is fetched of them before anything is known, in place of a question for their
+    /// size.
+    /// </summary>
+    const int SmallBytes = 16 << 10;
+
     /// <summary>Objects up to this size are fetched in one call.</summary>
     const int WholeBytesMax = 256 << 10;
 
@@ -62,40 +68,105 @@ public sealed class StoredObject : IDisposable
         CancellationToken cancellationToken)
     {
         var storeKey = prefix + key;
-        var size = await store.SizeAsync(storeKey, cancellationToken)
-            ?? throw new DamagedObjectException(key, $"it is missing from {store.Location}") { IsMissing = true };
-        if (size is < ObjectHeader.SizeBytes + ObjectWriter.FooterBytes or > ObjectWriter.ObjectBytesMax)
+        var start = kind == ObjectKind.Pack ? default : await ReadStartAsync(store, storeKey, key, cancellationToken);
+        if (start.All is { } all)
         {
-            throw new DamagedObjectException(key, $"it has {size} bytes, which no object has");
+            return await OpenAsync(store, storeKey, key, kind, secrets, all, cancellationToken);
         }
 
+        var size = await store.SizeAsync(storeKey, cancellationToken)
+            ?? throw new DamagedObjectException(key, $"it is missing from {store.Location}") { IsMissing = true };
+        ExpectSize(key, size);
         whole |= size <= WholeBytesMax;
         var length = (int)(whole ? size : Math.Min(size, TailBytes));
         var buffer = ArrayPool<byte>.Shared.Rent(length);
         try
         {
             await FillAsync(store, storeKey, key, size - length, buffer.AsMemory(0, length), cancellationToken);
-            var head = buffer.AsSpan(0, whole ? ObjectHeader.SizeBytes : 0).ToArray();
-            if (!whole)
+        }
+        catch
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+            throw;
+        }
+
+        var fetched = new Fetched(buffer, length, size) { Head = start.Head };
+        return await OpenAsync(store, storeKey, key, kind, secrets, fetched, cancellationToken);
+    }
+
+    /// <summary>In one call all of a small object, or the header of a larger one.</summary>
+    static async Task<(Fetched? All, byte[]? Head)> ReadStartAsync(
+        IObjectStore store, string storeKey, string key, CancellationToken cancellationToken)
+    {
+        var buffer = ArrayPool<byte>.Shared.Rent(SmallBytes);
+        var isTaken = false;
+        try
+        {
+            var read = await ReadAsync(store, storeKey, key, 0, buffer.AsMemory(0, SmallBytes), cancellationToken);
+            if (read == SmallBytes)
+            {
+                return (null, buffer[..ObjectHeader.SizeBytes]);
+            }
+
+            ExpectSize(key, read);
+            isTaken = true;
+            return (new Fetched(buffer, read, read), null);
+        }
+        finally
+        {
+            if (!isTaken)
+            {
+                ArrayPool<byte>.Shared.Return(buffer);
+            }
+        }
+    }
+
+    /// <summary>Opens what was fetched; its buffer is returned where that fails.</summary>
+    static async Task<StoredObject> OpenAsync(
+        IObjectStore store, string storeKey, string key, ObjectKind kind, VaultSecrets secrets, Fetched fetched,
+        CancellationToken cancellationToken)
+    {
+        try
+        {
+            var head = fetched.IsWhole ? fetched.Buffer[..ObjectHeader.SizeBytes] : fetched.Head;
+            if (head is null)
             {
                 head = new byte[ObjectHeader.SizeBytes];
                 await FillAsync(store, storeKey, key, 0, head, cancellationToken);
             }
 
             var opened = new StoredObject(
-                store, storeKey, key, buffer, size - length, length, head, kind.IsSealed() ? secrets : VaultSecrets.Plain);
+                store, storeKey, key, fetched.Buffer, fetched.Size - fetched.Length, fetched.Length, head,
+                kind.IsSealed() ? secrets : VaultSecrets.Plain);
             if (opened.Header.Kind != kind)
             {
                 throw new DamagedObjectException(key, $"it is a {opened.Header.Kind} object where a {kind} object belongs");
             }
 
-            await opened.ReadIndexAsync(size, cancellationToken);
+            await opened.ReadIndexAsync(fetched.Size, cancellationToken);
             return opened;
         }
         catch
         {
-            ArrayPool<byte>.Shared.Return(buffer);
+            ArrayPool<byte>.Shared.Return(fetched.Buffer);
             throw;
+        }
+    }
+
+    /// <summary>The end of an object, or all of it, in a rented buffer.</summary>
+    readonly record struct Fetched(byte[] Buffer, int Length, long Size)
+    {
+        public bool IsWhole => Length == Size;
+
+        /// <summary>Its header, where that was fetched by itself.</summary>
+        public byte[]? Head { get; init; }
+    }
+
+    static void ExpectSize(string key, long size)
+    {
+        if (size is < ObjectHeader.SizeBytes + ObjectWriter.FooterBytes or > ObjectWriter.ObjectBytesMax)
+        {
+            throw new DamagedObjectException(key, $"it has {size} bytes, which no object has");
         }
     }
 
@@ -167,12 +238,18 @@ public sealed class StoredObject : IDisposable
     static async Task FillAsync(
         IObjectStore store, string storeKey, string key, long offset, Memory<byte> target, CancellationToken cancellationToken)
     {
+        if (await ReadAsync(store, storeKey, key, offset, target, cancellationToken) != target.Length)
+        {
+            throw new DamagedObjectException(key, "it ended while it was read");
+        }
+    }
+
+    static async Task<int> ReadAsync(
+        IObjectStore store, string storeKey, string key, long offset, Memory<byte> target, CancellationToken cancellationToken)
+    {
         try
         {
-            if (await store.ReadAsync(storeKey, offset, target, cancellationToken) != target.Length)
-            {
-                throw new DamagedObjectException(key, "it ended while it was read");
-            }
+            return await store.ReadAsync(storeKey, offset, target, cancellationToken);
         }
         catch (StorageException e) when (e.Failure == StorageFailure.NotFound)
         {

@@ -140,7 +140,7 @@ public sealed record KeyExportedRecord
     public required bool Waived { get; init; }
 }
 
-[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
+[JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, RespectNullableAnnotations = true)]
 [JsonSerializable(typeof(KeySlotRecord))]
 [JsonSerializable(typeof(KeyExportedRecord))]
 sealed partial class KeyJson : JsonSerializerContext;

@@ -35,8 +35,8 @@ public sealed record Condemnation(ulong Number, CondemnedRecord Record, OutcomeR
 }
 
 /// <summary>
-/// All that prunes condemned in a vault. Readers do not offer it, and may still read it. A record that is damaged counts as absent: what it
-/// hid is offered again for as long as it is there.
+/// All that prunes condemned in a vault. Readers do not offer it, and may still read it. A record that cannot be read counts as absent:
+/// what it hid is offered again for as long as it is there.
 /// </summary>
 public sealed class Condemnations
 {
@@ -115,6 +115,13 @@ public sealed class Condemnations
     internal static async Task<CondemnedRecord> ReadRecordAsync(VaultAccess vault, string key, CancellationToken cancellationToken)
     {
         var record = await vault.ReadRecordAsync(key, ObjectKind.Condemned, VaultJson.Default.CondemnedRecord, cancellationToken);
+        if (record.Groups.Contains(null!) || record.Pruned.Contains(null!) || record.Retired.Contains(null!)
+            || record.Groups.Any(group => group.Keys.Contains(null!)))
+        {
+            // In a list, JSON may say null, whatever the types say.
+            throw new DamagedObjectException(key, "it says nothing where it should name what goes");
+        }
+
         if (record.Pruned.FirstOrDefault(range => range.First == 0 || range.First > range.Last) is { } wrong)
         {
             throw new DamagedObjectException(key, $"it prunes numbers {wrong.First}-{wrong.Last}");
@@ -209,9 +216,9 @@ public sealed class Condemnations
                     records[item.Key] = record;
                 }
             }
-            catch (DamagedObjectException)
+            catch (SalvorException e) when (e is DamagedObjectException or NewerFormatException)
             {
-                // As above.
+                // As above. A bit of its version may have rotten, and the history is not lost for that.
             }
         });
         return (records, keys.Keys.LastOrDefault());

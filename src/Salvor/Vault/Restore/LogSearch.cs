@@ -8,8 +8,6 @@ namespace Salvor.Vault.Restore;
 /// </summary>
 sealed class LogSearch(VaultCatalog catalog)
 {
-    const int InFlight = 16;
-
     readonly Dictionary<(uint, LogEntry), ObjectHeader> headers = [];
     readonly Dictionary<(uint, LogEntry), LogObject> objects = [];
 
@@ -23,7 +21,7 @@ sealed class LogSearch(VaultCatalog catalog)
         return log;
     }
 
-    public async Task<ObjectHeader> HeaderAsync(uint branch, LogEntry entry, CancellationToken cancellationToken)
+    public async ValueTask<ObjectHeader> HeaderAsync(uint branch, LogEntry entry, CancellationToken cancellationToken)
     {
         if (!headers.TryGetValue((branch, entry), out var header))
         {
@@ -36,12 +34,8 @@ sealed class LogSearch(VaultCatalog catalog)
     /// <summary>Reads the headers of many objects at once, for what follows.</summary>
     public async Task PrefetchAsync(uint branch, IReadOnlyList<LogEntry> entries, CancellationToken cancellationToken)
     {
-        var read = new ObjectHeader[entries.Count];
-        var options = new ParallelOptions { MaxDegreeOfParallelism = InFlight, CancellationToken = cancellationToken };
-        await Parallel.ForAsync(0, entries.Count, options, async (index, cancel) =>
-        {
-            read[index] = await catalog.ReadLogHeaderAsync(branch, entries[index], cancel);
-        });
+        var read = await catalog.ReadLogHeadersAsync(branch, entries, cancellationToken);
+        headers.EnsureCapacity(headers.Count + read.Length);
         for (var i = 0; i < read.Length; i++)
         {
             headers[(branch, entries[i])] = read[i];
@@ -85,7 +79,7 @@ sealed class LogSearch(VaultCatalog catalog)
     public async Task<(LogEntry Entry, LogObject Log)?> FindAsync(
         uint branch, IReadOnlyList<LogEntry> chain, Position position, CancellationToken cancellationToken)
     {
-        var index = await FirstAsync(branch, chain, header => header.PositionLast >= position.Value, cancellationToken);
+        var (index, damage) = await FirstAsync(branch, chain, header => header.PositionLast >= position.Value, cancellationToken);
         for (; index < chain.Count; index++)
         {
             var header = await HeaderAsync(branch, chain[index], cancellationToken);
@@ -96,7 +90,7 @@ sealed class LogSearch(VaultCatalog catalog)
 
             if (header.PositionFirst > position.Value && !await IsAfterPrunedAsync(branch, chain, index, cancellationToken))
             {
-                throw new DamagedObjectException(
+                throw damage ?? new DamagedObjectException(
                     VaultKeys.Log(branch, chain[index]),
                     $"it begins at position {header.PositionFirst}, and none before it holds {position}");
             }
@@ -111,7 +105,7 @@ sealed class LogSearch(VaultCatalog catalog)
             return (chain[index], log);
         }
 
-        return null;
+        return damage is null ? null : throw damage;
     }
 
     /// <summary>Whether what came before the change-set that ends in an object was pruned.</summary>
@@ -134,7 +128,7 @@ sealed class LogSearch(VaultCatalog catalog)
     public async Task<RestorePoint?> LastAsync(
         uint branch, IReadOnlyList<LogEntry> chain, long micros, Position end, CancellationToken cancellationToken)
     {
-        var index = await FirstAsync(branch, chain, header => header.TimeLastMicros > micros, cancellationToken);
+        var (index, _) = await FirstAsync(branch, chain, header => header.TimeLastMicros > micros, cancellationToken);
         for (index = Math.Min(index, chain.Count - 1); index >= 0; index--)
         {
             var header = await HeaderAsync(branch, chain[index], cancellationToken);
@@ -199,16 +193,53 @@ sealed class LogSearch(VaultCatalog catalog)
     }
 
     /// <summary>The index of the first object for which something holds that holds for all that follow it.</summary>
-    async Task<int> FirstAsync(
+    /// <returns>
+    /// The index, and what is wrong with an object that was passed over: a damaged one is in the way of the search, but whatever is
+    /// elsewhere does not need it.
+    /// </returns>
+    async Task<(int Index, SalvorException? Damage)> FirstAsync(
         uint branch, IReadOnlyList<LogEntry> chain, Func<ObjectHeader, bool> holds, CancellationToken cancellationToken)
     {
-        var (low, high) = (0, chain.Count);
-        while (low < high)
+        try
         {
-            var middle = (low + high) / 2;
-            (low, high) = holds(await HeaderAsync(branch, chain[middle], cancellationToken)) ? (low, middle) : (middle + 1, high);
+            var (low, high) = (0, chain.Count);
+            while (low < high)
+            {
+                var middle = low + ((high - low) / 2);
+                (low, high) = holds(await HeaderAsync(branch, chain[middle], cancellationToken)) ? (low, middle) : (middle + 1, high);
+            }
+
+            return (low, null);
+        }
+        catch (SalvorException e) when (IsUnreadable(e))
+        {
+            return await FirstReadableAsync(branch, chain, holds, cancellationToken);
+        }
+    }
+
+    /// <summary>The same, one by one.</summary>
+    async Task<(int Index, SalvorException? Damage)> FirstReadableAsync(
+        uint branch, IReadOnlyList<LogEntry> chain, Func<ObjectHeader, bool> holds, CancellationToken cancellationToken)
+    {
+        SalvorException? damage = null;
+        for (var i = 0; i < chain.Count; i++)
+        {
+            try
+            {
+                if (holds(await HeaderAsync(branch, chain[i], cancellationToken)))
+                {
+                    return (i, damage);
+                }
+            }
+            catch (SalvorException e) when (IsUnreadable(e))
+            {
+                damage ??= e;
+            }
         }
 
-        return low;
+        return (chain.Count, damage);
     }
+
+    /// <summary>Whether this object will never be read, and another may be.</summary>
+    static bool IsUnreadable(SalvorException e) => e is DamagedObjectException or NewerFormatException;
 }

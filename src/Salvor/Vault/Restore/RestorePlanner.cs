@@ -35,9 +35,11 @@ public sealed class RestorePlanner(VaultCatalog catalog)
     /// <summary>A position on the way to a branch, with its time. Throws where there is no such restore point.</summary>
     public async Task<RestorePoint> PointAsync(uint branch, Position position, CancellationToken cancellationToken)
     {
-        var latest = await LatestAsync(branch, cancellationToken);
-        if (position.Value == 0 || position > latest.Position)
+        await ExpectForksAsync(branch, cancellationToken);
+        var owner = OwnerOf(branch, position);
+        if (position == Position.None || await search.FindAsync(owner, Chain(owner), position, cancellationToken) is null)
         {
+            var latest = await LatestAsync(branch, cancellationToken);
             throw new SalvorException(
                 FailureKind.NotRestorable,
                 $"there is no restore point {position} on branch {branch}; the newest is {latest.Position} of "
@@ -45,8 +47,6 @@ public sealed class RestorePlanner(VaultCatalog catalog)
                 $"Restore the newest one with '--position {latest.Position}', or run 'salvor list' for all.");
         }
 
-        await ExpectForksAsync(branch, cancellationToken);
-        var owner = OwnerOf(branch, position);
         var log = (await HolderAsync(owner, position, cancellationToken)).Log;
         return new RestorePoint(owner, position, Micros.ToTime(log.Details.Commits[log.LastAt(position)].TimeMicros));
     }
@@ -167,18 +167,18 @@ public sealed class RestorePlanner(VaultCatalog catalog)
 
     /// <summary>
     /// The record of a branch decides whose history a position belongs to. It is proved by the first object of the branch, whose link
-    /// covers where the branch left its parent; once that was pruned, the links of its snapshots and their checksums are what is left.
+    /// covers where the branch left its parent; once that is gone, the links of its snapshots and their checksums are what is left.
     /// </summary>
     async Task ExpectForksAsync(uint branch, CancellationToken cancellationToken)
     {
         foreach (var item in catalog.PathTo(branch).Where(item => Chain(item.Number).Count > 0))
         {
-            if (catalog.Logs(item.Number).IsAfterPruned(Chain(item.Number)[0]))
+            var entry = Chain(item.Number)[0];
+            if (entry.IsMissing || catalog.Logs(item.Number).IsAfterPruned(entry))
             {
                 continue;
             }
 
-            var entry = Chain(item.Number)[0];
             var first = await search.HeaderAsync(item.Number, entry, cancellationToken);
             if (first.LineageBefore != catalog.LineageStart(item))
             {

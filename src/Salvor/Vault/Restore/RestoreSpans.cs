@@ -52,7 +52,6 @@ public static class RestoreSpans
             foreach (var entry in chain)
             {
                 var header = await search.HeaderAsync(branch.Number, entry, cancellationToken);
-                var key = VaultKeys.Log(branch.Number, entry);
                 if (catalog.Logs(branch.Number).IsAfterPruned(entry))
                 {
                     (number, link, position) = (entry.First - 1, header.LineageBefore, header.PositionFirst - 1);
@@ -60,13 +59,15 @@ public static class RestoreSpans
 
                 if (entry.First == number + 1 && header.LineageBefore != link)
                 {
-                    throw new DamagedObjectException(key, "it does not continue the lineage of the object before it");
+                    throw new DamagedObjectException(
+                        VaultKeys.Log(branch.Number, entry), "it does not continue the lineage of the object before it");
                 }
 
                 if (header.PositionFirst > position + 1 || (entry.First == number + 1 && header.PositionFirst != position + 1))
                 {
                     throw new DamagedObjectException(
-                        key, $"it begins at position {header.PositionFirst}, and what comes before it ends at {position}");
+                        VaultKeys.Log(branch.Number, entry),
+                        $"it begins at position {header.PositionFirst}, and what comes before it ends at {position}");
                 }
 
                 (number, link) = (entry.Last, header.LineageAfter);

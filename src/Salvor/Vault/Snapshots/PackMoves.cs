@@ -74,8 +74,14 @@ public sealed class PackMoves
         return found;
     }
 
-    void Add(string key, PackMove move)
+    void Add(string key, PackMove? move)
     {
+        // What JSON leaves out is null, whatever the types say.
+        if (move?.Pack is null || move.Into is null)
+        {
+            throw new DamagedObjectException(key, "it moves a pack without saying which, or where to");
+        }
+
         var from = Parse(key, move.Pack);
         if (!into.TryGetValue(from, out var targets))
         {

@@ -18,15 +18,11 @@ public static class UsageMeter
     public static async Task<VaultUsage> MeasureAsync(VaultAccess vault, DateTimeOffset now, CancellationToken cancellationToken)
     {
         var rows = Enum.GetValues<UsageKind>().ToDictionary(kind => kind, _ => new List<ObjectInfo>());
-        await foreach (var row in vault.ListAsync("", after: null, cancellationToken))
-        {
-            rows[KindOf(row.Key)].Add(row);
-        }
-
+        var catalog = await VaultCatalog.LoadAsync(vault, row => rows[KindOf(row.Key)].Add(row), cancellationToken);
         return new VaultUsage
         {
             Kinds = rows.ToDictionary(item => item.Key, item => new Amount(item.Value.Count, item.Value.Sum(row => row.SizeBytes))),
-            DatabaseBytes = await DatabaseBytesAsync(vault, cancellationToken),
+            DatabaseBytes = await DatabaseBytesAsync(catalog, cancellationToken),
             SnapshotContentBytes = await SnapshotContentBytesAsync(vault, rows[UsageKind.Snapshots], cancellationToken),
             CompressionRatio = await CompressionRatioAsync(vault, rows, cancellationToken),
             Growth = await GrowthAsync(vault, rows, now, cancellationToken),
@@ -40,9 +36,8 @@ public static class UsageMeter
         : key.StartsWith(VaultKeys.Snapshots, StringComparison.Ordinal) ? UsageKind.Snapshots
         : UsageKind.Other;
 
-    static async Task<long> DatabaseBytesAsync(VaultAccess vault, CancellationToken cancellationToken)
+    static async Task<long> DatabaseBytesAsync(VaultCatalog catalog, CancellationToken cancellationToken)
     {
-        var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         if (catalog.IsEmpty)
         {
             return 0;

@@ -1,9 +1,11 @@
 using Salvor.Jobs.Config;
+using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Jobs.Config;
 
 public sealed class PathGlobTests : IDisposable
 {
+    readonly ManualTime time = new();
     readonly string root = Directory.CreateTempSubdirectory("salvor glob ").FullName;
 
     public void Dispose() => Directory.Delete(root, recursive: true);
@@ -153,6 +155,77 @@ public sealed class PathGlobTests : IDisposable
 
     [Fact]
     public void A_base_that_does_not_exist_yet_has_no_members() => AssertMembers("later/*.db");
+
+    [Fact]
+    public void The_list_is_the_same_one_for_as_long_as_no_directory_changed()
+    {
+        Create("a.db", "x/b.db");
+        var glob = Settled("**/*.db");
+
+        var first = glob.Enumerate();
+        File.AppendAllText(Path.Combine(root, "x/b.db"), "more");
+
+        Assert.Same(first, glob.Enumerate());
+        Create("x/c.db");
+        Assert.Equal([$"{root}/a.db", $"{root}/x/b.db", $"{root}/x/c.db"], glob.Enumerate());
+        Directory.Delete(Path.Combine(root, "x"), recursive: true);
+        Assert.Equal([$"{root}/a.db"], glob.Enumerate());
+    }
+
+    [Fact]
+    public void A_file_that_came_in_the_tick_of_the_clock_in_which_its_directory_was_read_is_found()
+    {
+        Create("a.db");
+        var glob = Settled("*.db");
+        Directory.SetLastWriteTimeUtc(root, time.GetUtcNow().UtcDateTime);
+
+        Assert.Equal([$"{root}/a.db"], glob.Enumerate());
+        Create("b.db");
+        Directory.SetLastWriteTimeUtc(root, time.GetUtcNow().UtcDateTime);
+
+        Assert.Equal([$"{root}/a.db", $"{root}/b.db"], glob.Enumerate());
+    }
+
+    [Fact]
+    public void Behind_a_link_is_looked_each_time()
+    {
+        Create("real/app.db");
+        Directory.CreateSymbolicLink(Path.Combine(root, "link"), Path.Combine(root, "later"));
+        var glob = Settled("*/app.db");
+
+        Assert.Equal([$"{root}/real/app.db"], glob.Enumerate());
+        Directory.CreateDirectory(Path.Combine(root, "later"));
+        Settle();
+
+        Assert.NotSame(glob.Enumerate(), glob.Enumerate());
+    }
+
+    [Fact]
+    public void A_base_that_appears_is_found()
+    {
+        var glob = Settled("later/*.db");
+
+        Assert.Empty(glob.Enumerate());
+        Create("later/a.db");
+        Settle();
+
+        Assert.Equal([$"{root}/later/a.db"], glob.Enumerate());
+    }
+
+    /// <summary>A glob in whose eyes nothing changed for long.</summary>
+    PathGlob Settled(string pattern)
+    {
+        Settle();
+        return new PathGlob([$"{root}/{pattern}"], time);
+    }
+
+    void Settle()
+    {
+        foreach (var directory in (string[])[root, .. Directory.GetDirectories(root, "*", SearchOption.AllDirectories)])
+        {
+            Directory.SetLastWriteTimeUtc(directory, time.GetUtcNow().UtcDateTime - TimeSpan.FromMinutes(1));
+        }
+    }
 
     [Fact]
     public void A_directory_that_cannot_be_read_is_named_while_the_others_go_on()

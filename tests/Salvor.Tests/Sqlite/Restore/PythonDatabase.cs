@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Salvor.Sqlite.Native;
+using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Sqlite.Restore;
 
@@ -22,7 +23,7 @@ sealed class PythonDatabase : IDisposable
             print("ready", flush=True)
             time.sleep(600)
             """;
-        var process = Process.Start(new ProcessStartInfo("python3", ["-c", program, path]) { RedirectStandardOutput = true })!;
+        var process = Process.Start(new ProcessStartInfo(Tool.Python, ["-c", program, path]) { RedirectStandardOutput = true })!;
         Assert.Equal("ready", process.StandardOutput.ReadLine());
         return new(process);
     }

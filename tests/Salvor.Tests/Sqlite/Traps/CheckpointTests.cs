@@ -124,7 +124,7 @@ public sealed class CheckpointTests
         // With the readers gone the log must come free again, and whatever slot we had must not hold it for ever.
         await app.DoAsync("INSERT INTO t VALUES (?, 'after')", repeat: 50);
         await Eventually.HoldsAsync(
-            () => app.ReadAsync("PRAGMA wal_checkpoint(TRUNCATE)").GetAwaiter().GetResult().StartsWith("0|0", StringComparison.Ordinal),
+            async () => (await app.ReadAsync("PRAGMA wal_checkpoint(TRUNCATE)")).StartsWith("0|0", StringComparison.Ordinal),
             () => $"the log is never free\n{rig}");
         await app.DoAsync("INSERT INTO t VALUES (?, 'last')", repeat: 50);
         await rig.SyncAsync();
@@ -207,6 +207,6 @@ public sealed class CheckpointTests
                 reader.execute("SELECT count(*) FROM t").fetchone()
                 time.sleep(random.random() / 100)
             """;
-        return ChildProcess.Start("python3", ["-c", Program, database, $"{count}"]);
+        return ChildProcess.Start(Tool.Python, ["-c", Program, database, $"{count}"]);
     }
 }

@@ -123,7 +123,7 @@ public sealed class FullDiskTests
         await Eventually.HoldsAsync(
             () => rig.Said.Any(line => line.Contains("grew over 1 MiB", StringComparison.Ordinal)), () => $"{rig.Status}\n{rig}");
         await Eventually.HoldsAsync(
-            () => app.ReadAsync("PRAGMA wal_checkpoint(TRUNCATE)").GetAwaiter().GetResult() == "0|0|0", () => "the log is still held");
+            async () => await app.ReadAsync("PRAGMA wal_checkpoint(TRUNCATE)") == "0|0|0", () => "the log is still held");
         Assert.Equal(0, new FileInfo(rig.Log).Length);
         await app.DoAsync("INSERT INTO t VALUES (-1, 'during')");
 

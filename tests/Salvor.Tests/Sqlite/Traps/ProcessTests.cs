@@ -1,12 +1,10 @@
 using System.Globalization;
 using System.Text.RegularExpressions;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Sqlite.Traps;
 
 /// <summary>Traps for the whole program: frozen, started twice, or given far more than fits into memory.</summary>
-[Collection(EndToEndTests.Name)]
 public sealed partial class ProcessTests
 {
     const int LockedByAnother = 7;

@@ -219,7 +219,7 @@ public sealed class CompactorTests
         [.. (await VaultReading.OpenAsync(store)).Logs(1).Chain.Skip(first).Take(count)];
 
     /// <summary>Consecutive objects of the coarsest chain, two or more, that begin and end with a change-set; not the last one.</summary>
-    static async Task<CompactionRun?> RandomRunAsync(VaultCatalog catalog, uint branch, Random random)
+    internal static async Task<CompactionRun?> RandomRunAsync(VaultCatalog catalog, uint branch, Random random)
     {
         var chain = catalog.Logs(branch).Chain;
         var ends = new List<int> { 0 };
@@ -290,15 +290,17 @@ public sealed class CompactorTests
     }
 
     /// <summary>As one does who keeps only the coarsest objects.</summary>
-    static async Task DeleteSupersededAsync(MemoryStore store)
+    static async Task DeleteSupersededAsync(MemoryStore store) => await DeleteSupersededAsync((await VaultReading.OpenAsync(store)).Vault);
+
+    internal static async Task DeleteSupersededAsync(VaultAccess vault)
     {
-        var catalog = await VaultReading.OpenAsync(store);
+        var catalog = await VaultCatalog.LoadAsync(vault, default);
         foreach (var branch in catalog.Branches.Select(item => item.Number))
         {
             var chain = catalog.Logs(branch).Chain.ToHashSet();
             foreach (var entry in catalog.Logs(branch).Entries.Where(entry => !chain.Contains(entry)))
             {
-                await store.DeleteAsync("app/" + VaultKeys.Log(branch, entry), default);
+                await vault.Store.DeleteAsync($"{vault.Name}/{VaultKeys.Log(branch, entry)}", default);
             }
         }
     }

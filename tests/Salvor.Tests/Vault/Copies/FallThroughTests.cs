@@ -7,7 +7,6 @@ using Salvor.Vault.Restore;
 namespace Salvor.Tests.Vault.Copies;
 
 /// <summary>What is damaged at one destination is read from another, and said.</summary>
-[Collection(nameof(Alone))]
 public sealed class FallThroughTests
 {
     [Fact]
@@ -52,6 +51,28 @@ public sealed class FallThroughTests
         Assert.Equal(point.Content, await VaultReading.WriteAsync(catalog, plan));
 
         Assert.Equal(["log/000001/0000000000000002: frame 0 does not match its checksum"], told);
+    }
+
+    [Fact]
+    public async Task Of_many_headers_each_bad_one_is_read_from_another_copy()
+    {
+        var vault = await BrokenVault.CreateAsync();
+        var keys = vault.Keys.Where(key => key.StartsWith("app/log/000001/", StringComparison.Ordinal)).ToList();
+        var (first, second) = (vault.Whole, vault.Whole);
+        for (var i = 0; i < keys.Count; i++)
+        {
+            first = i % 3 == 0 ? first.With(keys[i], [1]) : i % 3 == 1 ? first.Without(keys[i]) : first;
+            second = i % 3 == 2 ? second.Without(keys[i]) : second;
+        }
+
+        var whole = await RestoreSpans.FindAsync(await VaultReading.OpenAsync(vault.Whole), default);
+        var joined = await RestoreSpans.FindAsync(
+            await VaultCatalog.LoadAsync(await JoinAsync([first, second], []), default), default);
+        var alone = await Assert.ThrowsAsync<DamagedObjectException>(async () =>
+            await RestoreSpans.FindAsync(await VaultReading.OpenAsync(vault.Whole.With(keys[0], [1])), default));
+
+        Assert.Equal(whole, joined);
+        Assert.Equal(keys[0], "app/" + alone.Key);
     }
 
     [Fact]

@@ -10,7 +10,6 @@ using Salvor.Vault.Verify;
 namespace Salvor.Tests.Vault.Copies;
 
 /// <summary>Verification, copies and repair of a vault in which everything is that a vault can hold, plain and encrypted.</summary>
-[Collection(nameof(Alone))]
 public sealed class GrownVaultTests
 {
     [Theory]

@@ -94,10 +94,47 @@ public sealed class ObjectTests
         using var stored = await StoredObject.OpenAsync(counting, "v/", Key, ObjectKind.Log, VaultSecrets.Plain, whole: false, default);
         await stored.ReadDetailsAsync(default);
         Assert.Equal(
-            [StoreOperation.Size, StoreOperation.Read, StoreOperation.Read], reads.Select(call => call.Operation));
+            [StoreOperation.Read, StoreOperation.Size, StoreOperation.Read], reads.Select(call => call.Operation));
 
         await stored.ReadFrameAsync(3, default);
         Assert.Equal(4, reads.Count);
+    }
+
+    [Fact]
+    public async Task A_small_object_is_fetched_in_one_call()
+    {
+        var store = new MemoryStore();
+        await store.PutAsync("v/" + Key, Write([Content(new Random(1), 8000, false)], [1]), default);
+        var reads = new List<StoreCall>();
+        var counting = new FaultyStore(store, call =>
+        {
+            reads.Add(call);
+            return Fault.None;
+        });
+
+        using var stored = await StoredObject.OpenAsync(counting, "v/", Key, ObjectKind.Log, VaultSecrets.Plain, whole: false, default);
+        await stored.ReadFrameAsync(0, default);
+        await stored.ReadDetailsAsync(default);
+
+        Assert.Equal([StoreOperation.Read], reads.Select(call => call.Operation));
+        Assert.True(stored.MatchesItsHash());
+    }
+
+    [Theory]
+    [InlineData(16384)]
+    [InlineData(16383)]
+    [InlineData(16385)]
+    public async Task An_object_as_large_as_what_is_fetched_first_is_whole(int size)
+    {
+        var store = new MemoryStore();
+        var without = Write([Content(new Random(1), 8000, false)], [1]).Length;
+        var bytes = Write([Content(new Random(1), 8000 + size - without, false)], [1]);
+        await store.PutAsync("v/" + Key, bytes, default);
+
+        using var stored = await StoredObject.OpenAsync(store, "v/", Key, ObjectKind.Log, VaultSecrets.Plain, whole: false, default);
+
+        Assert.Equal(size, bytes.Length);
+        Assert.True(stored.MatchesItsHash());
     }
 
     [Fact]

@@ -8,7 +8,6 @@ using Salvor.Vault.Verify;
 namespace Salvor.Tests.Vault.Verify;
 
 /// <summary>Breaks every object of a vault in every way: verification names it, and what it calls good can be restored.</summary>
-[Collection(nameof(Alone))]
 public sealed class VaultVerifierTests
 {
     static readonly int Stride = Environment.GetEnvironmentVariable("SALVOR_ALL") is null ? 97 : 1;
