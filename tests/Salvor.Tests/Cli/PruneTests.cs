@@ -8,6 +8,8 @@ namespace Salvor.Tests.Cli;
 
 public sealed class PruneTests : IAsyncDisposable
 {
+    const string Help = "Run 'salvor backup --help' to see what does.";
+
     readonly CliRig _rig = new();
 
     public ValueTask DisposeAsync() => _rig.DisposeAsync();
@@ -20,8 +22,7 @@ public sealed class PruneTests : IAsyncDisposable
         await aged.BackUpAsync(900);
         await aged.CondemnAsync();
         await aged.EndGraceAsync();
-        Directory.CreateDirectory(_rig["vaults"]);
-        await aged.CopyToAsync(new FileStore(_rig["vaults"]));
+        await aged.CopyToAsync(_rig["vaults"]);
 
         var dry = await DocumentAsync("prune", "prune", "--from", "vaults", "--keep-last", "1", "--dry-run", "--json");
         var held = (await _rig.ExpectAsync(0, "forget", "--from", "vaults", "--dry-run")).Stdout;
@@ -56,8 +57,7 @@ public sealed class PruneTests : IAsyncDisposable
         var aged = await AgedVault.CreateAsync();
         var (plan, _) = await aged.CondemnAsync();
         await aged.EndGraceAsync();
-        Directory.CreateDirectory(_rig["vaults"]);
-        await aged.CopyToAsync(new FileStore(_rig["vaults"]));
+        await aged.CopyToAsync(_rig["vaults"]);
         Open(_rig.Folder);
         foreach (var path in Directory.EnumerateFileSystemEntries(_rig["vaults"], "*", SearchOption.AllDirectories).Prepend(_rig["vaults"]))
         {
@@ -124,13 +124,12 @@ public sealed class PruneTests : IAsyncDisposable
 
     [Theory]
     [InlineData("--delete --prune", "'--delete' drops one backup, and '--prune' what the rules do not keep", "Give one of them.")]
-    [InlineData("--delete --yes",
-        "which backup is to be deleted is not said", "Add '--backup-id N'; 'salvor list --type backups' shows them.")]
-    [InlineData("--yes", "'--yes' does not go with making a backup", "Run 'salvor backup --help' to see what does.")]
-    [InlineData("--from vaults", "'--from' does not go with making a backup", "Run 'salvor backup --help' to see what does.")]
-    [InlineData("--delete --backup-id 1 --label x",
-        "'--label' does not go with '--delete'", "Run 'salvor backup --help' to see what does.")]
-    [InlineData("--prune --backup-id 1", "'--backup-id' does not go with '--prune'", "Run 'salvor backup --help' to see what does.")]
+    [InlineData(
+        "--delete --yes", "which backup is to be deleted is not said", "Add '--backup-id N'; 'salvor list --type backups' shows them.")]
+    [InlineData("--yes", "'--yes' does not go with making a backup", Help)]
+    [InlineData("--from vaults", "'--from' does not go with making a backup", Help)]
+    [InlineData("--delete --backup-id 1 --label x", "'--label' does not go with '--delete'", Help)]
+    [InlineData("--prune --backup-id 1", "'--backup-id' does not go with '--prune'", Help)]
     [InlineData("--retention-days 0", "'--retention-days 0' keeps nothing that could be meant", "Give a number from 1 to 36500.")]
     public async Task What_does_not_go_together_is_refused(string options, string message, string hint)
     {

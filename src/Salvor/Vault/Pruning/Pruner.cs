@@ -127,6 +127,9 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
             {
                 total = await DeleteAsync([.. present.Except(outcome.Kept)], sizes, total, cancellationToken);
             }
+
+            // What two records name counts once.
+            present.ForEach(key => sizes.Remove(key));
         }
 
         if (!dryRun)

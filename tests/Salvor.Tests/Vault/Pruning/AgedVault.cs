@@ -122,12 +122,14 @@ sealed class AgedVault
         return Backups.PutAsync(Model.Vault, record, default);
     }
 
-    /// <summary>Puts all objects into another store.</summary>
-    public async Task CopyToAsync(IObjectStore other)
+    /// <summary>Writes all objects into a folder, as a store of files has them, and without waiting for the disk.</summary>
+    public async Task CopyToAsync(string folder)
     {
         foreach (var key in await KeysAsync(Store))
         {
-            await other.PutAsync(key, (await Store.GetAsync(key, ObjectWriter.ObjectBytesMax, default))!, default);
+            var path = Path.Combine(folder, key);
+            Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+            await File.WriteAllBytesAsync(path, (await Store.GetAsync(key, ObjectWriter.ObjectBytesMax, default))!);
         }
     }
 

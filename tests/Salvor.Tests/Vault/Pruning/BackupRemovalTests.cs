@@ -97,10 +97,9 @@ public sealed class BackupRemovalTests
     {
         using var scratch = new ScratchDirectory();
         var aged = await AgedVault.CreateAsync();
-        var disk = new FileStore(scratch.Path);
-        await aged.CopyToAsync(disk);
+        await aged.CopyToAsync(scratch.Path);
         var before = await UsedAsync(scratch.Path);
-        var pruner = await aged.OpenAsync(disk);
+        var pruner = await aged.OpenAsync(new FileStore(scratch.Path));
 
         await pruner.CondemnAsync(AgedVault.Policy, proven: null, Week, default);
         var condemned = await UsedAsync(scratch.Path);
@@ -109,9 +108,9 @@ public sealed class BackupRemovalTests
 
         var after = await UsedAsync(scratch.Path);
         Assert.True(condemned > before, $"{condemned} bytes are more than {before}: what is condemned is there still");
-        
-        // Folders become smaller, and the record of the decision is new.
-        Assert.InRange(condemned - after, deleted.Bytes - 65536, deleted.Bytes + 65536);
+
+        // Besides, the outcome was added, and folders may have become smaller.
+        Assert.InRange(condemned - after, deleted.Bytes - 16384, deleted.Bytes + 65536);
         Assert.True(after < before * 0.8, $"{after} of {before} bytes are left");
     }
 

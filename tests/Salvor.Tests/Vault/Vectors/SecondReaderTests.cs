@@ -1,7 +1,6 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using Salvor.Storage;
-using Salvor.Tests.EndToEnd;
 using Salvor.Tests.Support;
 using Salvor.Tests.Vault.Compaction;
 using Salvor.Tests.Vault.Pruning;
@@ -13,7 +12,6 @@ using Salvor.Vault.Restore;
 namespace Salvor.Tests.Vault.Vectors;
 
 /// <summary>Whatever we write, the second reader restores, byte for byte: so the page of the format is true and enough.</summary>
-[Collection(EndToEndTests.Name)]
 public sealed class SecondReaderTests
 {
     const int QuickSeeds = 8;

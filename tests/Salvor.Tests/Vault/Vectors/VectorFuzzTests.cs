@@ -9,7 +9,7 @@ namespace Salvor.Tests.Vault.Vectors;
 /// <summary>
 /// Changes vectors at random, often so that the checksums fit again: our reader gives the right bytes or a refusal, and nothing else.
 /// </summary>
-[Collection(nameof(Alone))]
+[Collection(QuietMachine.Name)]
 public sealed class VectorFuzzTests
 {
     const long AllocatedBytesMax = 64 << 20;

@@ -6,7 +6,7 @@ namespace Salvor.Tests.Vault.Vectors;
 /// <summary>
 /// The vectors were made by an independent writer. Our reader and the second one must make of each exactly what the manifest says.
 /// </summary>
-[Collection(nameof(Alone))]
+[Collection(QuietMachine.Name)]
 public sealed class VectorTests
 {
     const int VectorsMin = 100;
