@@ -134,7 +134,8 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
 
         if (!dryRun)
         {
-            await DeleteRetiredAsync(vault, catalog.Condemned, cancellationToken);
+            // Read again: what was decided just now may have taken others over.
+            await DeleteRetiredAsync(vault, await Condemnations.LoadAsync(vault, cancellationToken), cancellationToken);
         }
 
         return total;
