@@ -94,8 +94,8 @@ public sealed class VaultFaultTests
         var content = new byte[14 << 20];
         new Random(1).NextBytes(content);
 
-        // Two packs of content, one of lists, the root.
-        Assert.Equal(2 + 4, await EveryFault.TryAsync(
+        // The number of the last prune, two packs of content, one of lists, what prunes condemned meanwhile, the root.
+        Assert.Equal(2 + 6, await EveryFault.TryAsync(
             createStore: () => Prepared(OpenAsync),
             operation: async store => await SnapshotTests.WriteAsync(await OpenAsync(store), 4096, content),
             check: async store =>
@@ -140,7 +140,7 @@ public sealed class VaultFaultTests
 
         var failure = await Assert.ThrowsAsync<DamagedObjectException>(() => Backups.ReadAsync(catalog, 7, default));
 
-        Assert.Equal("object backups/0000000007 is damaged: it is backup 1, put in this place", failure.Message);
+        Assert.Equal("object backups/0000000007 is damaged: it is Backup object 1, put in this place", failure.Message);
     }
 
     static readonly BackupRecord Backup = new()
