@@ -114,10 +114,10 @@ public sealed class BackupTests : IAsyncDisposable
             $"nothing replicates {_rig.Database} now",
             $"Start 'salvor replicate {_rig.Database} DEST' or 'salvor daemon', then try again.");
         Assert.Contains(
-            "'--mode' is \"half\", and takes backups, full, incremental",
+            "'--mode' is \"half\", and takes full, incremental",
             (await _rig.ExpectAsync(2, "backup", "--mode", "half")).Stderr, StringComparison.Ordinal);
         Assert.Contains(
-            "'--type' is \"half\", and takes full, incremental",
+            "'--type' is \"half\", and takes backups, full, incremental",
             (await _rig.ExpectAsync(2, "list", "--from", "vaults", "--type", "half")).Stderr, StringComparison.Ordinal);
     }
 
