@@ -32,10 +32,11 @@ public interface IObjectStore
     /// <paramref name="length"/> bytes of it, or why it could not be read. A listing of 100,000 objects is looked at in this way.
     /// </summary>
     /// <param name="keyOf">The key by index, from 0 to <paramref name="count"/> - 1; called once each, on any thread.</param>
-    async Task ReadStartsAsync(int count, Func<int, string> keyOf, int length, StartRead read, CancellationToken cancellationToken)
+    Task ReadStartsAsync(int count, Func<int, string> keyOf, int length, StartRead read, CancellationToken cancellationToken)
     {
-        var options = new ParallelOptions { MaxDegreeOfParallelism = ReadsAtOnce, CancellationToken = cancellationToken };
-        await Parallel.ForAsync(0, count, options, async (index, cancel) =>
+        return InFlight.ForEachAsync(count, ReadStartAsync, cancellationToken);
+
+        async Task ReadStartAsync(int index)
         {
             var buffer = ArrayPool<byte>.Shared.Rent(length);
             try
@@ -43,7 +44,7 @@ public interface IObjectStore
                 var (bytes, failure) = (0, (StorageException?)null);
                 try
                 {
-                    bytes = await ReadAsync(keyOf(index), 0, buffer.AsMemory(0, length), cancel);
+                    bytes = await ReadAsync(keyOf(index), 0, buffer.AsMemory(0, length), cancellationToken);
                 }
                 catch (StorageException e)
                 {
@@ -56,11 +57,8 @@ public interface IObjectStore
             {
                 ArrayPool<byte>.Shared.Return(buffer);
             }
-        });
+        }
     }
-
-    /// <summary>How many objects <see cref="ReadStartsAsync"/> reads at once: on a share or in a bucket each is a round trip.</summary>
-    internal const int ReadsAtOnce = 16;
 
     /// <summary>The size of an object in bytes, or null where the key does not exist.</summary>
     Task<long?> SizeAsync(string key, CancellationToken cancellationToken);

@@ -64,7 +64,10 @@ public sealed class PruneTests : IAsyncDisposable
             Open(path);
         }
 
-        File.SetUnixFileMode(_rig["vaults/app/log/000001"], (UnixFileMode)0b101_101_101);
+        foreach (var folder in (string[])["log/000001", "snapshots/000001", "packs"])
+        {
+            File.SetUnixFileMode(_rig[$"vaults/app/{folder}"], (UnixFileMode)0b101_101_101);
+        }
 
         var result = await ChildProcess.RunAsync(
             "setpriv",

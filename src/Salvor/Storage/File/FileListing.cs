@@ -145,7 +145,7 @@ sealed class FileListing(string root, string prefix, string? after, Action requi
                 throw FileStoreErrors.From(new PosixException(error, "open", keyPrefix), $"list {keyPrefix}", root);
             }
 
-            var options = new ParallelOptions { MaxDegreeOfParallelism = IObjectStore.ReadsAtOnce, CancellationToken = cancellationToken };
+            var options = new ParallelOptions { MaxDegreeOfParallelism = InFlight.Calls, CancellationToken = cancellationToken };
             await Parallel.ForAsync(0, (ahead.Length + RowLength - 1) / RowLength, options, (row, _) =>
             {
                 for (var i = row * RowLength; i < Math.Min(ahead.Length, (row + 1) * RowLength); i++)

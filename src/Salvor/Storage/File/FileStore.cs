@@ -86,7 +86,7 @@ public sealed class FileStore(string root, bool createRoot = false, TimeProvider
     public async Task ReadStartsAsync(
         int count, Func<int, string> keyOf, int length, StartRead read, CancellationToken cancellationToken)
     {
-        var options = new ParallelOptions { MaxDegreeOfParallelism = IObjectStore.ReadsAtOnce, CancellationToken = cancellationToken };
+        var options = new ParallelOptions { MaxDegreeOfParallelism = InFlight.Calls, CancellationToken = cancellationToken };
         await Parallel.ForAsync(0, (count + StartsInARow - 1) / StartsInARow, options, (row, _) =>
         {
             // On this thread to the end: for so few bytes, a change of threads costs more than the file does.

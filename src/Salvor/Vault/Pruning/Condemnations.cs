@@ -1,3 +1,4 @@
+using Salvor.Storage;
 using Salvor.Vault.Format;
 
 namespace Salvor.Vault.Pruning;
@@ -42,8 +43,6 @@ public sealed class Condemnations
 {
     /// <summary>Of a vault that was never pruned.</summary>
     public static readonly Condemnations None = new([], 0);
-
-    const int InFlight = 16;
 
     readonly Dictionary<string, CondemnedGroup> hidden = [];
 
@@ -205,22 +204,24 @@ public sealed class Condemnations
             return (records, keys.Keys.LastOrDefault());
         }
 
-        var options = new ParallelOptions { MaxDegreeOfParallelism = InFlight, CancellationToken = cancellationToken };
-        await Parallel.ForEachAsync(keys, options, async (item, _) =>
+        var all = keys.ToList();
+        await InFlight.ForEachAsync(all.Count, ReadAsync, cancellationToken);
+        return (records, all[^1].Key);
+
+        async Task ReadAsync(int index)
         {
             try
             {
-                var record = await read(item.Value);
+                var record = await read(all[index].Value);
                 lock (records)
                 {
-                    records[item.Key] = record;
+                    records[all[index].Key] = record;
                 }
             }
             catch (SalvorException e) when (e is DamagedObjectException or NewerFormatException)
             {
                 // As above. A bit of its version may have rotten, and the history is not lost for that.
             }
-        });
-        return (records, keys.Keys.LastOrDefault());
+        }
     }
 }

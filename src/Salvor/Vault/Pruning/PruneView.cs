@@ -26,7 +26,7 @@ public readonly record struct PruneSnapshot(Position Position, ulong Number, lon
 /// <summary>A branch, as a prune sees it.</summary>
 /// <param name="Number">The branch.</param>
 /// <param name="Chain">The coarsest objects, in order.</param>
-/// <param name="Snapshots">Those of this branch.</param>
+/// <param name="Snapshots">Those of this branch, by position.</param>
 /// <param name="Forks">Where other branches leave it.</param>
 /// <param name="IsBroken">Whether an object is missing. Nothing of such a branch goes until it is repaired.</param>
 public sealed record PruneBranch(

@@ -330,17 +330,29 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         return await vault.PutAsync(key, bytes, cancellationToken) || await vault.HoldsAsync(key, bytes, cancellationToken);
     }
 
+    /// <summary>A log object goes before its parts: with it they are needed, without it they are leftovers.</summary>
+    static (int, bool) PhaseOf(string key) => (
+        Array.IndexOf(DeletedInOrder, key[..(key.IndexOf('/') + 1)]),
+        key.StartsWith(VaultKeys.Logs, StringComparison.Ordinal) && VaultKeys.LogEntryOf(key, 0).Part > 0);
+
     async Task<PruneDeletion> DeleteAsync(
         IReadOnlyList<string> keys, Dictionary<string, long> sizes, PruneDeletion total, CancellationToken cancellationToken)
     {
-        // In key order an object comes before its parts: with it they are needed, without it they are leftovers.
-        var ordered = keys.OrderBy(key => Array.IndexOf(DeletedInOrder, key[..(key.IndexOf('/') + 1)]))
-            .ThenBy(key => key, StringComparer.Ordinal);
-        foreach (var key in ordered)
+        foreach (var phase in keys.GroupBy(PhaseOf).OrderBy(phase => phase.Key).Select(phase => phase.ToList()))
         {
-            total = await TryDeleteAsync(vault, key, cancellationToken)
-                ? total with { Objects = total.Objects + 1, Bytes = total.Bytes + sizes[key] }
-                : total with { Refused = total.Refused + 1, RefusedBytes = total.RefusedBytes + sizes[key] };
+            var isDone = new bool[phase.Count];
+            await InFlight.ForEachAsync(
+                phase.Count, async index => isDone[index] = await TryDeleteAsync(vault, phase[index], cancellationToken),
+                cancellationToken);
+            var done = phase.Where((_, index) => isDone[index]).ToList();
+            var doneBytes = done.Sum(key => sizes[key]);
+            total = total with
+            {
+                Objects = total.Objects + done.Count,
+                Bytes = total.Bytes + doneBytes,
+                Refused = total.Refused + phase.Count - done.Count,
+                RefusedBytes = total.RefusedBytes + phase.Sum(key => sizes[key]) - doneBytes,
+            };
         }
 
         return total;

@@ -11,17 +11,14 @@ static class Reach
     /// <param name="stays">For each object of the chain whether it stays. Only ever set.</param>
     public static void Extend(PruneBranch branch, bool[] stays)
     {
+        // Going down, what stays needs all numbers from the lowest snapshot on from which anything above is reached.
+        var needed = ulong.MaxValue;
         for (var i = branch.Chain.Count - 1; i >= 0; i--)
         {
-            if (!stays[i] || branch.Chain[i].Points.Count == 0)
+            stays[i] |= branch.Chain[i].Entry.Last >= needed;
+            if (stays[i] && branch.Chain[i].Points.Count > 0)
             {
-                continue;
-            }
-
-            var from = NumberBefore(branch, branch.Chain[i]) + 1;
-            for (var j = i - 1; j >= 0 && branch.Chain[j].Entry.Last >= from; j--)
-            {
-                stays[j] = true;
+                needed = Math.Min(needed, NumberBefore(branch, branch.Chain[i]) + 1);
             }
         }
     }
@@ -29,23 +26,15 @@ static class Reach
     /// <summary>The first object whose points cannot all be reached, and the number that is missing for it; null where all can.</summary>
     public static (PruneObject Object, ulong Number)? FindBroken(PruneBranch branch)
     {
-        for (var i = 0; i < branch.Chain.Count; i++)
+        var (first, last) = (0UL, 0UL);
+        foreach (var item in branch.Chain)
         {
-            if (branch.Chain[i].Points.Count == 0)
+            // The numbers without a hole down from here.
+            first = last > 0 && last + 1 >= item.Entry.First ? Math.Min(first, item.Entry.First) : item.Entry.First;
+            last = item.Entry.Last;
+            if (item.Points.Count > 0 && first > NumberBefore(branch, item) + 1)
             {
-                continue;
-            }
-
-            var from = NumberBefore(branch, branch.Chain[i]) + 1;
-            var needed = branch.Chain[i].Entry.First;
-            for (var j = i - 1; j >= 0 && needed > from && branch.Chain[j].Entry.Last + 1 >= needed; j--)
-            {
-                needed = Math.Min(needed, branch.Chain[j].Entry.First);
-            }
-
-            if (needed > from)
-            {
-                return (branch.Chain[i], needed - 1);
+                return (item, first - 1);
             }
         }
 
@@ -53,8 +42,17 @@ static class Reach
     }
 
     /// <summary>The snapshot from which an object with this first point is reached; null where that is one of another branch.</summary>
-    public static PruneSnapshot? SnapshotBefore(PruneBranch branch, Position first) =>
-        branch.Snapshots.Where(snapshot => snapshot.Position <= first).Select(snapshot => (PruneSnapshot?)snapshot).LastOrDefault();
+    public static PruneSnapshot? SnapshotBefore(PruneBranch branch, Position first)
+    {
+        var (low, high) = (0, branch.Snapshots.Count);
+        while (low < high)
+        {
+            var middle = (low + high) / 2;
+            (low, high) = branch.Snapshots[middle].Position <= first ? (middle + 1, high) : (low, middle);
+        }
+
+        return low == 0 ? null : branch.Snapshots[low - 1];
+    }
 
     /// <summary>The first point that an object offers, or one below it.</summary>
     public static Position First(PruneObject item) =>

@@ -187,7 +187,7 @@ public sealed class GrownVaultTests
             new Following(() => now),
             call =>
             {
-                now = call.Operation == StoreOperation.Size && call.Key == "app/" + VaultKeys.Log(1, 4UL) ? grown.Store : now;
+                now = call.Operation == StoreOperation.Read && call.Key == "app/" + VaultKeys.Log(1, 4UL) ? grown.Store : now;
                 return Fault.None;
             });
         var report = await new VaultVerifier(grown.Vault.At(changing), new VerifyOptions { Parallelism = 3 }).RunAsync(default);
