@@ -99,7 +99,8 @@ sealed partial class ChildProcess : IAsyncDisposable
     {
         if (!_process.HasExited)
         {
-            Send(Signal.Kill);
+            // With what it started: the end of its output is waited for, and a child that lives on would keep that open.
+            _process.Kill(entireProcessTree: true);
             await _process.WaitForExitAsync(CancellationToken.None);
         }
 
