@@ -37,7 +37,7 @@ public sealed class BranchLog
     /// <param name="pruned">Numbers that are gone on purpose, in any order. What is listed there still is ignored.</param>
     public BranchLog(IEnumerable<LogEntry> listed, IEnumerable<(ulong First, ulong Last)>? pruned = null)
     {
-        this.pruned = Join(pruned ?? []);
+        this.pruned = NumberRanges.Join(pruned ?? []);
         entries = [.. listed.Where(entry => !IsPruned(entry.First, entry.Last))];
         Array.Sort(entries, static (a, b) => a.First != b.First ? a.First.CompareTo(b.First) : a.Last.CompareTo(b.Last));
         compacted = [.. entries.Where(entry => entry.IsCompacted)];
@@ -173,24 +173,6 @@ public sealed class BranchLog
         // Ranges that touch are one, so what follows the one that has it is in none.
         var end = pruned.Where(range => range.First <= first && first <= range.Last).Select(range => (ulong?)range.Last).FirstOrDefault();
         return end is null ? first : end < last ? end + 1 : null;
-    }
-
-    static (ulong First, ulong Last)[] Join(IEnumerable<(ulong First, ulong Last)> ranges)
-    {
-        var joined = new List<(ulong First, ulong Last)>();
-        foreach (var range in ranges.Where(range => range.First > 0 && range.First <= range.Last).Order())
-        {
-            if (joined.Count > 0 && range.First - 1 <= joined[^1].Last)
-            {
-                joined[^1] = (joined[^1].First, Math.Max(joined[^1].Last, range.Last));
-            }
-            else
-            {
-                joined.Add(range);
-            }
-        }
-
-        return [.. joined];
     }
 
     void NameMissing()

@@ -60,11 +60,9 @@ sealed class CopyTrim(VaultAccess copy)
 
         try
         {
-            var log = by.Length == 0 ? null : await ObjectCheck.LogAsync(copy, by, whole: true, cancellationToken);
-            foreach (var part in log?.Details.Parts ?? [])
+            if (by.Length > 0)
             {
-                var key = VaultKeys.LogPart(log!.Header.Branch, VaultKeys.LogEntryOf(by, 0).Entry, part.Number);
-                await ObjectCheck.LogAsync(copy, key, whole: true, cancellationToken);
+                await ObjectCheck.LogWithPartsAsync(copy, by, cancellationToken);
             }
 
             return true;
@@ -86,11 +84,7 @@ sealed class CopyTrim(VaultAccess copy)
 
         try
         {
-            var log = await ObjectCheck.LogAsync(copy, key, whole: true, cancellationToken);
-            foreach (var part in log.Details.Parts)
-            {
-                await ObjectCheck.LogAsync(copy, VaultKeys.LogPart(branch, entry, part.Number), whole: true, cancellationToken);
-            }
+            var log = await ObjectCheck.LogWithPartsAsync(copy, key, cancellationToken);
 
             var positions = log.Header.PositionLast - log.Header.PositionFirst + 1;
             return judged[key] = (ulong)log.Details.Commits.Count == positions;

@@ -123,13 +123,7 @@ sealed class PruneProof(VaultAccess vault)
             key = group.By;
         }
 
-        var log = await ObjectCheck.LogAsync(vault, key, whole: true, cancellationToken);
-        foreach (var part in log.Details.Parts)
-        {
-            var entry = VaultKeys.LogEntryOf(key, 0).Entry;
-            await ObjectCheck.LogAsync(vault, VaultKeys.LogPart(log.Header.Branch, entry, part.Number), whole: true, cancellationToken);
-        }
-
+        var log = await ObjectCheck.LogWithPartsAsync(vault, key, cancellationToken);
         await catalog.ReadPartsAsync(log, cancellationToken);
     }
 

@@ -21,36 +21,14 @@ sealed record Retirement(IReadOnlyList<NumberRange> Records, IReadOnlyList<Prune
             .Where(item => item.Outcome is { } outcome && now - outcome.At >= Age && (item.IsUndeleted || !item.Keys.Any(isPresent)))
             .ToList();
         var deleted = done.Where(item => item.IsDeleting).Select(item => item.Record).ToList();
-        var numbers = done.Select(item => (0U, item.Number, item.Number))
-            .Concat(deleted.SelectMany(record => record.Retired).Select(range => (0U, range.First, range.Last)));
-        var pruned = deleted.SelectMany(record => record.Pruned).Select(range => (range.Branch, range.First, range.Last));
+        var numbers = done.Select(item => (item.Number, item.Number))
+            .Concat(deleted.SelectMany(record => record.Retired).Select(range => (range.First, range.Last)));
         return new Retirement(
-            [.. Join(numbers).Select(range => new NumberRange(range.First, range.Last))],
-            [.. Join(pruned).Select(range => new PrunedRange(range.Group, range.First, range.Last))]);
+            [.. NumberRanges.Join(numbers).Select(range => new NumberRange(range.First, range.Last))],
+            [.. deleted.SelectMany(record => record.Pruned).GroupBy(range => range.Branch).OrderBy(branch => branch.Key).SelectMany(Join)]);
     }
 
-    static IEnumerable<(uint Group, ulong First, ulong Last)> Join(IEnumerable<(uint Group, ulong First, ulong Last)> ranges)
-    {
-        (uint Group, ulong First, ulong Last)? open = null;
-        foreach (var range in ranges.Order())
-        {
-            if (open is { } joined && joined.Group == range.Group && range.First - 1 <= joined.Last)
-            {
-                open = joined with { Last = Math.Max(joined.Last, range.Last) };
-                continue;
-            }
-
-            if (open is { } done)
-            {
-                yield return done;
-            }
-
-            open = range;
-        }
-
-        if (open is { } last)
-        {
-            yield return last;
-        }
-    }
+    static IEnumerable<PrunedRange> Join(IGrouping<uint, PrunedRange> branch) =>
+        NumberRanges.Join(branch.Select(range => (range.First, range.Last)))
+            .Select(range => new PrunedRange(branch.Key, range.First, range.Last));
 }

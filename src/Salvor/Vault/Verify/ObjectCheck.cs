@@ -158,6 +158,19 @@ static class ObjectCheck
         return log;
     }
 
+    /// <summary>A log object and all its parts, read whole.</summary>
+    public static async Task<LogObject> LogWithPartsAsync(VaultAccess vault, string key, CancellationToken cancellationToken)
+    {
+        var log = await LogAsync(vault, key, whole: true, cancellationToken);
+        foreach (var part in log.Details.Parts)
+        {
+            var partKey = VaultKeys.LogPart(log.Header.Branch, VaultKeys.LogEntryOf(key, 0).Entry, part.Number);
+            await LogAsync(vault, partKey, whole: true, cancellationToken);
+        }
+
+        return log;
+    }
+
     /// <summary>A pack, by its name.</summary>
     public static async Task PackAsync(VaultAccess vault, string key, bool whole, CancellationToken cancellationToken)
     {
