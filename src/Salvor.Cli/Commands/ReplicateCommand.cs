@@ -4,6 +4,7 @@ using Salvor.Cli.Terminal;
 using Salvor.Jobs;
 using Salvor.Jobs.Config;
 using Salvor.Sqlite;
+using Salvor.Vault.Format;
 using Salvor.Vault.Keys;
 
 namespace Salvor.Cli.Commands;
@@ -24,6 +25,8 @@ static class ReplicateCommand
         Description = "How long a commit may wait for others.", DefaultValueFactory = _ => "50ms", HelpName = "TIME",
     };
 
+    static readonly Option<string?> Compression = CompressionOption.Create($"{FrameCompression.Default}");
+
     static readonly Option<string?> StateDirectory = new("--state-dir")
     {
         Description = "The folder for local state (default: .salvor beside the database).", HelpName = "DIR",
@@ -42,7 +45,7 @@ static class ReplicateCommand
     public static Command Create() => new Command(
         "replicate", "Replicate one database to one destination, without a configuration, until stopped.")
     {
-        Database, Destination, Name, Exec, Batch, StateDirectory, KeyOptions.KeyFile, Encrypt, KeySaved,
+        Database, Destination, Name, Exec, Batch, Compression, StateDirectory, KeyOptions.KeyFile, Encrypt, KeySaved,
     }.WithAction(RunAsync);
 
     static async Task<int> RunAsync(Invocation invocation)
@@ -64,6 +67,7 @@ static class ReplicateCommand
             Batch = Text.DurationText.Parse(invocation.Get(Batch)),
             BlockMax = SqliteSourceConfig.BlockMaxDefault,
             WalMaxBytes = SqliteSourceConfig.WalMaxBytesDefault,
+            Compression = CompressionOption.In(invocation, Compression) ?? FrameCompression.Default,
             IsForeground = true,
             Keys = keys,
         };

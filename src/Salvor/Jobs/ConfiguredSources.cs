@@ -34,6 +34,7 @@ public static class ConfiguredSources
         BlockMax = source.BlockMax,
         WalMaxBytes = source.WalMaxBytes,
         SnapshotEvery = source.SnapshotEvery,
+        Compression = source.Compression,
     };
 
     /// <summary>What a prune of a source keeps.</summary>

@@ -94,7 +94,7 @@ sealed class ConfigReader(ConfigDocument document)
     {
         CheckType(source, "source", owner, available: "sqlite", SourceTypesPlanned);
         source.CheckKeys(
-            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_total_size", "snapshot_every", "keep",
+            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_total_size", "snapshot_every", "compression", "keep",
             "max_backups", "retention_days", "verify", "prune", "state_dir", "encryption");
         var path = source.OptionalPath("path", PathExample);
         var paths = ReadGlob(source, owner);
@@ -127,6 +127,7 @@ sealed class ConfigReader(ConfigDocument document)
             SnapshotEvery = source.Duration(
                 "snapshot_every", SqliteSourceConfig.SnapshotEveryDefault, SqliteSourceConfig.SnapshotEveryMin,
                 SqliteSourceConfig.SnapshotEveryMax),
+            Compression = CompressionReader.Read(document, source, owner),
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
             Keep = ReadKeep(source, owner),
             Verify = ReadVerify(source, owner),
