@@ -89,8 +89,8 @@ public sealed class CompressionTests : IAsyncDisposable
             for library in $(find /usr/lib /lib -name 'liblz4.so.1*' 2> /dev/null); do mount --bind /dev/null "$library"; done
             cd "$1"; shift; exec "$@"
             """;
-        await using var process = ChildProcess.Start(
-            "unshare", ["--map-root-user", "--mount", "bash", "-c", Script, "bash", _rig.Folder, .. SalvorProcess.CommandLine, .. arguments]);
+        string[] command = ["bash", "-c", Script, "bash", _rig.Folder, .. SalvorProcess.CommandLine, .. arguments];
+        await using var process = ChildProcess.Start("unshare", ["--map-root-user", "--mount", .. command]);
         return await process.ExitAsync();
     }
 
