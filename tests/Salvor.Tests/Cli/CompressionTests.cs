@@ -21,7 +21,7 @@ public sealed class CompressionTests : IAsyncDisposable
         await ChangeAsync();
         await _rig.ExpectAsync(0, "backup", _rig.Database, "--verify");
 
-        Assert.Equal([Codec.None, Codec.Gzip], await CodecsAsync("packs/"));
+        Assert.Equal([Codec.Gzip], (await CodecsAsync("packs/")).Except([Codec.None]));
         Assert.Equal([Codec.None], await CodecsAsync("log/"));
     }
 
@@ -32,12 +32,12 @@ public sealed class CompressionTests : IAsyncDisposable
         _rig.Configure(CliRig.Source("app", "./app/app.db").Replace("to:", "compression: { codec: lz4 }, to:"));
         var first = await _rig.ConfiguredAsync("backup", "app", "--verify");
         Assert.True(first.ExitCode == 0, $"{first}");
-        Assert.Equal([Codec.None, Codec.Lz4], await CodecsAsync(""));
+        Assert.Equal([Codec.Lz4], (await CodecsAsync("")).Except([Codec.None]));
 
         await ChangeAsync();
         var second = await _rig.ConfiguredAsync("backup", "app", "--compression", "zstd:3", "--verify");
         Assert.True(second.ExitCode == 0, $"{second}");
-        Assert.Equal([Codec.None, Codec.Zstd, Codec.Lz4], await CodecsAsync("packs/"));
+        Assert.Equal([Codec.Zstd, Codec.Lz4], (await CodecsAsync("packs/")).Except([Codec.None]));
     }
 
     [Theory]
@@ -64,10 +64,7 @@ public sealed class CompressionTests : IAsyncDisposable
     public async Task Without_the_library_lz4_is_refused_by_name_and_everything_else_works()
     {
         await CreateAsync();
-        await using (var replicate = await _rig.ReplicateAsync("--compression", "lz4"))
-        {
-            await CliRig.StopAsync(replicate);
-        }
+        await CliRig.StopAsync(await _rig.ReplicateAsync("--compression", "lz4"));
 
         var (message, hint) = (
             "liblz4.so.1 is not installed, and frames compressed with lz4 need it",

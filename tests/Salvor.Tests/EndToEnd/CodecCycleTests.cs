@@ -24,7 +24,7 @@ public sealed class CodecCycleTests
 
         await ExpectRestorableAsync(rig);
         var codecs = await CodecsAsync(rig);
-        Assert.Equal(new[] { Codec.None, Compressions.Of(compression).Codec }.Distinct(), codecs);
+        Assert.Equal(new[] { Compressions.Of(compression).Codec }.Except([Codec.None]), codecs.Except([Codec.None]));
     }
 
     [Fact]
