@@ -290,6 +290,7 @@ def badly_packed():
             cases.append((f"{name}-{what}", codec, make))
     cases += [("gzip-crc", GZIP, lambda good, content: good[:-8] + bytes([good[-8] ^ 1]) + good[-7:]),
               ("gzip-length", GZIP, lambda good, content: good[:-4] + b"\1" + good[-3:]),
+              ("gzip-flag", GZIP, lambda good, content: good[:3] + b"\1" + good[4:]),
               ("gzip-name", GZIP, lambda good, content: GZIP_HEAD[:3] + b"\x08" + GZIP_HEAD[4:] + b"app.db\0" + good[10:]),
               ("gzip-no-end", GZIP, lambda good, content: good[:-9] + good[-8:]),
               ("gzip-inner-tail", GZIP, lambda good, content: good[:-8] + b"\0" + good[-8:]),
