@@ -4,7 +4,7 @@ using Salvor.Vault.Format;
 
 namespace Salvor.Tests.EndToEnd;
 
-/// <summary>An app writes, Salvor stores with one codec or with one after the other, and what is restored is judged by the ledgers.</summary>
+/// <summary>An app writes, Salvor stores with one codec or with several in turn, and what is restored is judged by the ledgers.</summary>
 [Trait("Category", "EndToEnd")]
 public sealed class CodecCycleTests
 {

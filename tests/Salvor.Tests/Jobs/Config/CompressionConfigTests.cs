@@ -33,7 +33,8 @@ public sealed class CompressionConfigTests
     [InlineData(
         "{ codec: brotli }", "4:79", "codec of compression of source app: \"brotli\" is not a codec", CodecHint)]
     [InlineData(
-        "{ level: 3.5 }", "4:79", "level of compression of source app: \"3.5\" is not a level of zstd", "Give a whole number from 1 to 19.")]
+        "{ level: 3.5 }", "4:79", "level of compression of source app: \"3.5\" is not a level of zstd",
+        "Give a whole number from 1 to 19.")]
     [InlineData(
         "{ codec: lz4, level: 1 }", "4:91", "level of compression of source app: lz4 has no levels",
         "Leave the level out, or use another codec, as in zstd:3.")]
