@@ -18,6 +18,9 @@ sealed class Mirroring(
     /// <summary>What is published within this time is copied together.</summary>
     static readonly TimeSpan Gather = TimeSpan.FromSeconds(1);
 
+    /// <summary>As that, where a look at the first destination is a dozen requests that are paid for, and nobody waits.</summary>
+    static readonly TimeSpan GatherRemote = TimeSpan.FromSeconds(10);
+
     static readonly TimeSpan RetryMin = TimeSpan.FromSeconds(1);
     static readonly TimeSpan RetryMax = TimeSpan.FromMinutes(1);
 
@@ -77,9 +80,9 @@ sealed class Mirroring(
     /// <summary>Completes when the copy has everything that the source had published by a moment, of which this is the status.</summary>
     public Task CatchUpAsync(SourceStatus status)
     {
-        Notice(status);
         lock (gate)
         {
+            Notice(status);
             if (behindSince is null)
             {
                 return Task.CompletedTask;
@@ -98,7 +101,7 @@ sealed class Mirroring(
         while (true)
         {
             await Noticed.WaitAsync(cancellationToken);
-            await Task.Delay(Gather, time, cancellationToken);
+            await Task.Delay(GatherFor(), time, cancellationToken);
             if (await TryPassAsync(cancellationToken))
             {
                 delay = RetryMin;
@@ -129,6 +132,14 @@ sealed class Mirroring(
         {
             logger.LogInformation(
                 "{Source}: the copy at {Destination} is not complete; it goes on at the next start", source, store.Location);
+        }
+    }
+
+    TimeSpan GatherFor()
+    {
+        lock (gate)
+        {
+            return first is FileStore || waiters.Count > 0 ? Gather : GatherRemote;
         }
     }
 

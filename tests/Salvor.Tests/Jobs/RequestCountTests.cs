@@ -1,0 +1,83 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using Microsoft.Extensions.Logging.Abstractions;
+using Salvor.Jobs;
+using Salvor.Jobs.Config;
+using Salvor.Sqlite;
+using Salvor.Storage;
+using Salvor.Tests.Support;
+
+namespace Salvor.Tests.Jobs;
+
+/// <summary>What a destination is asked that charges for each request. A second of the test is ten of this clock.</summary>
+[Collection(QuietMachine.Name)]
+public sealed class RequestCountTests : IAsyncLifetime
+{
+    const int Factor = 10;
+
+    readonly ScratchDirectory scratch = new();
+    readonly FastTime time = new(Factor);
+    readonly ConcurrentQueue<StoreCall> calls = new();
+    readonly ConcurrentQueue<StoreCall> furtherCalls = new();
+    ProtectionHost? host;
+
+    public async ValueTask InitializeAsync()
+    {
+        await Tool.SqlAsync(scratch["app.db"], "PRAGMA journal_mode = WAL; CREATE TABLE t(x, y);");
+        host = new ProtectionHost("test", time, new Random(1), NullLogger.Instance);
+        host.Add(
+            new ReplicatorOptions
+            {
+                Name = "app", Path = scratch["app.db"], StateDirectory = scratch["state"], Batch = SqliteSourceConfig.BatchRemoteDefault,
+                BlockMax = SqliteSourceConfig.BlockMaxDefault, WalMaxBytes = SqliteSourceConfig.WalMaxBytesDefault,
+            },
+            Counting(calls),
+            [new SourceDestination(Counting(furtherCalls), IsRequired: true)]);
+        await host.SyncAsync("app", TestContext.Current.CancellationToken);
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await host!.DisposeAsync();
+        scratch.Dispose();
+    }
+
+    [Fact]
+    public async Task Commits_without_a_pause_cost_a_put_a_second_and_the_merging_of_the_log_a_few_reads_for_each()
+    {
+        await using var app = SqlApp.Start(scratch["app.db"]);
+        var started = time.GetTimestamp();
+        calls.Clear();
+        furtherCalls.Clear();
+        while (time.GetElapsedTime(started) < TimeSpan.FromMinutes(3))
+        {
+            await app.DoAsync("INSERT INTO t VALUES (?, randomblob(200))", repeat: 100);
+        }
+
+        var seconds = time.GetElapsedTime(started).TotalSeconds;
+        var (first, further) = (calls.ToList(), furtherCalls.ToList());
+        var commits = int.Parse(await app.ReadAsync("SELECT count(*) FROM t"), CultureInfo.InvariantCulture);
+        var told = $"{commits} commits in {seconds:0} s: {Told(first)}; further: {Told(further)}";
+        Assert.True(commits > 10 * seconds, told);
+
+        var most = (1.1 * seconds) + 10;
+        Assert.True(Count(first, StoreOperation.Put) <= most, told);
+        Assert.True(first.Count <= 8 * most, told);
+        Assert.True(Count(first, StoreOperation.List) <= 2 * seconds, told);
+        Assert.True(Count(further, StoreOperation.Put) <= most, told);
+        Assert.True(further.Count <= 2 * most, told);
+    }
+
+    static FaultyStore Counting(ConcurrentQueue<StoreCall> calls) => new(new MemoryStore(), call =>
+    {
+        calls.Enqueue(call);
+        return Fault.None;
+    });
+
+    static int Count(IEnumerable<StoreCall> calls, StoreOperation operation) => calls.Count(call => call.Operation == operation);
+
+    static string Told(IEnumerable<StoreCall> calls) => string.Join(
+        ", ", calls.GroupBy(call => (call.Operation, Folder(call.Key))).Select(group => $"{group.Key} {group.Count()}"));
+
+    static string Folder(string key) => key.Contains('-', StringComparison.Ordinal) ? "merged" : key.Split('/')[^2];
+}
