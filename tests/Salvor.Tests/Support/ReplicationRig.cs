@@ -20,9 +20,13 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
 
     public string Database => Path.Combine(_scratch.Subdirectory("app"), "app.db");
 
-    public string Destination => _scratch.Subdirectory("vaults");
+    public string Destination => DestinationUrl ?? _scratch.Subdirectory("vaults");
 
-    public string Vault => Path.Combine(Destination, "app");
+    /// <summary>Null: a folder.</summary>
+    public string? DestinationUrl { get; init; }
+
+    public string Vault =>
+        DestinationUrl is { } url ? url.Replace("?", "/app?", StringComparison.Ordinal) : Path.Combine(Destination, "app");
 
     /// <summary>Whether the vault is encrypted; by a key file, which opens it at once.</summary>
     public bool IsEncrypted { get; init; }

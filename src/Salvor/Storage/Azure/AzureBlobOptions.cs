@@ -21,8 +21,8 @@ public sealed record AzureBlobOptions
     /// <summary>Where the blobs of an account of the public cloud are.</summary>
     public static Uri PublicEndpoint(string account) => new($"https://{account}.blob.core.windows.net");
 
-    /// <summary>What messages call the place: a URL that says nothing secret.</summary>
-    public string Location => $"azure://{Container}{(Prefix.Length > 0 ? "/" : "")}{Prefix}?account={Account}";
+    /// <summary>What messages call the place: the URL with which it can be opened again. No secrets.</summary>
+    public required string Location { get; init; }
 }
 
 /// <summary>How a storage account lets us in. Not a record: what prints a record would print the secret.</summary>

@@ -1,3 +1,5 @@
+using System.Diagnostics.CodeAnalysis;
+using System.Globalization;
 using System.Net;
 using System.Security.Cryptography;
 
@@ -10,9 +12,9 @@ namespace Salvor.Storage;
 /// <param name="options">Which container, and how to be let in.</param>
 /// <param name="time">The clock of signatures and of the time that a call may take.</param>
 /// <param name="http">What carries requests; null for the connections that all of a process share.</param>
-public sealed class AzureBlobStore(AzureBlobOptions options, TimeProvider time, HttpMessageInvoker? http = null) : IObjectStore
+public sealed class AzureBlobStore(AzureBlobOptions options, TimeProvider? time = null, HttpMessageInvoker? http = null) : IObjectStore
 {
-    readonly AzureBlobClient client = new(options, http ?? AzureTransport.Shared, time);
+    readonly AzureBlobClient client = new(options, http ?? AzureTransport.Shared, time ?? TimeProvider.System);
     readonly string container = $"{options.Endpoint.AbsoluteUri.TrimEnd('/')}/{options.Container}";
 
     /// <summary>What stands before a key in the name of its blob.</summary>
@@ -55,7 +57,7 @@ public sealed class AzureBlobStore(AzureBlobOptions options, TimeProvider time, 
         return await client.SendAsync(
             request,
             IsBlobMissing,
-            (response, _) => Task.FromResult(
+            (response, _) => Task.FromResult<long?>(
                 !response.IsSuccessStatusCode ? null
                 : response.Content.Headers.ContentLength ?? throw client.Errors.Malformed(request, "does not say how long it is")),
             cancellationToken);
@@ -79,8 +81,7 @@ public sealed class AzureBlobStore(AzureBlobOptions options, TimeProvider time, 
         var body = new ReadOnlyMemoryContent(content);
         body.Headers.ContentLength = content.Length;
 
-        // The service compares it with what came, so that no byte is lost or turned on the way.
-        body.Headers.ContentMD5 = MD5.HashData(content.Span);
+        body.Headers.ContentMD5 = ChecksumOf(content.Span);
         var request = Request(verb, key, HttpMethod.Put, content.Length) with
         {
             Content = body,
@@ -88,16 +89,31 @@ public sealed class AzureBlobStore(AzureBlobOptions options, TimeProvider time, 
         };
         return client.SendAsync(
             request,
-            (status, code) => conditions.Count > 0 && SaysThatItExists(status, code),
-            (response, _) => Task.FromResult(response.IsSuccessStatusCode ? PutResult.Created : PutResult.AlreadyExists),
+            (status, code) => verb == AzureVerb.Create && (SaysThatItExists(status, code) || IsNotAllowed(status, code)),
+            ResultOfAsync,
             cancellationToken);
+
+        async Task<PutResult> ResultOfAsync(HttpResponseMessage response, CancellationToken cancel)
+        {
+            // Who may add and not overwrite may be told that of what exists; else nothing may be put at all.
+            var isRefused = IsNotAllowed(response.StatusCode, AzureErrors.CodeOf(response)) && await SizeAsync(key, cancel) is null;
+            return isRefused ? throw client.Errors.Refused(request, response)
+                : response.IsSuccessStatusCode ? PutResult.Created : PutResult.AlreadyExists;
+        }
     }
 
-    /// <summary>Whoever may create and not overwrite is told so of a blob that exists, and so is everybody of one that a policy keeps.</summary>
+    /// <summary>The service compares it with what came: against accidents on the way, nobody is kept out by it.</summary>
+    [SuppressMessage("Security", "CA5351", Justification = "The service knows no other checksum that the platform has.")]
+    static byte[] ChecksumOf(ReadOnlySpan<byte> content) => MD5.HashData(content);
+
+    /// <summary>Who may create and not overwrite is told so of what exists, and so is everybody of what a policy keeps.</summary>
     static bool SaysThatItExists(HttpStatusCode status, string? code) => (status, code) is
         (HttpStatusCode.Conflict, "BlobAlreadyExists" or "BlobImmutableDueToPolicy")
         or (HttpStatusCode.PreconditionFailed, "ConditionNotMet")
         or (HttpStatusCode.Forbidden, "UnauthorizedBlobOverwrite");
+
+    static bool IsNotAllowed(HttpStatusCode status, string? code) =>
+        (status, code) is (HttpStatusCode.Forbidden, "AuthorizationPermissionMismatch");
 
     /// <summary>Only the service's own word for it: any server in between may answer 404 too.</summary>
     static bool IsBlobMissing(HttpStatusCode status, string? code) => (status, code) is (HttpStatusCode.NotFound, "BlobNotFound");
@@ -111,14 +127,13 @@ public sealed class AzureBlobStore(AzureBlobOptions options, TimeProvider time, 
             return 0;
         }
 
-        var range = response.Content.Headers.ContentRange;
-        if (response.StatusCode != HttpStatusCode.PartialContent || range is not { From: { } from, Length: { } size } || from != offset)
+        if (response.StatusCode != HttpStatusCode.PartialContent || SizeIn(response, offset) is not { } size)
         {
             throw client.Errors.Malformed(request, "is not the range that was asked for");
         }
 
         var expected = (int)Math.Min(buffer.Length, size - offset);
-        if (expected < 0 || (response.Content.Headers.ContentLength ?? expected) != expected)
+        if ((response.Content.Headers.ContentLength ?? expected) != expected)
         {
             throw client.Errors.Malformed(request, $"has {response.Content.Headers.ContentLength} bytes instead of {expected}");
         }
@@ -132,6 +147,18 @@ public sealed class AzureBlobStore(AzureBlobOptions options, TimeProvider time, 
                 : throw client.Errors.Malformed(request, $"was cut off after {read} of {expected} bytes");
         }
     }
+
+    /// <summary>
+    /// How long the whole blob is, by the header <c>bytes 10-19/100</c> of an answer that begins at the offset; null for any other. The
+    /// platform's parser refuses <c>bytes 3-2/3</c>, which the emulator says of a range that begins at the end.
+    /// </summary>
+    static long? SizeIn(HttpResponseMessage response, long offset) =>
+        response.Content.Headers.NonValidated.TryGetValues("Content-Range", out var values)
+        && values.ToString() is var text && text.StartsWith($"bytes {offset}-", StringComparison.Ordinal)
+        && long.TryParse(text[(text.LastIndexOf('/') + 1)..], NumberStyles.None, CultureInfo.InvariantCulture, out var size)
+        && size >= offset
+            ? size
+            : null;
 
     AzureRequest Request(AzureVerb verb, string key, HttpMethod method, long bytesMax)
     {

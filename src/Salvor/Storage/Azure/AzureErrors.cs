@@ -8,7 +8,7 @@ namespace Salvor.Storage;
 /// <summary>What the failures of a storage account mean to the caller of a store. No message has anything of a credential.</summary>
 sealed class AzureErrors(AzureBlobOptions options, TimeProvider time)
 {
-    /// <summary>How far the clocks of both sides may be apart before the service takes no signature (15 minutes by its description).</summary>
+    /// <summary>How far the clocks of both sides may be apart; from 15 minutes on the service takes no signature.</summary>
     static readonly TimeSpan SkewMax = TimeSpan.FromMinutes(10);
 
     /// <summary>No answer makes us wait longer than this.</summary>
@@ -37,7 +37,7 @@ sealed class AzureErrors(AzureBlobOptions options, TimeProvider time)
                 request, response, $"{Host} answered {Said(response, code)}",
                 $"Check that {options.Endpoint} is the blob endpoint of account {options.Account}."),
             (HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden, _) => NotAllowed(request, response, code),
-            (HttpStatusCode.Conflict or HttpStatusCode.PreconditionFailed, "BlobImmutableDueToPolicy" or "BlobImmutableDueToLegalHold") => Denied(
+            (HttpStatusCode.Conflict, "BlobImmutableDueToPolicy") => Denied(
                 request,
                 $"a policy or a legal hold keeps it ({code})",
                 "It can be removed when its time is over: 'az storage blob show' says until when."),
@@ -46,8 +46,12 @@ sealed class AzureErrors(AzureBlobOptions options, TimeProvider time)
             (HttpStatusCode.Conflict or HttpStatusCode.PreconditionFailed, _) => Denied(
                 request, $"{Host} answered {Said(response, code)}",
                 "Look at it: 'az storage blob show' says whether somebody holds a lease on it or has made snapshots of it."),
+            (HttpStatusCode.BadRequest, "Md5Mismatch") => Unreachable(
+                request, response, "what arrived there is not what was sent",
+                "It is sent again by itself. Where it stays so, look at what stands on the way, and at this machine's memory."),
             (HttpStatusCode.InsufficientStorage, _) => new(
-                StorageFailure.Full, Cannot(request, $"account {options.Account} is full"), "Raise its quota, or prune what is kept there."),
+                StorageFailure.Full, Cannot(request, $"account {options.Account} is full"),
+                "Raise its quota, or prune what is kept there."),
             ((HttpStatusCode)429 or HttpStatusCode.ServiceUnavailable, _) => Unreachable(
                 request, response, $"{Host} has too much to do ({Said(response, code)})",
                 "It is tried again by itself. Where it stays so, give the account more throughput or a source a longer batch."),
@@ -82,7 +86,8 @@ sealed class AzureErrors(AzureBlobOptions options, TimeProvider time)
         HttpRequestException { HttpRequestError: HttpRequestError.SecureConnectionError } or AuthenticationException => new(
             StorageFailure.Denied,
             Cannot(request, $"{Host} cannot prove by its certificate that it is {Host}"),
-            $"Look at what it shows: 'openssl s_client -connect {options.Endpoint.Authority}'. A private authority belongs into /etc/ssl/certs.",
+            $"Look at what it shows: 'openssl s_client -connect {options.Endpoint.Authority}'. "
+                + "A private authority belongs into /etc/ssl/certs.",
             exception),
         HttpRequestException { HttpRequestError: HttpRequestError.ConnectionError or HttpRequestError.ProxyTunnelError } => new(
             StorageFailure.Unreachable,
@@ -129,10 +134,10 @@ sealed class AzureErrors(AzureBlobOptions options, TimeProvider time)
                 options.Credential is AzureCredential.Sas
                     ? $"Make one with the permission '{request.Verb.Permission}': {SasExample}."
                     : "Give it the role 'Storage Blob Data Contributor' at the container: 'az role assignment create'."),
-            "AuthorizationSourceIPMismatch" or "AuthorizationFailure" or "IpAuthorizationFailed" => Denied(
+            "AuthorizationFailure" or "AuthorizationSourceIPMismatch" => Denied(
                 request,
-                $"account {options.Account} does not let this machine or {CredentialName} in ({code})",
-                $"Look at its firewall: 'az storage account show --name {options.Account} --query networkRuleSet'."),
+                $"account {options.Account} does not let {CredentialName} in from here ({code})",
+                $"Compare it, and look at the firewall: 'az storage account show --name {options.Account} --query networkRuleSet'."),
             "KeyBasedAuthenticationNotPermitted" => Denied(
                 request, $"account {options.Account} takes no keys", "Use 'auth: identity', with an identity that may use the container."),
             "AccountIsDisabled" => Denied(

@@ -7,37 +7,38 @@ public sealed record AzureToken(string Text, DateTimeOffset ExpiresAt)
     public override string ToString() => $"token until {ExpiresAt:O}";
 }
 
-/// <summary>Has a token ready: fetches one when it is first needed, and the next before that ends. Safe for calls from many threads.</summary>
-/// <param name="fetch">Asks for a new token.</param>
+/// <summary>Has a token ready: fetches one when it is first needed, and the next before that ends. Safe for many threads.</summary>
+/// <param name="fetch">Asks for a new token, within a time of its own.</param>
 /// <param name="time">Tells when one ends.</param>
-public sealed class AzureTokens(Func<CancellationToken, Task<AzureToken>> fetch, TimeProvider time)
+public sealed class AzureTokens(Func<Task<AzureToken>> fetch, TimeProvider time)
 {
     /// <summary>So long before its end a token is replaced.</summary>
     static readonly TimeSpan Margin = TimeSpan.FromMinutes(5);
 
-    readonly SemaphoreSlim turn = new(1);
-    volatile AzureToken? current;
+    readonly Lock gate = new();
 
-    public async Task<string> GetAsync(CancellationToken cancellationToken)
+    /// <summary>The last one that was asked for, by whom all wait who come meanwhile.</summary>
+    Task<AzureToken>? last;
+
+    public async Task<string> GetAsync(CancellationToken cancellationToken) =>
+        (await Last().WaitAsync(cancellationToken)).Text;
+
+    /// <summary>The service did not take the token: the next call fetches another.</summary>
+    public void Forget()
     {
-        if (Good is { } ready)
+        lock (gate)
         {
-            return ready.Text;
-        }
-
-        await turn.WaitAsync(cancellationToken);
-        try
-        {
-            return (Good ?? (current = await fetch(cancellationToken))).Text;
-        }
-        finally
-        {
-            turn.Release();
+            last = null;
         }
     }
 
-    /// <summary>The service did not take the token: the next call fetches another.</summary>
-    public void Forget() => current = null;
-
-    AzureToken? Good => current is { } token && token.ExpiresAt - Margin > time.GetUtcNow() ? token : null;
+    Task<AzureToken> Last()
+    {
+        lock (gate)
+        {
+            var isOver = last is null or { IsCanceled: true } or { IsFaulted: true }
+                || (last.IsCompletedSuccessfully && last.Result.ExpiresAt - Margin <= time.GetUtcNow());
+            return isOver ? last = fetch() : last!;
+        }
+    }
 }

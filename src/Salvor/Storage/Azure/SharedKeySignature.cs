@@ -6,8 +6,8 @@ namespace Salvor.Storage;
 
 /// <summary>
 /// How a request to a storage account is signed with one of its keys, as
-/// <see href="https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key">Microsoft describes it</see> for versions from
-/// 2015-02-21 on.
+/// <see href="https://learn.microsoft.com/rest/api/storageservices/authorize-with-shared-key">Microsoft describes it</see> for versions
+/// from 2015-02-21 on.
 /// </summary>
 static class SharedKeySignature
 {
