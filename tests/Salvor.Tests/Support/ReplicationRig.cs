@@ -51,7 +51,10 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
         }
 
         _salvor = SalvorProcess.Start(
-            ["replicate", Database, Destination, .. KeyArguments, .. (IsEncrypted ? (string[])["--i-have-saved-the-key"] : [])]);
+            [
+                "replicate", Database, Destination, .. BatchArguments, .. KeyArguments,
+                .. (IsEncrypted ? (string[])["--i-have-saved-the-key"] : []),
+            ]);
     }
 
     public Task SalvorReadyAsync() => Eventually.HoldsAsync(
@@ -183,6 +186,9 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
 
         _scratch.Dispose();
     }
+
+    /// <summary>Far away each object is a request, when it is put and whenever the vault is read.</summary>
+    string[] BatchArguments => DestinationUrl is null ? [] : ["--batch", "500ms"];
 
     /// <summary>What opens the vault, for commands.</summary>
     public string[] KeyArguments
