@@ -177,6 +177,13 @@ static class StatusCommand
                     + (body.Running ? $", lag {last.LagSeconds:0.###} s" : ""));
         }
 
+        if (last.OutboxObjects > 0)
+        {
+            invocation.Print(
+                $"  {last.OutboxObjects} object(s) of {SizeText.Format(last.OutboxBytes)} wait on this machine for the destination"
+                    + (last.OutboxObstacle.Length > 0 ? $"; no more can: {last.OutboxObstacle}" : ""));
+        }
+
         if (last.SnapshotFailure.Length > 0)
         {
             invocation.Print($"  no snapshot was made: {last.SnapshotFailure}");
@@ -185,7 +192,7 @@ static class StatusCommand
         foreach (var copy in last.Copies)
         {
             invocation.Print(
-                $"  copy at {copy.Destination}: "
+                $"  {(copy.Required ? "required copy" : "copy")} at {copy.Destination}: "
                     + (copy.BehindSince is { } since ? $"behind since {InstantText.Format(since)}" : "complete"));
             if (copy.Error.Length > 0)
             {

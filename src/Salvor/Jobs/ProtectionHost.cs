@@ -7,6 +7,11 @@ using Salvor.Vault;
 
 namespace Salvor.Jobs;
 
+/// <summary>A destination of a source.</summary>
+/// <param name="Store">Where it is.</param>
+/// <param name="IsRequired">Whether a commit counts as durable only when it is there too.</param>
+public sealed record SourceDestination(IObjectStore Store, bool IsRequired);
+
 /// <summary>
 /// Runs the protection of any number of databases in one process: one capture engine, one control socket, a status file for each, the heads
 /// of their destinations, and the merging of their logs.
@@ -60,12 +65,12 @@ public sealed class ProtectionHost : IAsyncDisposable
     public IReadOnlyList<SourceStatus> Statuses => [.. All().Select(item => item.Replicator.Status)];
 
     /// <summary>Begins to protect a database: at the first destination, and by copies of what is there at the further ones.</summary>
-    public void Add(ReplicatorOptions options, IObjectStore store, IReadOnlyList<IObjectStore>? further = null)
+    public void Add(ReplicatorOptions options, IObjectStore store, IReadOnlyList<SourceDestination>? further = null)
     {
         var replicator = new SqliteReplicator(
             options with { Socket = control.Path, Command = command }, store, engine, time, random, logger)
         {
-            FurtherStores = further ?? [],
+            FurtherStores = [.. (further ?? []).Select(item => item.Store)],
         };
         var protection = new Protection(replicator, store, new CancellationTokenSource());
         foreach (var item in further ?? [])
@@ -212,6 +217,9 @@ public sealed class ProtectionHost : IAsyncDisposable
         var asked = time.GetUtcNow();
         var position = await protection.Replicator.SyncAsync(cancellationToken);
         await heads.PublishAsync(protection.Store, protection.Replicator, asked, cancellationToken);
+        var status = protection.Replicator.Status;
+        await Task.WhenAll(protection.Mirrors.Where(mirror => mirror.IsRequired)
+            .Select(mirror => mirror.CatchUpAsync(status).WaitAsync(cancellationToken)));
         return position;
     }
 

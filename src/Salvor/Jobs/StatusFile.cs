@@ -36,6 +36,14 @@ public sealed record StatusRecord
 
     public required long CopyTotalBytes { get; init; }
 
+    /// <summary>How many log objects wait on the local disk for a destination that does not work.</summary>
+    public int OutboxObjects { get; init; }
+
+    public long OutboxBytes { get; init; }
+
+    /// <summary>Why nothing more can wait there; empty where something can.</summary>
+    public string OutboxObstacle { get; init; } = "";
+
     public required int Resyncs { get; init; }
 
     public DateTimeOffset? SnapshotTime { get; init; }
@@ -72,10 +80,13 @@ public sealed record StatusRecord
         Branch = status.Branch,
         Position = status.Position,
         PositionTime = status.PositionTime,
-        LagSeconds = Math.Round(status.Lag.TotalSeconds, 3),
+        LagSeconds = Math.Round(LagOf(status, copies, now).TotalSeconds, 3),
         StoredBytes = status.StoredBytes,
         CopiedBytes = status.CopiedBytes,
         CopyTotalBytes = status.CopyTotalBytes,
+        OutboxObjects = status.OutboxObjects,
+        OutboxBytes = status.OutboxBytes,
+        OutboxObstacle = status.OutboxObstacle,
         Resyncs = status.Resyncs,
         SnapshotTime = status.SnapshotTime,
         SnapshotFailure = status.SnapshotFailure,
@@ -88,6 +99,13 @@ public sealed record StatusRecord
         Socket = socket ?? "",
         UpdatedAt = now,
     };
+
+    /// <summary>What waits for a required copy is not durable either.</summary>
+    static TimeSpan LagOf(SourceStatus status, IReadOnlyList<CopyStatus> copies, DateTimeOffset now) => copies
+        .Where(copy => copy.Required)
+        .Select(copy => now - (copy.BehindSince ?? now))
+        .Append(status.Lag)
+        .Max();
 
     /// <summary>Whether the process that wrote it certainly runs no more.</summary>
     public bool IsFromTheDead() => new ProcessIdentity(Host, BootId, Pid, StartTicks).IsProvablyDead();

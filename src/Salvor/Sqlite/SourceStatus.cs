@@ -36,10 +36,11 @@ public enum SourceState
 
 /// <summary>How far the copy of a source at a further destination is.</summary>
 /// <param name="Destination">Where it is.</param>
+/// <param name="Required">Whether a commit counts as durable only when it is there.</param>
 /// <param name="BehindSince">Since when something is missing there; null where it is complete.</param>
 /// <param name="Error">Why it cannot go on; empty where it can.</param>
 /// <param name="Hint">What to do about that.</param>
-public sealed record CopyStatus(string Destination, DateTimeOffset? BehindSince, string Error, string Hint);
+public sealed record CopyStatus(string Destination, bool Required, DateTimeOffset? BehindSince, string Error, string Hint);
 
 /// <summary>How one source fares, at one moment.</summary>
 public sealed record SourceStatus
@@ -68,6 +69,15 @@ public sealed record SourceStatus
 
     /// <summary>The age of the oldest commit that is not durable yet; zero when none waits.</summary>
     public TimeSpan Lag { get; init; }
+
+    /// <summary>How many log objects wait on the local disk for a destination that does not work.</summary>
+    public int OutboxObjects { get; init; }
+
+    /// <summary>Their bytes.</summary>
+    public long OutboxBytes { get; init; }
+
+    /// <summary>Why nothing more can wait there; empty where something can.</summary>
+    public string OutboxObstacle { get; init; } = "";
 
     /// <summary>Bytes stored since the start of the process.</summary>
     public long StoredBytes { get; init; }
