@@ -12,6 +12,7 @@ public static class Destinations
     public static IObjectStore Open(DestinationConfig destination) => destination switch
     {
         FileDestinationConfig file => new FileStore(file.Path),
+        AzureDestinationConfig azure => new AzureBlobStore(azure.ToOptions(TimeProvider.System, Environment.GetEnvironmentVariable)),
         _ => throw new InvalidOperationException($"no store for {destination.GetType().Name}"),
     };
 

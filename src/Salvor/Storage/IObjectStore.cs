@@ -129,6 +129,9 @@ public sealed class StorageException(StorageFailure failure, string message, str
     /// <summary>What a caller does next.</summary>
     public StorageFailure Failure { get; } = failure;
 
+    /// <summary>How long the destination asks to be left alone; null where it does not say.</summary>
+    public TimeSpan? RetryAfter { get; init; }
+
     /// <summary>Whether the same call may succeed later.</summary>
     public bool MayPass => Failure is StorageFailure.Unreachable or StorageFailure.Full;
 }

@@ -25,13 +25,24 @@ static class ObjectKey
             throw Refusal($"object key of {key.Length} characters is longer than {LengthMax}");
         }
 
-        foreach (var range in key.AsSpan().Split('/'))
+        if (!IsKey(key))
         {
-            if (!IsSegment(key.AsSpan(range)))
+            throw Refusal($"object key '{key}' is not legal");
+        }
+    }
+
+    /// <summary>Whether a store would accept the key.</summary>
+    public static bool IsKey(ReadOnlySpan<char> key)
+    {
+        foreach (var range in key.Split('/'))
+        {
+            if (!IsSegment(key[range]))
             {
-                throw Refusal($"object key '{key}' is not legal");
+                return false;
             }
         }
+
+        return key.Length <= LengthMax;
     }
 
     /// <summary>Throws <see cref="StorageFailure.Denied"/> where no legal key can start with the prefix, unless it is empty.</summary>

@@ -86,6 +86,7 @@ public sealed class RetryingStore(IObjectStore inner, TimeProvider time, Random 
         {
             for (var delay = DelayMin; ; delay = delay * 2 < DelayMax ? delay * 2 : DelayMax)
             {
+                var asked = TimeSpan.Zero;
                 try
                 {
                     var result = await attempt();
@@ -100,10 +101,12 @@ public sealed class RetryingStore(IObjectStore inner, TimeProvider time, Random 
                 catch (StorageException e)
                 {
                     failed = true;
+                    asked = e.RetryAfter ?? asked;
                     outcome(e);
                 }
 
-                await Task.Delay(delay * Jitter(), time, cancellationToken);
+                // With chance in it there too: all that were sent away together would come back together.
+                await Task.Delay(asked + (delay * Jitter()), time, cancellationToken);
             }
         }
         catch (OperationCanceledException) when (failed)

@@ -60,7 +60,8 @@ public sealed class KillCycleTests
             isEncrypted: true);
 
     internal static async Task KillAsync(
-        int kills, Func<Random, WorkloadOptions> next, bool isEncrypted = false, int livesAtATime = LivesAtATime)
+        int kills, Func<Random, WorkloadOptions> next, bool isEncrypted = false, int livesAtATime = LivesAtATime,
+        Func<Task<string>>? destination = null)
     {
         var seed = TestSeed.Take();
         var random = new Random(seed);
@@ -76,7 +77,8 @@ public sealed class KillCycleTests
             MaxDegreeOfParallelism = livesAtATime,
             CancellationToken = TestContext.Current.CancellationToken,
         };
-        await Parallel.ForEachAsync(lives, parallel, async (life, _) => await LiveAsync(life));
+        await Parallel.ForEachAsync(
+            lives, parallel, async (life, _) => await LiveAsync(life, destination is null ? null : await destination()));
         Say($"{kills} kills: {Tally(lives.SelectMany(life => life.Victims))}");
     }
 
@@ -85,10 +87,14 @@ public sealed class KillCycleTests
     static string Tally(IEnumerable<Victim> victims) =>
         string.Join(", ", victims.CountBy(victim => victim).OrderBy(hit => hit.Key).Select(hit => $"{hit.Key} {hit.Value}"));
 
-    static async Task LiveAsync(Life life)
+    static async Task LiveAsync(Life life, string? destinationUrl)
     {
         var started = TimeProvider.System.GetTimestamp();
-        await using var rig = new ReplicationRig(life.Options, writerCount: 2) { IsEncrypted = life.IsEncrypted };
+        await using var rig = new ReplicationRig(life.Options, writerCount: 2)
+        {
+            IsEncrypted = life.IsEncrypted,
+            DestinationUrl = destinationUrl,
+        };
         var doing = "start";
         try
         {

@@ -122,6 +122,14 @@ public sealed class RetryingStoreTests
     }
 
     [Fact]
+    public void A_destination_that_asks_to_be_left_alone_is_left_alone_so_long()
+    {
+        Run(async () => await Retrying(new BusyStore(memory, TimeSpan.FromMinutes(2))).PutAsync("a", new byte[] { 7 }, default));
+
+        Assert.InRange(time.Elapsed.TotalSeconds, 120.05, 120.1);
+    }
+
+    [Fact]
     public void A_call_that_worked_starts_again_with_a_short_pause()
     {
         Run(async () =>
@@ -175,6 +183,23 @@ public sealed class RetryingStoreTests
     RetryingStore Retrying(IObjectStore inner) => new(inner, time, new Random(1), e => outcomes.Add(e?.Failure));
 
     /// <summary>A store whose calls, counted from 1, fail as the test says.</summary>
+    /// <summary>Has time for no put before the second.</summary>
+    sealed class BusyStore(IObjectStore inner, TimeSpan retryAfter) : ForwardingStore(inner)
+    {
+        bool wasAsked;
+
+        public override Task<PutResult> PutAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
+        {
+            if (wasAsked)
+            {
+                return base.PutAsync(key, content, cancellationToken);
+            }
+
+            wasAsked = true;
+            throw new StorageException(StorageFailure.Unreachable, "busy", "Wait.") { RetryAfter = retryAfter };
+        }
+    }
+
     sealed class FailingStore(IObjectStore inner, Func<int, StorageFailure?> next) : IObjectStore
     {
         int calls;

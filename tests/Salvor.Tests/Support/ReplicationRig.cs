@@ -20,9 +20,13 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
 
     public string Database => Path.Combine(_scratch.Subdirectory("app"), "app.db");
 
-    public string Destination => _scratch.Subdirectory("vaults");
+    public string Destination => DestinationUrl ?? _scratch.Subdirectory("vaults");
 
-    public string Vault => Path.Combine(Destination, "app");
+    /// <summary>Null: a folder.</summary>
+    public string? DestinationUrl { get; init; }
+
+    public string Vault =>
+        DestinationUrl is { } url ? url.Replace("?", "/app?", StringComparison.Ordinal) : Path.Combine(Destination, "app");
 
     /// <summary>Whether the vault is encrypted; by a key file, which opens it at once.</summary>
     public bool IsEncrypted { get; init; }
@@ -50,8 +54,11 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
         }
 
         _salvor = SalvorProcess.Start(
-            ["replicate", Database, Destination, .. KeyArguments, .. (IsEncrypted ? (string[])["--i-have-saved-the-key"] : []),
-                .. (Compression is null ? (string[])[] : ["--compression", Compression])]);
+            [
+                "replicate", Database, Destination, .. BatchArguments, .. KeyArguments,
+                .. (IsEncrypted ? (string[])["--i-have-saved-the-key"] : []),
+                .. (Compression is null ? (string[])[] : ["--compression", Compression]),
+            ]);
     }
 
     public Task SalvorReadyAsync() => Eventually.HoldsAsync(
@@ -183,6 +190,9 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
 
         _scratch.Dispose();
     }
+
+    /// <summary>Far away each object is a request, when it is put and whenever the vault is read.</summary>
+    string[] BatchArguments => DestinationUrl is null ? [] : ["--batch", "500ms"];
 
     /// <summary>What opens the vault, for commands.</summary>
     public string[] KeyArguments

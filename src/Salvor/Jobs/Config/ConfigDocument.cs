@@ -15,6 +15,9 @@ sealed class ConfigDocument(string fileName, Func<string, string?> environment)
     public SalvorException Error(Mark mark, string message, string hint, Exception? inner = null) =>
         new(FailureKind.Usage, $"{FileName}:{mark.Line}:{mark.Column}: {message}", hint, inner);
 
+    /// <summary>A variable of the environment, for what is completed from it without being asked to; null where it is not set.</summary>
+    public string? Variable(string name) => environment(name);
+
     /// <summary>
     /// The text of a scalar with its variables: <c>${NAME}</c> is replaced, <c>$$</c> is a dollar sign, and any other dollar sign is
     /// itself. What a variable holds is not looked at again.

@@ -58,6 +58,12 @@ sealed class ConfigMapping
     public SalvorException Missing(string key, string example) =>
         document.Error(Node, $"{owner} has no {key}", $"Add {key}: {example}.");
 
+    /// <summary>The error that something is wrong with the value of a key, or that it is missing.</summary>
+    public SalvorException Error(string key, string message, string hint) => document.Error(Value(key) ?? Node, message, hint);
+
+    /// <summary>A variable of the environment; null where it is not set.</summary>
+    public string? Variable(string name) => document.Variable(name);
+
     public string Text(string key, string example) => OptionalText(key, example) ?? throw Missing(key, example);
 
     public string? OptionalText(string key, string example) => Value(key) is { } node ? Text(node, key, example) : null;

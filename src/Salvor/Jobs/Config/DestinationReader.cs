@@ -4,10 +4,10 @@ namespace Salvor.Jobs.Config;
 static class DestinationReader
 {
     /// <summary>The types that can be used.</summary>
-    public static readonly string[] Types = ["file"];
+    public static readonly string[] Types = ["file", "azure"];
 
     /// <summary>The types that are known and cannot be used yet.</summary>
-    public static readonly string[] TypesPlanned = ["s3", "sftp", "azure", "gcs"];
+    public static readonly string[] TypesPlanned = ["s3", "sftp", "gcs"];
 
     static readonly string[] CommonKeys = ["required", "price_per_gb_month"];
 
@@ -19,6 +19,7 @@ static class DestinationReader
         DestinationConfig config = type switch
         {
             "file" => ReadFile(name, destination),
+            "azure" => ReadAzure(name, destination),
             _ => throw new InvalidOperationException($"no reader for type {type}"),
         };
         return config with
@@ -32,5 +33,13 @@ static class DestinationReader
     {
         destination.CheckKeys(["type", "path", .. CommonKeys]);
         return new FileDestinationConfig { Name = name, Path = destination.Path("path", "/var/backups/salvor") };
+    }
+
+    static AzureDestinationConfig ReadAzure(string name, ConfigMapping destination)
+    {
+        destination.CheckKeys(["type", .. AzureReader.Keys.Select(item => item.Key), .. CommonKeys]);
+        var examples = AzureReader.Keys.ToDictionary(item => item.Key, item => item.Example);
+        return new AzureReader(
+            $"destination {name}", key => destination.OptionalText(key, examples[key]), destination.Error, destination.Variable).Read(name);
     }
 }
