@@ -25,13 +25,29 @@ static class ObjectKey
             throw Refusal($"object key of {key.Length} characters is longer than {LengthMax}");
         }
 
+        if (!IsLegal(key))
+        {
+            throw Refusal($"object key '{key}' is not legal");
+        }
+    }
+
+    /// <summary>Whether <see cref="Check"/> accepts the key.</summary>
+    public static bool IsLegal(string key)
+    {
+        if (key.Length > LengthMax)
+        {
+            return false;
+        }
+
         foreach (var range in key.AsSpan().Split('/'))
         {
             if (!IsSegment(key.AsSpan(range)))
             {
-                throw Refusal($"object key '{key}' is not legal");
+                return false;
             }
         }
+
+        return true;
     }
 
     /// <summary>Throws <see cref="StorageFailure.Denied"/> where no legal key can start with the prefix, unless it is empty.</summary>
