@@ -55,6 +55,9 @@ sealed class ConfigMapping
     public SalvorException Missing(string key, string example) =>
         document.Error(Node, $"{owner} has no {key}", $"Add {key}: {example}.");
 
+    /// <summary>The error that the value of a key is wrong, or what is wrong with the whole where the key is absent.</summary>
+    public SalvorException Error(string key, string message, string hint) => document.Error(Value(key) ?? Node, message, hint);
+
     public string Text(string key, string example) => OptionalText(key, example) ?? throw Missing(key, example);
 
     public string? OptionalText(string key, string example) => Value(key) is { } node ? Text(node, key, example) : null;

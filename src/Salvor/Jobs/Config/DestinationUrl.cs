@@ -11,10 +11,11 @@ public static class DestinationUrl
         {
             "" => File(pathOrUrl, pathOrUrl),
             "file" => File(pathOrUrl, Uri.UnescapeDataString(pathOrUrl["file://".Length..])),
+            "s3" => S3Url.Parse(pathOrUrl),
             var type => throw new SalvorException(
                 FailureKind.Usage,
                 $"destination {pathOrUrl} is of type {type}, which is not available in this version",
-                "Use a path or a file:// URL."),
+                "Use a path, or a URL that begins with file:// or s3://."),
         };
     }
 

@@ -16,48 +16,56 @@ sealed class AwsCredentialChain(
     static readonly TimeSpan AheadOfEnd = TimeSpan.FromMinutes(5);
     static readonly TimeSpan ProcessMax = TimeSpan.FromMinutes(1);
 
-    readonly SemaphoreSlim turn = new(1);
-    volatile AwsCredentials? current = configured;
+    readonly Lock gate = new();
+    AwsCredentials? current;
+    Task<AwsCredentials>? search;
 
+    /// <summary>All who ask at the same time wait for one search, which goes on when one of them leaves.</summary>
     public async ValueTask<AwsCredentials> GetAsync(CancellationToken cancellationToken)
     {
-        if (current is { } known && IsFresh(known))
+        Task<AwsCredentials> found;
+        lock (gate)
         {
-            return known;
+            if ((configured ?? current) is { } known && IsFresh(known))
+            {
+                return known;
+            }
+
+            found = search = search is { IsCompleted: false } ? search : Task.Run(FindAsync, CancellationToken.None);
         }
 
-        await turn.WaitAsync(cancellationToken);
-        try
-        {
-            return current is { } other && IsFresh(other) ? other : current = await FindAsync(cancellationToken);
-        }
-        finally
-        {
-            turn.Release();
-        }
+        return await found.WaitAsync(cancellationToken);
     }
 
     /// <summary>The service says that these have ended; the next call looks for others.</summary>
     public void Forget(AwsCredentials ended)
     {
-        if (ReferenceEquals(current, ended) && !ReferenceEquals(ended, configured))
+        lock (gate)
         {
-            current = null;
+            current = ReferenceEquals(current, ended) ? null : current;
         }
     }
 
     bool IsFresh(AwsCredentials credentials) => credentials.Expires is not { } end || time.GetUtcNow() < end - AheadOfEnd;
 
-    async Task<AwsCredentials> FindAsync(CancellationToken cancellationToken)
+    async Task<AwsCredentials> FindAsync()
     {
         var found = profile is null
             ? OfVariables()
-                ?? await AwsTokens.OfWebIdentityAsync(environment, region, remote, cancellationToken)
-                ?? await OfProfileAsync(environment.NameOf(null), cancellationToken)
-                ?? await AwsTokens.OfContainerAsync(environment, local, cancellationToken)
-                ?? await AwsTokens.OfMachineAsync(environment, local, cancellationToken)
-            : await OfProfileAsync(profile, cancellationToken);
-        return found ?? throw (profile is null && environment.Variable("AWS_PROFILE") is null
+                ?? await AwsTokens.OfWebIdentityAsync(environment, region, remote)
+                ?? await OfProfileAsync(environment.NameOf(null))
+                ?? await AwsTokens.OfContainerAsync(environment, local)
+                ?? await AwsTokens.OfMachineAsync(environment, local)
+            : await OfProfileAsync(profile);
+        if (found is not null)
+        {
+            lock (gate)
+            {
+                return current = found;
+            }
+        }
+
+        throw profile is null && environment.Variable("AWS_PROFILE") is null
             ? new StorageException(
                 StorageFailure.Denied,
                 "there are no credentials for S3",
@@ -65,7 +73,7 @@ sealed class AwsCredentialChain(
             : new StorageException(
                 StorageFailure.Denied,
                 $"profile {environment.NameOf(profile)} has no credentials",
-                $"Add aws_access_key_id and aws_secret_access_key to [{environment.NameOf(profile)}] in {environment.CredentialsPath}."));
+                $"Add aws_access_key_id and aws_secret_access_key to [{environment.NameOf(profile)}] in {environment.CredentialsPath}.");
     }
 
     AwsCredentials? OfVariables()
@@ -89,7 +97,7 @@ sealed class AwsCredentialChain(
         return new AwsCredentials(id, secret, environment.Variable("AWS_SESSION_TOKEN"), "variable AWS_ACCESS_KEY_ID");
     }
 
-    async Task<AwsCredentials?> OfProfileAsync(string name, CancellationToken cancellationToken)
+    async Task<AwsCredentials?> OfProfileAsync(string name)
     {
         var settings = environment.Profile(name);
         if (settings.TryGetValue("aws_access_key_id", out var id) && settings.TryGetValue("aws_secret_access_key", out var secret))
@@ -99,7 +107,7 @@ sealed class AwsCredentialChain(
 
         if (settings.TryGetValue("credential_process", out var command))
         {
-            return await RunAsync(name, command, cancellationToken);
+            return await RunAsync(name, command);
         }
 
         if (settings.Keys.FirstOrDefault(key => key is "role_arn" or "sso_session" or "sso_start_url") is { } foreign)
@@ -113,10 +121,9 @@ sealed class AwsCredentialChain(
         return null;
     }
 
-    static async Task<AwsCredentials> RunAsync(string profile, string command, CancellationToken cancellationToken)
+    static async Task<AwsCredentials> RunAsync(string profile, string command)
     {
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        deadline.CancelAfter(ProcessMax);
+        using var deadline = new CancellationTokenSource(ProcessMax);
         var reason = "it did not print credentials";
         try
         {
@@ -144,7 +151,7 @@ sealed class AwsCredentialChain(
                 }
             }
         }
-        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        catch (OperationCanceledException)
         {
             reason = $"it did not end within {ProcessMax.TotalSeconds:0} s";
         }

@@ -1,3 +1,5 @@
+using System.Text;
+
 namespace Salvor.Storage.S3;
 
 /// <summary>Who signs requests. A class and not a record, so that nothing prints what is in it.</summary>
@@ -18,4 +20,7 @@ public sealed class AwsCredentials(
     public string Origin => origin;
 
     public DateTimeOffset? Expires => expires;
+
+    /// <summary>Tells two from each other, and nothing of what is in them.</summary>
+    public override string ToString() => $"credentials {SigV4.HashOf(Encoding.UTF8.GetBytes($"{accessKeyId}/{secretAccessKey}"))[..8]}";
 }

@@ -38,7 +38,7 @@ static class AwsTokens
     }
 
     public static async Task<AwsCredentials?> OfWebIdentityAsync(
-        AwsEnvironment environment, string region, HttpMessageInvoker http, CancellationToken cancellationToken)
+        AwsEnvironment environment, string region, HttpMessageInvoker http)
     {
         const string Origin = "the role of AWS_ROLE_ARN";
         if (environment.Variable("AWS_WEB_IDENTITY_TOKEN_FILE") is not { } file || environment.Variable("AWS_ROLE_ARN") is not { } role)
@@ -55,7 +55,7 @@ static class AwsTokens
             new("WebIdentityToken", ReadToken(file)),
         ]);
         var host = environment.Variable("AWS_ENDPOINT_URL_STS") ?? $"https://sts.{region}.amazonaws.com";
-        var answer = await AskAsync(http, new(HttpMethod.Post, host) { Content = form }, Origin, RemoteWait, cancellationToken);
+        var answer = await AskAsync(http, new(HttpMethod.Post, host) { Content = form }, Origin, RemoteWait);
         try
         {
             var fields = XDocument.Parse(answer).Descendants().Where(element => !element.HasElements)
@@ -71,7 +71,7 @@ static class AwsTokens
     }
 
     public static async Task<AwsCredentials?> OfContainerAsync(
-        AwsEnvironment environment, HttpMessageInvoker http, CancellationToken cancellationToken)
+        AwsEnvironment environment, HttpMessageInvoker http)
     {
         const string Origin = "the container's role";
         var address = environment.Variable("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI") is { } relative
@@ -91,12 +91,12 @@ static class AwsTokens
             request.Headers.TryAddWithoutValidation("Authorization", token);
         }
 
-        return Parse(await AskAsync(http, request, Origin, LocalWait, cancellationToken), Origin) ?? throw Foreign(Origin);
+        return Parse(await AskAsync(http, request, Origin, LocalWait), Origin) ?? throw Foreign(Origin);
     }
 
     /// <summary>Null where this is no machine of Amazon's, or one without a role.</summary>
     public static async Task<AwsCredentials?> OfMachineAsync(
-        AwsEnvironment environment, HttpMessageInvoker http, CancellationToken cancellationToken)
+        AwsEnvironment environment, HttpMessageInvoker http)
     {
         const string Origin = "the machine's role";
         const string Path = "/latest/meta-data/iam/security-credentials/";
@@ -110,10 +110,10 @@ static class AwsTokens
         {
             var token = await AskAsync(
                 http, With(new(HttpMethod.Put, $"{host}/latest/api/token"), "X-aws-ec2-metadata-token-ttl-seconds", MachineTokenLife),
-                Origin, LocalWait, cancellationToken);
-            var role = (await AskAsync(http, Get(host + Path, token), Origin, LocalWait, cancellationToken)).Split('\n')[0].Trim();
+                Origin, LocalWait);
+            var role = (await AskAsync(http, Get(host + Path, token), Origin, LocalWait)).Split('\n')[0].Trim();
             return Parse(
-                await AskAsync(http, Get(host + Path + Uri.EscapeDataString(role), token), Origin, LocalWait, cancellationToken), Origin);
+                await AskAsync(http, Get(host + Path + Uri.EscapeDataString(role), token), Origin, LocalWait), Origin);
         }
         catch (StorageException)
         {
@@ -132,10 +132,9 @@ static class AwsTokens
     }
 
     static async Task<string> AskAsync(
-        HttpMessageInvoker http, HttpRequestMessage request, string origin, TimeSpan wait, CancellationToken cancellationToken)
+        HttpMessageInvoker http, HttpRequestMessage request, string origin, TimeSpan wait)
     {
-        using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        deadline.CancelAfter(wait);
+        using var deadline = new CancellationTokenSource(wait);
         using (request)
         {
             try
@@ -146,7 +145,7 @@ static class AwsTokens
                     ? await response.Content.ReadAsStringAsync(deadline.Token)
                     : throw Unanswered(origin, request, $"{(int)response.StatusCode}", null);
             }
-            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            catch (OperationCanceledException)
             {
                 throw Unanswered(origin, request, $"nothing within {wait.TotalSeconds:0} s", null);
             }

@@ -20,12 +20,6 @@ public sealed record S3Options
     /// <summary>The class of large objects that are rarely read; null for the standard one.</summary>
     public string? StorageClass { get; init; }
 
-    /// <summary>
-    /// Which keys may have <see cref="StorageClass"/>. Whoever opens the store knows what is read often: a rarer class charges for each
-    /// read, and for days that an object did not stay.
-    /// </summary>
-    public Func<string, bool> IsRarelyRead { get; init; } = _ => true;
-
     /// <summary>How the service encrypts; in addition to what Salvor does.</summary>
     public S3Encryption Encryption { get; init; }
 
@@ -40,6 +34,24 @@ public sealed record S3Options
 
     /// <summary>Whether http may leave this machine.</summary>
     public bool AllowInsecure { get; init; }
+
+    /// <summary>
+    /// The URL of the place, with which it can be opened again where the environment is the same. No secrets, and nothing that only a
+    /// writer needs.
+    /// </summary>
+    public string Location
+    {
+        get
+        {
+            (string Name, string? Value)[] settings =
+            [
+                ("region", Region), ("endpoint", Endpoint), ("path_style", PathStyle is { } style ? (style ? "true" : "false") : null),
+                ("profile", Profile), ("allow_insecure", AllowInsecure ? "true" : null),
+            ];
+            var query = string.Join('&', settings.Where(item => item.Value is not null).Select(item => $"{item.Name}={item.Value}"));
+            return $"s3://{Bucket}{(Prefix.Length == 0 ? "" : "/" + Prefix)}{(query.Length == 0 ? "" : "?" + query)}";
+        }
+    }
 }
 
 /// <summary>What a service does with an object before it lies on its disks.</summary>

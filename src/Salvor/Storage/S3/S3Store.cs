@@ -31,6 +31,7 @@ public sealed class S3Store : IObjectStore
     static readonly Lazy<HttpMessageInvoker> Local = new(() => NewClient(useProxy: false));
 
     readonly S3Options options;
+    readonly Func<string, bool> isRarelyRead;
     readonly S3Place place;
     readonly S3Client client;
 
@@ -41,15 +42,22 @@ public sealed class S3Store : IObjectStore
     volatile bool isEncryptionMissing;
 
     /// <summary>Connects to nothing yet. Throws <see cref="FailureKind.Usage"/> where the options name nothing that can be called.</summary>
-    public S3Store(S3Options options, TimeProvider time)
-        : this(options, time, AwsEnvironment.Current, Remote.Value, Local.Value)
+    /// <param name="options">The bucket.</param>
+    /// <param name="isRarelyRead">
+    /// Which keys may have the configured storage class: a rarer one charges for each read, and for days that an object did not stay.
+    /// </param>
+    /// <param name="time">The clock of signatures and deadlines.</param>
+    public S3Store(S3Options options, Func<string, bool> isRarelyRead, TimeProvider? time = null)
+        : this(options, isRarelyRead, time ?? TimeProvider.System, AwsEnvironment.Current, Remote.Value, Local.Value)
     {
     }
 
     internal S3Store(
-        S3Options options, TimeProvider time, AwsEnvironment environment, HttpMessageInvoker remote, HttpMessageInvoker local)
+        S3Options options, Func<string, bool> isRarelyRead, TimeProvider time, AwsEnvironment environment, HttpMessageInvoker remote,
+        HttpMessageInvoker local)
     {
         this.options = options;
+        this.isRarelyRead = isRarelyRead;
         place = S3Place.Of(options, environment);
         var chain = new AwsCredentialChain(
             options.Credentials, options.Profile, place.Region, environment, local, remote, time);
@@ -172,7 +180,7 @@ public sealed class S3Store : IObjectStore
             headers.Add(only);
         }
 
-        if (options.StorageClass is { } name && content.Length >= ClassBytesMin && options.IsRarelyRead(key))
+        if (options.StorageClass is { } name && content.Length >= ClassBytesMin && isRarelyRead(key))
         {
             headers.Add(("x-amz-storage-class", name));
         }
