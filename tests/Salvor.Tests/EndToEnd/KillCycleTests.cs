@@ -39,7 +39,8 @@ public sealed class KillCycleTests
     /// <param name="Victims">Who is killed, in this order.</param>
     /// <param name="Random">When, and what is restored.</param>
     /// <param name="IsEncrypted">Whether the vault is encrypted.</param>
-    sealed record Life(string Label, WorkloadOptions Options, Victim[] Victims, Random Random, bool IsEncrypted);
+    /// <param name="Url">Where the vault goes; null for a folder.</param>
+    sealed record Life(string Label, WorkloadOptions Options, Victim[] Victims, Random Random, bool IsEncrypted, string? Url);
 
     [Fact]
     public Task Whatever_is_killed_and_whenever_every_restore_is_a_committed_state_with_all_that_was_reported_durable() =>
@@ -59,8 +60,17 @@ public sealed class KillCycleTests
             random => new() { Profile = "mixed", Checkpoint = "random", Rate = 400, Seed = random.Next() },
             isEncrypted: true);
 
+    [Fact]
+    public Task A_vault_in_a_bucket_keeps_the_same_promise() =>
+        KillAsync(
+            TestSeed.Count("SALVOR_KILLS", KillsDefault) / 20,
+            random => new() { Profile = "mixed", Checkpoint = "random", Rate = 400, Seed = random.Next() },
+            newUrl: async () => await (await CephGateway.StartedAsync()).NewUrlAsync());
+
+    /// <param name="newUrl">Makes a place for a vault that is not a folder.</param>
     internal static async Task KillAsync(
-        int kills, Func<Random, WorkloadOptions> next, bool isEncrypted = false, int livesAtATime = LivesAtATime)
+        int kills, Func<Random, WorkloadOptions> next, bool isEncrypted = false, int livesAtATime = LivesAtATime,
+        Func<Task<string>>? newUrl = null)
     {
         var seed = TestSeed.Take();
         var random = new Random(seed);
@@ -68,7 +78,9 @@ public sealed class KillCycleTests
         for (var done = 0; done < kills; done += KillsPerLife)
         {
             var victims = random.GetItems(Enum.GetValues<Victim>(), Math.Min(KillsPerLife, kills - done));
-            lives.Add(new($"SALVOR_SEED={seed}, life {lives.Count + 1}", next(random), victims, new Random(random.Next()), isEncrypted));
+            lives.Add(new(
+                $"SALVOR_SEED={seed}, life {lives.Count + 1}", next(random), victims, new Random(random.Next()), isEncrypted,
+                newUrl is null ? null : await newUrl()));
         }
 
         var parallel = new ParallelOptions
@@ -88,7 +100,7 @@ public sealed class KillCycleTests
     static async Task LiveAsync(Life life)
     {
         var started = TimeProvider.System.GetTimestamp();
-        await using var rig = new ReplicationRig(life.Options, writerCount: 2) { IsEncrypted = life.IsEncrypted };
+        await using var rig = new ReplicationRig(life.Options, writerCount: 2) { IsEncrypted = life.IsEncrypted, Url = life.Url };
         var doing = "start";
         try
         {

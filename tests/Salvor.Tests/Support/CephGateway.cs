@@ -87,7 +87,7 @@ sealed class CephGateway
         })!;
         if (await script.StandardOutput.ReadLineAsync() != "ready")
         {
-            throw new InvalidOperationException("ceph did not start: what it said is in the output of the tests, its packages are in ./test");
+            throw new InvalidOperationException("ceph did not start, and said why; its packages are in ./test");
         }
 
         Environment.SetEnvironmentVariable("AWS_ACCESS_KEY_ID", Owner.AccessKeyId);

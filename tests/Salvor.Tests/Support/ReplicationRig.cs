@@ -20,9 +20,12 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
 
     public string Database => Path.Combine(_scratch.Subdirectory("app"), "app.db");
 
-    public string Destination => _scratch.Subdirectory("vaults");
+    public string Destination => Url ?? _scratch.Subdirectory("vaults");
 
-    public string Vault => Path.Combine(Destination, "app");
+    /// <summary>Where the vault goes instead of a folder: a URL with options.</summary>
+    public string? Url { get; init; }
+
+    public string Vault => Url is { } url ? url.Replace("?", "/app?", StringComparison.Ordinal) : Path.Combine(Destination, "app");
 
     /// <summary>Whether the vault is encrypted; by a key file, which opens it at once.</summary>
     public bool IsEncrypted { get; init; }

@@ -39,7 +39,7 @@ static class S3Reader
         }
         catch (SalvorException e)
         {
-            throw destination.Error("type", e.Message, e.Hint);
+            throw destination.Error("bucket", e.Message, e.Hint);
         }
 
         return new S3DestinationConfig { Name = name, Options = options };

@@ -115,7 +115,8 @@ sealed class AwsCredentialChain(
             throw new StorageException(
                 StorageFailure.Denied,
                 $"profile {name} has {foreign}, which needs Amazon's own tool",
-                $"Add a profile with 'credential_process = aws configure export-credentials --profile {name} --format process', and name that.");
+                "Name a profile with "
+                    + $"'credential_process = aws configure export-credentials --profile {name} --format process' instead.");
         }
 
         return null;

@@ -42,7 +42,7 @@ sealed class AwsEnvironment(Func<string, string?> variable)
 
     string? Setting(string profile, string key) => Profile(profile).GetValueOrDefault(key);
 
-    /// <summary>The lines <c>key = value</c> below <c>[section]</c>. What is indented belongs to the key above, and is none of ours.</summary>
+    /// <summary>The lines <c>key = value</c> below <c>[section]</c>. What is indented belongs to the key above.</summary>
     static IEnumerable<(string Key, string Value)> ReadSection(string path, string section)
     {
         var isInside = false;

@@ -176,7 +176,10 @@ static class AwsTokens
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
             throw new StorageException(
-                StorageFailure.Denied, $"cannot read the token in {path}: {e.Message}", "Give the user that runs salvor read access to it.", e);
+                StorageFailure.Denied,
+                $"cannot read the token in {path}: {e.Message}",
+                "Give the user that runs salvor read access to it.",
+                e);
         }
     }
 

@@ -4,7 +4,7 @@ namespace Salvor.Storage.S3;
 
 /// <summary>A request that is not yet signed.</summary>
 /// <param name="Method">Of HTTP.</param>
-/// <param name="Verb">What the request does, as a message says it: <c>read</c>, <c>write</c>, <c>list</c>, <c>look for</c>, <c>delete</c>.</param>
+/// <param name="Verb">What it does, as a message says it: <c>read</c>, <c>write</c>, <c>list</c>, <c>look for</c>, <c>delete</c>.</param>
 /// <param name="Key">The key of an object without the prefix; empty for the bucket.</param>
 sealed record S3Call(HttpMethod Method, string Verb, string Key)
 {

@@ -15,8 +15,8 @@ static class S3Errors
         {
             "NoSuchKey" => default,
             "NoSuchBucket" => NoBucket(place),
-            "InvalidAccessKeyId" => (StorageFailure.Denied, $"the service does not know the access key of {signer.Origin}", CheckKeys(place)),
-            "SignatureDoesNotMatch" => (StorageFailure.Denied, $"the secret key of {signer.Origin} is not the right one", CheckKeys(place)),
+            "InvalidAccessKeyId" => WrongKeys(place, $"the service does not know the access key of {signer.Origin}"),
+            "SignatureDoesNotMatch" => WrongKeys(place, $"the secret key of {signer.Origin} is not the right one"),
             "ExpiredToken" or "TokenRefreshRequired" or "InvalidToken" => (
                 StorageFailure.Denied,
                 $"the credentials of {signer.Origin} have ended",
@@ -94,7 +94,9 @@ static class S3Errors
             HttpStatusCode.MovedPermanently or HttpStatusCode.TemporaryRedirect or HttpStatusCode.Found => Elsewhere(place, refusal),
             HttpStatusCode.InsufficientStorage => Full(Words(status, refusal)),
             HttpStatusCode.RequestTimeout or HttpStatusCode.TooManyRequests or HttpStatusCode.Conflict => (
-                StorageFailure.Unreachable, $"the service answered {Words(status, refusal)}", "It passes; lower the load if it comes back."),
+                StorageFailure.Unreachable,
+                $"the service answered {Words(status, refusal)}",
+                "It passes; lower the load if it comes back."),
             HttpStatusCode.NotImplemented => (
                 StorageFailure.Denied,
                 $"the service cannot do this ({Words(status, refusal)})",
@@ -160,8 +162,10 @@ static class S3Errors
         $"there is no room ({said})",
         "Raise the quota of the bucket or its owner, or let 'salvor prune' make room.");
 
-    static string CheckKeys(S3Place place) =>
-        $"Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile, and that they are for {place.Endpoint}.";
+    static (StorageFailure Failure, string Reason, string Hint) WrongKeys(S3Place place, string reason) => (
+        StorageFailure.Denied,
+        reason,
+        $"Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile, and that they are for {place.Endpoint}.");
 
     static string Words(HttpStatusCode status, S3Refusal refusal) =>
         string.Join(' ', new[] { $"{(int)status}", refusal.Code, refusal.Text.Length > 0 ? $"({refusal.Text})" : "" }

@@ -1,6 +1,8 @@
 namespace Salvor.Storage.S3;
 
-/// <summary>What an operator says of a bucket. What is left out comes from the environment that other tools for S3 use, or has a default.</summary>
+/// <summary>
+/// What an operator says of a bucket. What is left out comes from the environment that other tools for S3 use, or has a default.
+/// </summary>
 public sealed record S3Options
 {
     public required string Bucket { get; init; }

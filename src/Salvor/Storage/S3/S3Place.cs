@@ -61,9 +61,10 @@ sealed class S3Place
     /// <summary>What can be known without the environment. Throws <see cref="FailureKind.Usage"/>.</summary>
     public static void Check(S3Options options)
     {
-        if (options.Bucket.Length is < 3 or > 63 || !IsWord(options.Bucket, "-._") || options.Bucket.Contains("..", StringComparison.Ordinal))
+        var bucket = options.Bucket;
+        if (bucket.Length is < 3 or > 63 || !IsWord(bucket, "-._") || bucket.Contains("..", StringComparison.Ordinal))
         {
-            throw Refusal($"\"{options.Bucket}\" cannot be the name of a bucket", "Write it as in bucket: acme-backups.");
+            throw Refusal($"\"{bucket}\" cannot be the name of a bucket", "Write it as in bucket: acme-backups.");
         }
 
         if (options.Prefix.Length > 0 && !ObjectKey.IsLegal(options.Prefix))
@@ -130,7 +131,8 @@ sealed class S3Place
     }
 
     static bool IsWord(string text, string others) =>
-        text.Length is > 0 and <= WordLengthMax && text.All(c => char.IsAsciiLetterOrDigit(c) || others.Contains(c, StringComparison.Ordinal));
+        text.Length is > 0 and <= WordLengthMax
+            && text.All(c => char.IsAsciiLetterOrDigit(c) || others.Contains(c, StringComparison.Ordinal));
 
     static bool IsLoopback(Uri endpoint) =>
         endpoint.IsLoopback || (IPAddress.TryParse(endpoint.DnsSafeHost, out var address) && IPAddress.IsLoopback(address));

@@ -7,8 +7,8 @@ using System.Xml;
 namespace Salvor.Storage.S3;
 
 /// <summary>
-/// A destination in a bucket, at Amazon's or any service that speaks its protocol. Each object is one object there, made by one request with
-/// <c>If-None-Match: *</c>; what the service confirms, it keeps. Each call is sent once: who waits, and how long, is decided above.
+/// A destination in a bucket, at Amazon's or any service that speaks its protocol. Each object is one object there, made by one request
+/// with <c>If-None-Match: *</c>; what the service confirms, it keeps. Each call is sent once: who waits, and how long, is decided above.
 /// </summary>
 public sealed class S3Store : IObjectStore
 {
@@ -41,7 +41,7 @@ public sealed class S3Store : IObjectStore
     /// <summary>Whether an object was stored in clear against the operator's will: no other follows it.</summary>
     volatile bool isEncryptionMissing;
 
-    /// <summary>Connects to nothing yet. Throws <see cref="FailureKind.Usage"/> where the options name nothing that can be called.</summary>
+    /// <summary>Connects to nothing yet. Throws <see cref="FailureKind.Usage"/> where the options name nothing to call.</summary>
     /// <param name="options">The bucket.</param>
     /// <param name="isRarelyRead">
     /// Which keys may have the configured storage class: a rarer one charges for each read, and for days that an object did not stay.

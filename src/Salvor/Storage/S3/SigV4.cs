@@ -11,6 +11,7 @@ namespace Salvor.Storage.S3;
 static class SigV4
 {
     const string Algorithm = "AWS4-HMAC-SHA256";
+    const string Service = "s3";
 
     /// <summary>Of no content.</summary>
     public const string EmptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
@@ -24,7 +25,7 @@ static class SigV4
     /// <param name="request">With an absolute address whose path and query are encoded by <see cref="Encode"/>.</param>
     /// <param name="contentHash">SHA-256 of the content, in hexadecimal digits.</param>
     public static void Sign(
-        HttpRequestMessage request, AwsCredentials credentials, string region, string contentHash, DateTimeOffset now, string service = "s3")
+        HttpRequestMessage request, AwsCredentials credentials, string region, string contentHash, DateTimeOffset now)
     {
         var time = now.ToUniversalTime().ToString("yyyyMMdd'T'HHmmss'Z'", CultureInfo.InvariantCulture);
         request.Headers.TryAddWithoutValidation("x-amz-date", time);
@@ -36,10 +37,10 @@ static class SigV4
 
         var headers = HeadersOf(request);
         var names = string.Join(';', headers.Keys);
-        var scope = $"{time[..8]}/{region}/{service}/aws4_request";
+        var scope = $"{time[..8]}/{region}/{Service}/aws4_request";
         var canonical = Canonical(request, headers, names, contentHash);
         var toSign = $"{Algorithm}\n{time}\n{scope}\n{HashOf(Encoding.UTF8.GetBytes(canonical))}";
-        var key = KeyOf(credentials.SecretAccessKey, time[..8], region, service);
+        var key = KeyOf(credentials.SecretAccessKey, time[..8], region);
         var signature = Convert.ToHexStringLower(HMACSHA256.HashData(key, Encoding.UTF8.GetBytes(toSign)));
         request.Headers.TryAddWithoutValidation(
             "Authorization",
@@ -81,10 +82,10 @@ static class SigV4
         .Select(pair => pair.Contains('=', StringComparison.Ordinal) ? pair : pair + "=")
         .Order(StringComparer.Ordinal));
 
-    static byte[] KeyOf(string secret, string day, string region, string service)
+    static byte[] KeyOf(string secret, string day, string region)
     {
         var key = Encoding.UTF8.GetBytes("AWS4" + secret);
-        foreach (var part in (ReadOnlySpan<string>)[day, region, service, "aws4_request"])
+        foreach (var part in (ReadOnlySpan<string>)[day, region, Service, "aws4_request"])
         {
             key = HMACSHA256.HashData(key, Encoding.UTF8.GetBytes(part));
         }

@@ -69,7 +69,8 @@ public sealed class CephGatewayTests
             "the secret key of the test is not the right one");
         await AssertRefusedAsync(bucket with { Endpoint = "http://127.0.0.1:1" }, "cannot connect to 127.0.0.1:1: Connection refused");
         await AssertRefusedAsync(
-            bucket with { Endpoint = "http://nowhere.localhost.invalid", AllowInsecure = true }, "there is no host nowhere.localhost.invalid");
+            bucket with { Endpoint = "http://nowhere.localhost.invalid", AllowInsecure = true },
+            "there is no host nowhere.localhost.invalid");
     }
 
     [Fact]

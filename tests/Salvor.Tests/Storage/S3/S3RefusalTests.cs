@@ -11,6 +11,10 @@ namespace Salvor.Tests.Storage.S3;
 public sealed class S3RefusalTests
 {
     const string Secret = "canary-secret-1b7e";
+    const string ReadPermissions =
+        "s3:GetObject on arn:aws:s3:::acme/app/*, and s3:ListBucket on arn:aws:s3:::acme, without which what does not exist is refused "
+        + "in this way too";
+
     const string Place = "s3://acme/app?region=eu-west-1";
 
     public static TheoryData<int, string, StorageFailure, string, string> Refusals => new()
@@ -79,10 +83,8 @@ public sealed class S3RefusalTests
     }
 
     [Theory]
-    [InlineData("read", "s3:GetObject on arn:aws:s3:::acme/app/*, and s3:ListBucket on arn:aws:s3:::acme, without which what does not exist "
-        + "is refused in this way too")]
-    [InlineData("look for", "s3:GetObject on arn:aws:s3:::acme/app/*, and s3:ListBucket on arn:aws:s3:::acme, without which what does not "
-        + "exist is refused in this way too")]
+    [InlineData("read", ReadPermissions)]
+    [InlineData("look for", ReadPermissions)]
     [InlineData("write", "s3:PutObject on arn:aws:s3:::acme/app/*")]
     [InlineData("delete", "s3:DeleteObject on arn:aws:s3:::acme/app/*")]
     [InlineData("list", "s3:ListBucket on arn:aws:s3:::acme")]
@@ -139,7 +141,8 @@ public sealed class S3RefusalTests
         var refused = await RefusedAsync(
             () => Answer(HttpStatusCode.BadRequest, Body("Odd", $"<Message>a\nb\u0085{new string('x', 500)}</Message>")), ReadAsync);
 
-        Assert.StartsWith($"cannot read log/1 at {Place}: the service answered 400 Odd (a b xxx", refused.Message, StringComparison.Ordinal);
+        Assert.StartsWith(
+            $"cannot read log/1 at {Place}: the service answered 400 Odd (a b xxx", refused.Message, StringComparison.Ordinal);
         Assert.True(refused.Message.Length < 320, refused.Message);
     }
 
@@ -189,7 +192,9 @@ public sealed class S3RefusalTests
 
         Assert.Equal(StorageFailure.Unreachable, refused.Failure);
         Assert.StartsWith(
-            $"cannot read log/1 at {Place}: s3.eu-west-1.amazonaws.com did not answer in time (", refused.Message, StringComparison.Ordinal);
+            $"cannot read log/1 at {Place}: s3.eu-west-1.amazonaws.com did not answer in time (",
+            refused.Message,
+            StringComparison.Ordinal);
     }
 
     [Fact]
@@ -214,7 +219,8 @@ public sealed class S3RefusalTests
         foreach (var row in Refusals)
         {
             var (status, code, _, _, _) = row.Data;
-            var refused = await RefusedAsync(() => Answer((HttpStatusCode)status, Body(code)), store => store.PutAsync("a", default, default));
+            var refused = await RefusedAsync(
+                () => Answer((HttpStatusCode)status, Body(code)), store => store.PutAsync("a", default, default));
             Assert.DoesNotContain(Secret, refused.ToString(), StringComparison.Ordinal);
         }
 
