@@ -20,9 +20,9 @@ static class ReplicateCommand
 
     static readonly Option<string?> Exec = DaemonCommand.CreateExec();
 
-    static readonly Option<string> Batch = new("--batch")
+    static readonly Option<string?> Batch = new("--batch")
     {
-        Description = "How long a commit may wait for others.", DefaultValueFactory = _ => "50ms", HelpName = "TIME",
+        Description = "How long a commit may wait for others (default: 50ms to a folder, 1s elsewhere).", HelpName = "TIME",
     };
 
     static readonly Option<string?> StateDirectory = new("--state-dir")
@@ -57,18 +57,20 @@ static class ReplicateCommand
         var name = invocation.Get(Name) ?? Path.GetFileNameWithoutExtension(path);
         SourceNames.Check(name);
         var keys = await FindKeysAsync(invocation);
+        var destination = DestinationUrl.Parse(invocation.Get(Destination));
         var options = new ReplicatorOptions
         {
             Name = name,
             Path = path,
             StateDirectory = invocation.Get(StateDirectory) is { } state ? Path.GetFullPath(state) : LocalState.DefaultDirectory(path),
-            Batch = Text.DurationText.Parse(invocation.Get(Batch)),
+            Batch = invocation.Get(Batch) is { } batch ? Text.DurationText.Parse(batch) : SqliteSourceConfig.BatchFor(destination),
             BlockMax = SqliteSourceConfig.BlockMaxDefault,
             WalMaxBytes = SqliteSourceConfig.WalMaxBytesDefault,
+            OutboxBytesMax = SqliteSourceConfig.OutboxBytesMaxDefault,
             IsForeground = true,
             Keys = keys,
         };
-        var store = Destinations.OpenForWriting(DestinationUrl.Parse(invocation.Get(Destination)));
+        var store = Destinations.OpenForWriting(destination);
         var log = invocation.CreateLog(LogLevel.Warning);
         await using var host = new ProtectionHost(
             CommandOf(options, store.Location), invocation.Time, invocation.Random, log);

@@ -177,6 +177,13 @@ static class StatusCommand
                     + (body.Running ? $", lag {last.LagSeconds:0.###} s" : ""));
         }
 
+        if (last.OutboxObjects > 0)
+        {
+            invocation.Print(
+                $"  {last.OutboxObjects} object(s) of {SizeText.Format(last.OutboxBytes)} wait on this machine for the destination"
+                    + (last.OutboxObstacle.Length > 0 ? $"; no more can: {last.OutboxObstacle}" : ""));
+        }
+
         if (last.SnapshotFailure.Length > 0)
         {
             invocation.Print($"  no snapshot was made: {last.SnapshotFailure}");

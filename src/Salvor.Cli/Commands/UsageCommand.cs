@@ -3,6 +3,7 @@ using System.Globalization;
 using Salvor.Cli.Terminal;
 using Salvor.Jobs;
 using Salvor.Jobs.Config;
+using Salvor.Platform;
 using Salvor.Text;
 using Salvor.Vault.Usage;
 

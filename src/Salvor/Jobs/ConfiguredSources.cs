@@ -33,6 +33,7 @@ public static class ConfiguredSources
         Batch = source.Batch,
         BlockMax = source.BlockMax,
         WalMaxBytes = source.WalMaxBytes,
+        OutboxBytesMax = source.OutboxBytesMax,
         SnapshotEvery = source.SnapshotEvery,
     };
 

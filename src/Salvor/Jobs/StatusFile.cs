@@ -36,6 +36,14 @@ public sealed record StatusRecord
 
     public required long CopyTotalBytes { get; init; }
 
+    /// <summary>How many log objects wait on the local disk for a destination that does not work.</summary>
+    public int OutboxObjects { get; init; }
+
+    public long OutboxBytes { get; init; }
+
+    /// <summary>Why nothing more can wait there; empty where something can.</summary>
+    public string OutboxObstacle { get; init; } = "";
+
     public required int Resyncs { get; init; }
 
     public DateTimeOffset? SnapshotTime { get; init; }
@@ -76,6 +84,9 @@ public sealed record StatusRecord
         StoredBytes = status.StoredBytes,
         CopiedBytes = status.CopiedBytes,
         CopyTotalBytes = status.CopyTotalBytes,
+        OutboxObjects = status.OutboxObjects,
+        OutboxBytes = status.OutboxBytes,
+        OutboxObstacle = status.OutboxObstacle,
         Resyncs = status.Resyncs,
         SnapshotTime = status.SnapshotTime,
         SnapshotFailure = status.SnapshotFailure,

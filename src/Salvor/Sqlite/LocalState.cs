@@ -34,6 +34,9 @@ static class LocalState
 
     public static string PageTablePath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "pages");
 
+    /// <summary>The folder of what waits for a destination that does not work.</summary>
+    public static string OutboxPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "outbox");
+
     /// <summary>The answer of the last verification.</summary>
     public static string VerifyPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "verify.json");
 

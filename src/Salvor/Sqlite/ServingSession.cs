@@ -16,6 +16,7 @@ sealed class ServingSession : IAsyncDisposable
 {
     readonly SqliteReplicator owner;
     readonly SqliteDatabase database;
+    readonly Outbox? outbox;
     readonly Publisher publisher;
     readonly ServingContext context;
     readonly IServing serving;
@@ -28,7 +29,9 @@ sealed class ServingSession : IAsyncDisposable
     {
         (this.owner, this.database) = (owner, database);
         var queue = new ChangeSetQueue();
-        publisher = new Publisher(queue, new LogWriter(vault, state.Tip, epoch, owner.Time), owner.RaiseStatusChanged);
+        outbox = owner.Options.OutboxBytesMax > 0 ? OutboxFolder.Open(owner.Options, vault) : null;
+        publisher = new Publisher(
+            queue, new LogWriter(vault, state.Tip, epoch, owner.Time), outbox, owner.Time, owner.RaiseStatusChanged);
         var clock = new OrderedClock(owner.Time, state.Tip.TimeMicros);
         context = new ServingContext(owner, vault, epoch, database, state, branchReason, queue, publisher, clock);
         Snapshots = new SnapshotKeeper(owner, vault, epoch, publisher);
@@ -84,6 +87,10 @@ sealed class ServingSession : IAsyncDisposable
         {
             await owner.WaitForExportAsync(vault, cancellationToken);
             await Forks.BeginAsync(catalog, epoch, owner.Time, cancellationToken);
+            catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+        }
+        else if (await OutboxFolder.ReplayAsync(owner, vault, cancellationToken))
+        {
             catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         }
 
@@ -229,6 +236,9 @@ sealed class ServingSession : IAsyncDisposable
             CopiedBytes = context.CopiedBytes,
             CopyTotalBytes = context.CopyTotalBytes,
             ClockJump = context.Clock.Jump,
+            OutboxObjects = publisher.KeptObjects,
+            OutboxBytes = outbox?.Bytes ?? 0,
+            OutboxObstacle = publisher.KeptObjects > 0 ? outbox?.Obstacle ?? "" : "",
         };
     }
 

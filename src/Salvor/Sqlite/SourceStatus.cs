@@ -69,6 +69,15 @@ public sealed record SourceStatus
     /// <summary>The age of the oldest commit that is not durable yet; zero when none waits.</summary>
     public TimeSpan Lag { get; init; }
 
+    /// <summary>How many log objects wait on the local disk for a destination that does not work.</summary>
+    public int OutboxObjects { get; init; }
+
+    /// <summary>Their bytes.</summary>
+    public long OutboxBytes { get; init; }
+
+    /// <summary>Why nothing more can wait there; empty where something can.</summary>
+    public string OutboxObstacle { get; init; } = "";
+
     /// <summary>Bytes stored since the start of the process.</summary>
     public long StoredBytes { get; init; }
 

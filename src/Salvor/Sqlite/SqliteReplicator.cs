@@ -32,6 +32,9 @@ public sealed record ReplicatorOptions
     /// <summary>A new snapshot is made when this time passed since the last one and something changed.</summary>
     public TimeSpan SnapshotEvery { get; init; } = TimeSpan.FromDays(1);
 
+    /// <summary>How much may wait in the outbox while the destination does not work; 0 for no outbox.</summary>
+    public long OutboxBytesMax { get; init; }
+
     /// <summary>
     /// One database in the foreground: what does not pass by itself (no database, or another process that serves it) ends it, for the
     /// caller to say. Otherwise it is said in the log and the status, and tried again, because other sources have to go on.

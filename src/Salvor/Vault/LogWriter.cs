@@ -10,6 +10,30 @@ namespace Salvor.Vault;
 /// <param name="Lineage">The link after the last object.</param>
 public sealed record LogTip(uint Branch, ulong Number, Position Position, long TimeMicros, Hash256 Lineage);
 
+/// <summary>A log object as it will be stored, and where the log ends then. Owns its bytes.</summary>
+public sealed class SealedLog : IDisposable
+{
+    readonly ObjectWriter writer;
+
+    internal SealedLog(ObjectWriter writer, string key, ReadOnlyMemory<byte> bytes, LogTip tip, ulong? openPart)
+    {
+        (this.writer, Key, Bytes, Tip, OpenPart) = (writer, key, bytes, tip, openPart);
+    }
+
+    /// <summary>Its key within the vault.</summary>
+    public string Key { get; }
+
+    /// <summary>Valid until it is disposed.</summary>
+    public ReadOnlyMemory<byte> Bytes { get; }
+
+    public LogTip Tip { get; }
+
+    /// <summary>The first part of a change-set that does not end with this object; null where it ends.</summary>
+    internal ulong? OpenPart { get; }
+
+    public void Dispose() => writer.Dispose();
+}
+
 /// <summary>
 /// Appends change-sets to the log of a branch, one after the other. A number that another writer took first ends this writer: see
 /// <see cref="AppendAsync"/>. Numbers become free again when their objects were compacted and deleted, so a free number alone proves
@@ -32,8 +56,11 @@ public sealed class LogWriter(VaultAccess vault, LogTip tip, uint epoch, TimePro
     /// <summary>When the end of the log was last seen to be ours, by two clocks: the first one stops on some machines that sleep.</summary>
     (long Timestamp, DateTimeOffset Wall)? confirmed;
 
-    /// <summary>Where the log ends after the last successful append.</summary>
+    /// <summary>Where the log ends after the last change-set that was taken: the next one continues from here.</summary>
     public LogTip Tip { get; private set; } = tip;
+
+    /// <summary>Where the log ends at the destination: everything up to here survives.</summary>
+    public LogTip Stored { get; private set; } = tip;
 
     /// <summary>Bytes stored so far, for figures.</summary>
     public long StoredBytes { get; private set; }
@@ -44,11 +71,19 @@ public sealed class LogWriter(VaultAccess vault, LogTip tip, uint epoch, TimePro
     /// </summary>
     public async Task AppendAsync(ChangeSetBuilder changeSet, CancellationToken cancellationToken)
     {
+        using var log = Seal(changeSet);
+        await StoreAsync(log.Key, log.Bytes, log.Tip, cancellationToken);
+        Take(log);
+    }
+
+    /// <summary>The object that continues <see cref="Tip"/> with a change-set. Nothing is stored or taken yet.</summary>
+    public SealedLog Seal(ChangeSetBuilder changeSet)
+    {
         var number = Tip.Number + 1;
         var first = Tip.Position.Next;
         var last = new Position(Tip.Position.Value + Math.Max(1, (ulong)changeSet.Commits.Count));
         var frameHashes = new Hash256[changeSet.FrameCount];
-        using var writer = new ObjectWriter(vault.Secrets);
+        var writer = new ObjectWriter(vault.Secrets);
         for (var i = 0; i < changeSet.FrameCount; i++)
         {
             frameHashes[i] = vault.Secrets.NameOf(changeSet.FrameContent(i));
@@ -74,21 +109,32 @@ public sealed class LogWriter(VaultAccess vault, LogTip tip, uint epoch, TimePro
             Log = LogSummary.Of(details),
         };
         header = header with { LineageAfter = Lineage.Next(vault.Secrets, Tip.Lineage, header, bytes.Span) };
-        await PutAsync(VaultKeys.Log(Tip.Branch, number), writer.Finish(header, bytes.Span).Bytes, cancellationToken);
-
-        StoredBytes += writer.LengthBytes;
-        openPart = changeSet.Final ? null : openPart ?? number;
-        Tip = Tip with
+        var next = Tip with
         {
             Number = number,
             Position = changeSet.Final ? last : Tip.Position,
             TimeMicros = header.TimeLastMicros,
             Lineage = header.LineageAfter,
         };
+        return new SealedLog(
+            writer, VaultKeys.Log(Tip.Branch, number), writer.Finish(header, bytes.Span).Bytes, next,
+            changeSet.Final ? null : openPart ?? number);
     }
 
-    async Task PutAsync(string key, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    /// <summary>The next change-set continues after this one, which is stored or kept somewhere until it can be.</summary>
+    public void Take(SealedLog log)
     {
+        openPart = log.OpenPart;
+        Tip = log.Tip;
+    }
+
+    /// <summary>Stores what was sealed, in the order in which it was. May be repeated as <see cref="AppendAsync"/>.</summary>
+    /// <param name="key">Its key.</param>
+    /// <param name="bytes">The object.</param>
+    /// <param name="end">Where the log ends with it.</param>
+    public async Task StoreAsync(string key, ReadOnlyMemory<byte> bytes, LogTip end, CancellationToken cancellationToken)
+    {
+        Invariant.Check(end.Number == Stored.Number + 1);
         if (!IsConfirmed)
         {
             await LookAsync(cancellationToken);
@@ -106,6 +152,8 @@ public sealed class LogWriter(VaultAccess vault, LogTip tip, uint epoch, TimePro
         }
 
         confirmed = confirmed!.Value.Timestamp > started.Item1 ? confirmed : started;
+        StoredBytes += bytes.Length;
+        Stored = end;
     }
 
     bool IsConfirmed => confirmed is { } last
@@ -118,11 +166,11 @@ public sealed class LogWriter(VaultAccess vault, LogTip tip, uint epoch, TimePro
     async Task LookAsync(CancellationToken cancellationToken)
     {
         var started = (time.GetTimestamp(), time.GetUtcNow());
-        var end = VaultKeys.Log(Tip.Branch, Tip.Number);
-        await foreach (var row in vault.ListAsync(VaultKeys.LogsOf(Tip.Branch), end, cancellationToken))
+        var end = VaultKeys.Log(Stored.Branch, Stored.Number);
+        await foreach (var row in vault.ListAsync(VaultKeys.LogsOf(Stored.Branch), end, cancellationToken))
         {
             var (entry, _) = VaultKeys.LogEntryOf(row.Key, row.SizeBytes);
-            if (entry.Last > Tip.Number + 1)
+            if (entry.Last > Stored.Number + 1)
             {
                 throw await vault.TakenOverAsync(row.Key, cancellationToken);
             }

@@ -26,6 +26,7 @@ sealed class SimulatedWorld
     readonly Weather weather;
     readonly TimeSpan until;
     readonly List<SimulatedWriter> writers = [];
+    readonly SimulatedDisk disk = new();
     PageTableCache? cache;
     bool isStarting;
     bool isSettled;
@@ -60,6 +61,9 @@ sealed class SimulatedWorld
 
     /// <summary>Small, so that transactions of a few pages are giants.</summary>
     public int PartBytes { get; }
+
+    /// <summary>What an outbox may hold; 0 where there is none.</summary>
+    public long OutboxBytesMax => swarm.OutboxBytesMax;
 
     /// <summary>The last writer that said that it ended.</summary>
     public uint ReleasedEpoch { get; set; }
@@ -208,7 +212,8 @@ sealed class SimulatedWorld
 
     void StartWriter()
     {
-        var writer = new SimulatedWriter(this, new SimulatedProcess(simulator));
+        // A rival is on another machine, with a disk of its own.
+        var writer = new SimulatedWriter(this, new SimulatedProcess(simulator), writers.Count == 0 ? disk : new SimulatedDisk());
         writers.Add(writer);
         if (writers.Count > 1)
         {
@@ -310,7 +315,8 @@ sealed class SimulatedWorld
 
     /// <summary>Which kinds of trouble a seed has.</summary>
     sealed record Swarm(
-        bool HasGiants, bool HasRivals, bool HasPowerLoss, bool HasClockJumps, bool HasLatePuts, int CacheEvery, bool Compacts)
+        bool HasGiants, bool HasRivals, bool HasPowerLoss, bool HasClockJumps, bool HasLatePuts, int CacheEvery, bool Compacts,
+        long OutboxBytesMax)
     {
         public static Swarm Draw(Random random) => new(
             HasGiants: random.Next(2) == 0,
@@ -319,6 +325,7 @@ sealed class SimulatedWorld
             HasClockJumps: random.Next(3) == 0,
             HasLatePuts: random.Next(3) == 0,
             CacheEvery: random.Next(2) == 0 ? 0 : random.Next(1, 20),
-            Compacts: random.Next(3) > 0);
+            Compacts: random.Next(3) > 0,
+            OutboxBytesMax: random.Next(4) switch { 0 => 0, 1 => random.Next(200_000), _ => 1 << 30 });
     }
 }

@@ -12,11 +12,20 @@ using Salvor.Vault.Snapshots;
 
 namespace Salvor.Tests.Simulation;
 
+/// <summary>What of a machine outlives its processes.</summary>
+sealed class SimulatedDisk
+{
+    public MemoryStore Outbox { get; set; } = new();
+}
+
 /// <summary>
 /// One process that protects the simulated database: the real path from captured frames to objects, put together as it is for a real
 /// database, without threads and files of SQLite.
 /// </summary>
-sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
+/// <param name="world">Where it lives.</param>
+/// <param name="process">What can be killed.</param>
+/// <param name="disk">That of its machine.</param>
+sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process, SimulatedDisk disk)
 {
     const uint PageSize = SimulatedWorld.PageSize;
 
@@ -148,6 +157,16 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
             await Forks.BeginAsync(catalog, epoch, world.Time, CancellationToken.None);
         }
 
+        var outbox = new Outbox(vault, disk.Outbox, world.OutboxBytesMax, () => null);
+        var replay = await outbox.ReplayAsync(CancellationToken.None);
+        world.Witness.Note($"outbox: {replay.Stored} stored, {replay.Refused} refused");
+        if (replay.Refused > 0)
+        {
+            // The folder is moved aside.
+            disk.Outbox = new MemoryStore();
+            outbox = new Outbox(vault, disk.Outbox, world.OutboxBytesMax, () => null);
+        }
+
         // Whoever was asked to end says so; then nobody has to be shut out.
         catalog = await VaultCatalog.LoadAsync(vault, CancellationToken.None);
         await Fences.TakeAsync(catalog, epoch, isNeeded: world.ReleasedEpoch != epoch - 1, world.Time, CancellationToken.None);
@@ -158,7 +177,7 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
         await ExpectStateAsync(promised);
         if (state.IsEnded)
         {
-            await ForkAsync(catalog, "the branch was left");
+            catalog = await ForkAsync(catalog, "the branch was left");
             await ExpectStateAsync(promised);
         }
 
@@ -177,17 +196,18 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process)
         world.Witness.Note($"epoch {epoch} begins on branch {tip.Branch} after position {tip.Position}, number {tip.Number}");
         position = tip.Position.Value;
         queue = new ChangeSetQueue { PartBytes = world.PartBytes, WaitingBytesMax = 16 * world.PartBytes };
-        publisher = new Publisher(queue, new LogWriter(vault, tip, epoch, world.Time), NoteProgress);
+        publisher = new Publisher(queue, new LogWriter(vault, tip, epoch, world.Time), outbox, world.Time, NoteProgress);
         clock = new OrderedClock(world.Time, tip.TimeMicros);
     }
 
     /// <summary>The source lost commits that the vault has: they stay where they are, and the source goes on beside them.</summary>
-    async Task ForkAsync(VaultCatalog catalog, string reason)
+    async Task<VaultCatalog> ForkAsync(VaultCatalog catalog, string reason)
     {
         var point = await new RestorePlanner(catalog).LatestAsync(state.Tip.Branch, CancellationToken.None);
         await Forks.ForkAsync(catalog, point, reason, epoch, world.Time, CancellationToken.None);
         var reloaded = await VaultCatalog.LoadAsync(vault, CancellationToken.None);
         state = await VaultState.LoadAsync(reloaded, cache: null, CancellationToken.None);
+        return reloaded;
     }
 
     async Task ExpectStateAsync(ulong promised)

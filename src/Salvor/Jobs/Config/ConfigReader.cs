@@ -88,7 +88,7 @@ sealed class ConfigReader(ConfigDocument document)
     {
         ReadType(source, "source", owner, SourceTypes, SourceTypesPlanned);
         source.CheckKeys(
-            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_total_size", "snapshot_every", "keep",
+            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_outbox", "max_total_size", "snapshot_every", "keep",
             "max_backups", "retention_days", "verify", "prune", "state_dir", "encryption");
         var path = source.OptionalPath("path", PathExample);
         var paths = ReadGlob(source, owner);
@@ -103,16 +103,19 @@ sealed class ConfigReader(ConfigDocument document)
                 source.Entries["paths"].Key, $"{owner} has both path and paths", "Keep path for one database, or paths for a pattern.");
         }
 
+        var to = ReadTo(source, owner, destinations);
         return new()
         {
             Name = name,
             Path = path,
             Paths = paths,
-            To = ReadTo(source, owner, destinations),
+            To = to,
             Batch = source.Duration(
-                "batch", SqliteSourceConfig.BatchDefault, SqliteSourceConfig.BatchMin, SqliteSourceConfig.BatchMax),
+                "batch", SqliteSourceConfig.BatchFor(destinations[to[0]]), SqliteSourceConfig.BatchMin, SqliteSourceConfig.BatchMax),
             BlockMax = source.Duration(
                 "max_block", SqliteSourceConfig.BlockMaxDefault, SqliteSourceConfig.BlockMaxMin, SqliteSourceConfig.BlockMaxMax),
+            OutboxBytesMax = source.Size(
+                "max_outbox", SqliteSourceConfig.OutboxBytesMaxDefault, min: 0, SqliteSourceConfig.OutboxBytesMaxMax),
             WalMaxBytes = source.Size(
                 "max_wal", SqliteSourceConfig.WalMaxBytesDefault, SqliteSourceConfig.WalMaxBytesMin, SqliteSourceConfig.WalMaxBytesMax),
             TotalSizeMax = source.Value("max_total_size") is null
@@ -261,7 +264,7 @@ sealed class ConfigReader(ConfigDocument document)
             names.Add(name);
         }
 
-        return names;
+        return [.. names.OrderBy(name => destinations[name] is FileDestinationConfig ? 0 : 1)];
     }
 
     /// <summary>Two destinations in one place would be one copy that is counted as two.</summary>

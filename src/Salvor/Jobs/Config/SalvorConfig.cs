@@ -24,6 +24,10 @@ public sealed record SalvorConfig
 public sealed record SqliteSourceConfig
 {
     public static readonly TimeSpan BatchDefault = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>Where each object is a request that is paid for and takes its time.</summary>
+    public static readonly TimeSpan BatchRemoteDefault = TimeSpan.FromSeconds(1);
+
     public static readonly TimeSpan BatchMin = TimeSpan.FromMilliseconds(1);
     public static readonly TimeSpan BatchMax = TimeSpan.FromSeconds(10);
     public static readonly TimeSpan BlockMaxDefault = TimeSpan.FromMilliseconds(200);
@@ -32,6 +36,8 @@ public sealed record SqliteSourceConfig
     public const long WalMaxBytesDefault = 1L << 30;
     public const long WalMaxBytesMin = 1L << 20;
     public const long WalMaxBytesMax = 1L << 40;
+    public const long OutboxBytesMaxDefault = 4L << 30;
+    public const long OutboxBytesMaxMax = 1L << 40;
     public const long TotalSizeMaxMin = 1L << 20;
     public const long TotalSizeMaxMax = 1L << 50;
 
@@ -49,17 +55,26 @@ public sealed record SqliteSourceConfig
     /// <summary>The databases of this source, each with a vault of its own, named by <see cref="PathGlob.MemberName"/>.</summary>
     public PathGlob? Paths { get; init; }
 
-    /// <summary>Names of destinations, in the order of the file, without repetition, never empty.</summary>
+    /// <summary>
+    /// Names of destinations, without repetition, never empty: the first is written to, and the others follow it. Directories come first,
+    /// because a commit is durable there soonest, and then each in the order of the file.
+    /// </summary>
     public required IReadOnlyList<string> To { get; init; }
 
     /// <summary>How long commits are gathered before they are shipped together.</summary>
     public TimeSpan Batch { get; init; } = BatchDefault;
+
+    /// <summary>How long commits are gathered for this destination, where nothing else is said.</summary>
+    public static TimeSpan BatchFor(DestinationConfig first) => first is FileDestinationConfig ? BatchDefault : BatchRemoteDefault;
 
     /// <summary>How long a writer of a rollback-journal database may be kept waiting when nothing else catches up.</summary>
     public TimeSpan BlockMax { get; init; } = BlockMaxDefault;
 
     /// <summary>How large the application's WAL may grow before Salvor lets go of it.</summary>
     public long WalMaxBytes { get; init; } = WalMaxBytesDefault;
+
+    /// <summary>How much may wait on the local disk for a destination that does not work; 0 where nothing may.</summary>
+    public long OutboxBytesMax { get; init; } = OutboxBytesMaxDefault;
 
     /// <summary>How many bytes each vault of this source may have; null where there is no limit.</summary>
     public long? TotalSizeMax { get; init; }

@@ -1,4 +1,4 @@
-namespace Salvor.Jobs;
+namespace Salvor.Platform;
 
 /// <summary>The room on a disk.</summary>
 static class DiskSpace
