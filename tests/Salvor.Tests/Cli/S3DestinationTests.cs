@@ -80,6 +80,20 @@ public sealed class S3DestinationTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Who_uses_no_bucket_loads_nothing_for_one()
+    {
+        await _rig.CreateDatabaseAsync();
+        _rig.Configure(CliRig.Source("app", "./app/app.db"));
+        var daemon = await _rig.DaemonAsync("app", "healthy");
+
+        var loaded = await File.ReadAllTextAsync($"/proc/{daemon.Id}/maps", TestContext.Current.CancellationToken);
+
+        Assert.Contains("Salvor.dll", loaded, StringComparison.Ordinal);
+        Assert.DoesNotContain("System.Net.Http.dll", loaded, StringComparison.Ordinal);
+        Assert.DoesNotContain("System.Private.Xml.dll", loaded, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task No_secret_is_in_any_output_state_or_command_line()
     {
         var (url, _) = await ConfigureAsync("local, offsite", "access_key_id: '${ID}', secret_access_key: '${KEY}', ");
