@@ -26,7 +26,9 @@ static class OneShot
         await using var host = new ProtectionHost(command, invocation.Time, invocation.Random, log);
         host.Add(
             options with { IsForeground = true, Keys = ConfiguredSources.KeysOf(source) },
-            Destinations.OpenForWriting(config.Destinations[source.To[0]]));
+            Destinations.OpenForWriting(config.Destinations[source.To[0]]),
+            [.. source.To.Skip(1).Select(name => config.Destinations[name]).Where(destination => destination.IsRequired)
+                .Select(destination => new SourceDestination(Destinations.OpenForWriting(destination), IsRequired: true))]);
         var acted = act(host);
         var ended = host.EndOfAsync(options.Name);
         if (await Task.WhenAny(acted, ended) == ended)

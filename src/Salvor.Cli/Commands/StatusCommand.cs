@@ -192,7 +192,7 @@ static class StatusCommand
         foreach (var copy in last.Copies)
         {
             invocation.Print(
-                $"  copy at {copy.Destination}: "
+                $"  {(copy.Required ? "required copy" : "copy")} at {copy.Destination}: "
                     + (copy.BehindSince is { } since ? $"behind since {InstantText.Format(since)}" : "complete"));
             if (copy.Error.Length > 0)
             {

@@ -20,8 +20,8 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
     readonly SemaphoreSlim asked = new(0);
     readonly Dictionary<string, IObjectStore> stores = [];
     readonly Dictionary<EncryptionConfig, Keyring> keyrings = [];
-    readonly Dictionary<string, IReadOnlyList<IObjectStore>> storeLists = [];
-    readonly Dictionary<string, (ReplicatorOptions Options, IReadOnlyList<IObjectStore> Stores)> current = [];
+    readonly Dictionary<string, IReadOnlyList<SourceDestination>> storeLists = [];
+    readonly Dictionary<string, (ReplicatorOptions Options, IReadOnlyList<SourceDestination> Stores)> current = [];
     readonly List<FileSystemWatching> watched = [];
     readonly HashSet<string> unreadable = [];
     volatile bool reloadAsked;
@@ -51,7 +51,7 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
 
             foreach (var (name, item) in wanted.Where(item => !current.ContainsKey(item.Key)))
             {
-                host.Add(item.Options, item.Stores[0], [.. item.Stores.Skip(1)]);
+                host.Add(item.Options, item.Stores[0].Store, [.. item.Stores.Skip(1)]);
                 current[name] = item;
             }
 
@@ -119,9 +119,9 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
         }
     }
 
-    Dictionary<string, (ReplicatorOptions Options, IReadOnlyList<IObjectStore> Stores)> Wanted(SalvorConfig next)
+    Dictionary<string, (ReplicatorOptions Options, IReadOnlyList<SourceDestination> Stores)> Wanted(SalvorConfig next)
     {
-        var wanted = new Dictionary<string, (ReplicatorOptions, IReadOnlyList<IObjectStore>)>();
+        var wanted = new Dictionary<string, (ReplicatorOptions, IReadOnlyList<SourceDestination>)>();
         foreach (var source in next.Sources.Values)
         {
             var stores = StoresOf([.. source.To.Select(name => next.Destinations[name])]);
@@ -169,12 +169,16 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
     }
 
     /// <summary>The same list for the same destinations, so that a comparison tells whether something changed.</summary>
-    IReadOnlyList<IObjectStore> StoresOf(IReadOnlyList<DestinationConfig> destinations)
+    IReadOnlyList<SourceDestination> StoresOf(IReadOnlyList<DestinationConfig> destinations)
     {
         var key = string.Join('\n', destinations);
         return storeLists.TryGetValue(key, out var list)
             ? list
-            : storeLists[key] = [StoreOf(destinations[0]), .. destinations.Skip(1).Select(FurtherStoreOf)];
+            : storeLists[key] =
+            [
+                new SourceDestination(StoreOf(destinations[0]), IsRequired: true),
+                .. destinations.Skip(1).Select(item => new SourceDestination(FurtherStoreOf(item), item.IsRequired)),
+            ];
     }
 
     /// <summary>One that cannot be used now is waited for: it must not keep the first from being written.</summary>

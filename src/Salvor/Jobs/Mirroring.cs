@@ -12,8 +12,8 @@ namespace Salvor.Jobs;
 /// published it copies what is new. Where the destination does not work it tries again, with growing pauses.
 /// </summary>
 sealed class Mirroring(
-    string source, Keyring? keys, IObjectStore first, IObjectStore store, SemaphoreSlim turns, TimeProvider time, ILogger logger,
-    Action changed)
+    string source, Keyring? keys, IObjectStore first, SourceDestination destination, SemaphoreSlim turns, TimeProvider time,
+    ILogger logger, Action changed)
 {
     /// <summary>What is published within this time is copied together.</summary>
     static readonly TimeSpan Gather = TimeSpan.FromSeconds(1);
@@ -27,7 +27,10 @@ sealed class Mirroring(
     /// <summary>How long the end of the daemon waits for the last copies.</summary>
     static readonly TimeSpan DrainMax = TimeSpan.FromSeconds(5);
 
+    readonly IObjectStore store = destination.Store;
     readonly Lock gate = new();
+    readonly List<(int PassesBefore, TaskCompletionSource Completion)> waiters = [];
+    int passes;
     VaultMirror? mirror;
     (uint, ulong, long) seen;
     DateTimeOffset? behindSince = time.GetUtcNow();
@@ -37,6 +40,9 @@ sealed class Mirroring(
 
     SemaphoreSlim Noticed { get; } = new(1, 1);
 
+    /// <summary>Whether a commit counts as durable only when it is there.</summary>
+    public bool IsRequired => destination.IsRequired;
+
     /// <summary>How far the copy is.</summary>
     public CopyStatus Status
     {
@@ -44,7 +50,7 @@ sealed class Mirroring(
         {
             lock (gate)
             {
-                return new CopyStatus(store.Location, behindSince, error, hint);
+                return new CopyStatus(store.Location, IsRequired, behindSince, error, hint);
             }
         }
     }
@@ -65,6 +71,23 @@ sealed class Mirroring(
             {
                 Noticed.Release();
             }
+        }
+    }
+
+    /// <summary>Completes when the copy has everything that the source had published by a moment, of which this is the status.</summary>
+    public Task CatchUpAsync(SourceStatus status)
+    {
+        Notice(status);
+        lock (gate)
+        {
+            if (behindSince is null)
+            {
+                return Task.CompletedTask;
+            }
+
+            var waiter = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
+            waiters.Add((passes, waiter));
+            return waiter.Task;
         }
     }
 
@@ -124,9 +147,11 @@ sealed class Mirroring(
     {
         var started = time.GetUtcNow();
         (uint, ulong, long) before;
+        int number;
         lock (gate)
         {
             before = seen;
+            number = ++passes;
         }
 
         SalvorException? failure;
@@ -139,7 +164,7 @@ sealed class Mirroring(
             failure = e;
         }
 
-        Note(failure, started, before);
+        Note(failure, started, before, number);
         return failure is null;
     }
 
@@ -171,7 +196,7 @@ sealed class Mirroring(
         }
     }
 
-    void Note(SalvorException? failure, DateTimeOffset started, (uint, ulong, long) before)
+    void Note(SalvorException? failure, DateTimeOffset started, (uint, ulong, long) before, int number)
     {
         lock (gate)
         {
@@ -188,6 +213,11 @@ sealed class Mirroring(
 
             (error, hint) = (failure?.Message ?? "", failure?.Hint ?? "");
             behindSince = failure is not null ? behindSince ?? started : seen == before ? null : started;
+            if (failure is null)
+            {
+                // Also where more was published since: what they wait for was there when this pass began.
+                waiters.RemoveAll(waiter => waiter.PassesBefore < number && waiter.Completion.TrySetResult());
+            }
         }
 
         changed();

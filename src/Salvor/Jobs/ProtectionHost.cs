@@ -4,8 +4,14 @@ using Salvor.Sqlite;
 using Salvor.Sqlite.Capture;
 using Salvor.Storage;
 using Salvor.Vault;
+using Salvor.Vault.Format;
 
 namespace Salvor.Jobs;
+
+/// <summary>A destination of a source.</summary>
+/// <param name="Store">Where it is.</param>
+/// <param name="IsRequired">Whether a commit counts as durable only when it is there too.</param>
+public sealed record SourceDestination(IObjectStore Store, bool IsRequired);
 
 /// <summary>
 /// Runs the protection of any number of databases in one process: one capture engine, one control socket, a status file for each, the heads
@@ -60,12 +66,12 @@ public sealed class ProtectionHost : IAsyncDisposable
     public IReadOnlyList<SourceStatus> Statuses => [.. All().Select(item => item.Replicator.Status)];
 
     /// <summary>Begins to protect a database: at the first destination, and by copies of what is there at the further ones.</summary>
-    public void Add(ReplicatorOptions options, IObjectStore store, IReadOnlyList<IObjectStore>? further = null)
+    public void Add(ReplicatorOptions options, IObjectStore store, IReadOnlyList<SourceDestination>? further = null)
     {
         var replicator = new SqliteReplicator(
             options with { Socket = control.Path, Command = command }, store, engine, time, random, logger)
         {
-            FurtherStores = further ?? [],
+            FurtherStores = [.. (further ?? []).Select(item => item.Store)],
         };
         var protection = new Protection(replicator, store, new CancellationTokenSource());
         foreach (var item in further ?? [])
@@ -212,8 +218,15 @@ public sealed class ProtectionHost : IAsyncDisposable
         var asked = time.GetUtcNow();
         var position = await protection.Replicator.SyncAsync(cancellationToken);
         await heads.PublishAsync(protection.Store, protection.Replicator, asked, cancellationToken);
+        var status = protection.Replicator.Status;
+        await Task.WhenAll(protection.Mirrors.Where(mirror => mirror.IsRequired)
+            .Select(mirror => mirror.CatchUpAsync(status).WaitAsync(cancellationToken)));
         return position;
     }
+
+    static FrameCompression? CompressionOf(ControlRequest request) => request.Compression is { } text
+        ? FrameCompression.Parse(text, (message, hint) => new SalvorException(FailureKind.Usage, message, hint))
+        : null;
 
     async Task<ControlResponse> AnswerAsync(ControlRequest request, CancellationToken cancellationToken)
     {
@@ -232,7 +245,8 @@ public sealed class ProtectionHost : IAsyncDisposable
                 };
             case "backup":
                 var backup = await protection.Replicator.BackUpAsync(
-                    new BackupRequest(request.Label, request.Mode, request.RetentionDays), cancellationToken);
+                    new BackupRequest(request.Label, request.Mode, request.RetentionDays) { Compression = CompressionOf(request) },
+                    cancellationToken);
                 return new ControlResponse { Ok = true, Source = source, Position = backup.Position, Backup = backup };
             case "pause":
                 await protection.Replicator.PauseAsync(cancellationToken);

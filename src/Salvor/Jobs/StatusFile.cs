@@ -80,7 +80,7 @@ public sealed record StatusRecord
         Branch = status.Branch,
         Position = status.Position,
         PositionTime = status.PositionTime,
-        LagSeconds = Math.Round(status.Lag.TotalSeconds, 3),
+        LagSeconds = Math.Round(LagOf(status, copies, now).TotalSeconds, 3),
         StoredBytes = status.StoredBytes,
         CopiedBytes = status.CopiedBytes,
         CopyTotalBytes = status.CopyTotalBytes,
@@ -99,6 +99,13 @@ public sealed record StatusRecord
         Socket = socket ?? "",
         UpdatedAt = now,
     };
+
+    /// <summary>What waits for a required copy is not durable either.</summary>
+    static TimeSpan LagOf(SourceStatus status, IReadOnlyList<CopyStatus> copies, DateTimeOffset now) => copies
+        .Where(copy => copy.Required)
+        .Select(copy => now - (copy.BehindSince ?? now))
+        .Append(status.Lag)
+        .Max();
 
     /// <summary>Whether the process that wrote it certainly runs no more.</summary>
     public bool IsFromTheDead() => new ProcessIdentity(Host, BootId, Pid, StartTicks).IsProvablyDead();

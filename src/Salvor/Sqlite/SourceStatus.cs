@@ -36,10 +36,11 @@ public enum SourceState
 
 /// <summary>How far the copy of a source at a further destination is.</summary>
 /// <param name="Destination">Where it is.</param>
+/// <param name="Required">Whether a commit counts as durable only when it is there.</param>
 /// <param name="BehindSince">Since when something is missing there; null where it is complete.</param>
 /// <param name="Error">Why it cannot go on; empty where it can.</param>
 /// <param name="Hint">What to do about that.</param>
-public sealed record CopyStatus(string Destination, DateTimeOffset? BehindSince, string Error, string Hint);
+public sealed record CopyStatus(string Destination, bool Required, DateTimeOffset? BehindSince, string Error, string Hint);
 
 /// <summary>How one source fares, at one moment.</summary>
 public sealed record SourceStatus

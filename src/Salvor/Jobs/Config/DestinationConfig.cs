@@ -10,6 +10,11 @@ public abstract record DestinationConfig
     /// <summary>What a gigabyte (1,000,000,000 bytes) costs there in a month, in any currency; null where that is not known.</summary>
     public decimal? PricePerGbMonth { get; init; }
 
+    /// <summary>
+    /// Whether a commit counts as durable only when it is here too. The destination that a source is written to first always counts.
+    /// </summary>
+    public bool IsRequired { get; init; }
+
     /// <summary>What the place is called where it is not named: a path, or a URL with which it can be opened again. No secrets.</summary>
     public abstract string Location { get; }
 

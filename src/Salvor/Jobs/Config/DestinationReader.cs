@@ -9,7 +9,7 @@ static class DestinationReader
     /// <summary>The types that are known and cannot be used yet.</summary>
     public static readonly string[] TypesPlanned = ["sftp", "azure", "gcs"];
 
-    static readonly string[] CommonKeys = ["price_per_gb_month"];
+    static readonly string[] CommonKeys = ["required", "price_per_gb_month"];
 
     /// <param name="type">One of <see cref="Types"/>.</param>
     /// <param name="name">What the configuration calls it.</param>
@@ -22,7 +22,11 @@ static class DestinationReader
             "s3" => S3Reader.Read(name, destination, CommonKeys),
             _ => throw new InvalidOperationException($"no reader for type {type}"),
         };
-        return config with { PricePerGbMonth = destination.OptionalAmount("price_per_gb_month", "0.023") };
+        return config with
+        {
+            IsRequired = destination.Choice("required", false, ("true", true), ("false", false)),
+            PricePerGbMonth = destination.OptionalAmount("price_per_gb_month", "0.023"),
+        };
     }
 
     static FileDestinationConfig ReadFile(string name, ConfigMapping destination)

@@ -6,8 +6,8 @@ namespace Salvor.Tests.Jobs.Config;
 public sealed class ConfigErrorTests
 {
     const string SourceKeys =
-        "Known keys are type, path, paths, to, batch, max_block, max_wal, max_outbox, max_total_size, snapshot_every, keep, max_backups, "
-        + "retention_days, verify, prune, state_dir and encryption.";
+        "Known keys are type, path, paths, to, batch, max_block, max_wal, max_outbox, max_total_size, snapshot_every, compression, keep, "
+        + "max_backups, retention_days, verify, prune, state_dir and encryption.";
 
     [Theory]
     [InlineData("typ", "type")]
@@ -43,7 +43,7 @@ public sealed class ConfigErrorTests
     public void A_misspelt_key_of_a_destination_is_named() => AssertError(
         "2:34",
         "unknown key \"paht\" in destination local",
-        "Did you mean \"path\"? Known keys are type, path and price_per_gb_month.",
+        "Did you mean \"path\"? Known keys are type, path, required and price_per_gb_month.",
         Minimal.Replace("path: /backups", "path: /b, paht: /c"));
 
     [Theory]
