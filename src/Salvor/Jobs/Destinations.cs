@@ -1,5 +1,6 @@
 using Salvor.Jobs.Config;
 using Salvor.Storage;
+using Salvor.Storage.S3;
 using Salvor.Vault;
 using Salvor.Vault.Keys;
 
@@ -12,6 +13,7 @@ public static class Destinations
     public static IObjectStore Open(DestinationConfig destination) => destination switch
     {
         FileDestinationConfig file => new FileStore(file.Path),
+        S3DestinationConfig s3 => new S3Store(s3.Options, VaultKeys.IsPack),
         AzureDestinationConfig azure => new AzureBlobStore(azure.ToOptions(TimeProvider.System, Environment.GetEnvironmentVariable)),
         _ => throw new InvalidOperationException($"no store for {destination.GetType().Name}"),
     };

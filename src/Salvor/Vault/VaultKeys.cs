@@ -47,6 +47,9 @@ static class VaultKeys
 
     public static string Pack(Hash256 hash) => $"{Packs}{hash}";
 
+    /// <summary>Whether a key of a destination is that of a pack: large, and read by restores and verifications alone.</summary>
+    public static bool IsPack(string key) => key.Contains("/" + Packs, StringComparison.Ordinal);
+
     public static string Move(ulong number) => string.Create(CultureInfo.InvariantCulture, $"{Moves}{number:D10}");
 
     public static string Backup(ulong id) => string.Create(CultureInfo.InvariantCulture, $"{Backups}{id:D10}");

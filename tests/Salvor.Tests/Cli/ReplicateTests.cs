@@ -57,12 +57,12 @@ public sealed class ReplicateTests : IAsyncDisposable
     }
 
     [Theory]
-    [InlineData("s3://bucket/x", "destination s3://bucket/x is of type s3, which is not available in this version")]
+    [InlineData("ftp://bucket/x", "destination ftp://bucket/x is of type ftp, which is not available in this version")]
     public async Task A_destination_of_another_kind_is_refused_by_name(string destination, string message) => CliRig.AssertError(
         await _rig.RunAsync("replicate", _rig.Database, destination),
         2,
         message,
-        "Use a path, or a URL that begins with file:// or azure://.");
+        "Use a path, or a URL that begins with file://, s3:// or azure://.");
 
     [Fact]
     public async Task A_name_that_cannot_be_a_folder_is_refused() => CliRig.AssertError(

@@ -39,6 +39,7 @@ public sealed class KillCycleTests
     /// <param name="Victims">Who is killed, in this order.</param>
     /// <param name="Random">When, and what is restored.</param>
     /// <param name="IsEncrypted">Whether the vault is encrypted.</param>
+    /// <param name="Url">Where the vault goes; null for a folder.</param>
     sealed record Life(string Label, WorkloadOptions Options, Victim[] Victims, Random Random, bool IsEncrypted);
 
     [Fact]
@@ -59,6 +60,14 @@ public sealed class KillCycleTests
             random => new() { Profile = "mixed", Checkpoint = "random", Rate = 400, Seed = random.Next() },
             isEncrypted: true);
 
+    [Fact]
+    public Task A_vault_in_a_bucket_keeps_the_same_promise() =>
+        KillAsync(
+            TestSeed.Count("SALVOR_KILLS", KillsDefault) / 20,
+            random => new() { Profile = "mixed", Checkpoint = "random", Rate = 400, Seed = random.Next() },
+            destination: async () => await (await CephGateway.StartedAsync()).NewUrlAsync());
+
+    /// <param name="destination">Makes a place for a vault that is not a folder.</param>
     internal static async Task KillAsync(
         int kills, Func<Random, WorkloadOptions> next, bool isEncrypted = false, int livesAtATime = LivesAtATime,
         Func<Task<string>>? destination = null)
@@ -69,7 +78,8 @@ public sealed class KillCycleTests
         for (var done = 0; done < kills; done += KillsPerLife)
         {
             var victims = random.GetItems(Enum.GetValues<Victim>(), Math.Min(KillsPerLife, kills - done));
-            lives.Add(new($"SALVOR_SEED={seed}, life {lives.Count + 1}", next(random), victims, new Random(random.Next()), isEncrypted));
+            lives.Add(new(
+                $"SALVOR_SEED={seed}, life {lives.Count + 1}", next(random), victims, new Random(random.Next()), isEncrypted));
         }
 
         var parallel = new ParallelOptions

@@ -43,6 +43,8 @@ sealed partial class ChildProcess : IAsyncDisposable
 
     public string Command { get; }
 
+    public int Id => _process.Id;
+
     public bool HasExited => _process.HasExited;
 
     public string Stdout => Read(_stdout);

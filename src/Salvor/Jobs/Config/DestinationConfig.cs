@@ -1,3 +1,5 @@
+using Salvor.Storage.S3;
+
 namespace Salvor.Jobs.Config;
 
 /// <summary>A place where copies are kept.</summary>
@@ -32,4 +34,20 @@ public sealed record FileDestinationConfig : DestinationConfig
         System.IO.Path.GetFileName(Path) == folder && System.IO.Path.GetDirectoryName(Path) is { } parent
             ? this with { Path = parent }
             : null;
+}
+
+/// <summary>A bucket.</summary>
+public sealed record S3DestinationConfig : DestinationConfig
+{
+    public required S3Options Options { get; init; }
+
+    public override string Location => Options.Location;
+
+    public override DestinationConfig? ParentOf(string folder)
+    {
+        var prefix = Options.Prefix;
+        return prefix == folder || prefix.EndsWith("/" + folder, StringComparison.Ordinal)
+            ? this with { Options = Options with { Prefix = prefix[..^folder.Length].TrimEnd('/') } }
+            : null;
+    }
 }

@@ -4,10 +4,10 @@ namespace Salvor.Jobs.Config;
 static class DestinationReader
 {
     /// <summary>The types that can be used.</summary>
-    public static readonly string[] Types = ["file", "azure"];
+    public static readonly string[] Types = ["file", "s3", "azure"];
 
     /// <summary>The types that are known and cannot be used yet.</summary>
-    public static readonly string[] TypesPlanned = ["s3", "sftp", "gcs"];
+    public static readonly string[] TypesPlanned = ["sftp", "gcs"];
 
     static readonly string[] CommonKeys = ["required", "price_per_gb_month"];
 
@@ -19,6 +19,7 @@ static class DestinationReader
         DestinationConfig config = type switch
         {
             "file" => ReadFile(name, destination),
+            "s3" => S3Reader.Read(name, destination, CommonKeys),
             "azure" => ReadAzure(name, destination),
             _ => throw new InvalidOperationException($"no reader for type {type}"),
         };

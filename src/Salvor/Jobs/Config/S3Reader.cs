@@ -1,0 +1,70 @@
+using Salvor.Storage.S3;
+
+namespace Salvor.Jobs.Config;
+
+/// <summary>Reads a destination of type <c>s3</c>.</summary>
+static class S3Reader
+{
+    /// <summary>What <c>sse</c> may say.</summary>
+    public static readonly (string Name, S3Encryption Value)[] Encryptions =
+        [("aes256", S3Encryption.Aes256), ("aws:kms", S3Encryption.Kms)];
+
+    static readonly (string Name, bool Value)[] YesOrNo = [("true", true), ("false", false)];
+
+    /// <summary>The keys of every URL and every configuration.</summary>
+    public static readonly string[] Settings =
+        ["region", "endpoint", "path_style", "storage_class", "sse", "kms_key", "profile", "allow_insecure"];
+
+    public static S3DestinationConfig Read(string name, ConfigMapping destination, string[] commonKeys)
+    {
+        destination.CheckKeys(
+            ["type", "bucket", "prefix", .. Settings, "access_key_id", "secret_access_key", "session_token", .. commonKeys]);
+        var options = new S3Options
+        {
+            Bucket = destination.Text("bucket", "acme-backups"),
+            Prefix = destination.OptionalText("prefix", "salvor")?.Trim('/') ?? "",
+            Region = destination.OptionalText("region", "eu-west-1"),
+            Endpoint = destination.OptionalText("endpoint", "https://s3.example.com"),
+            PathStyle = destination.Has("path_style") ? destination.Choice("path_style", false, YesOrNo) : null,
+            StorageClass = destination.OptionalText("storage_class", "STANDARD_IA"),
+            Encryption = destination.Choice("sse", S3Encryption.Default, Encryptions),
+            KmsKey = destination.OptionalText("kms_key", "alias/backups"),
+            Profile = destination.OptionalText("profile", "backups"),
+            AllowInsecure = destination.Choice("allow_insecure", false, YesOrNo),
+            Credentials = ReadCredentials(name, destination),
+        };
+        try
+        {
+            S3Place.Check(options);
+        }
+        catch (SalvorException e)
+        {
+            throw destination.Error("bucket", e.Message, e.Hint);
+        }
+
+        return new S3DestinationConfig { Name = name, Options = options };
+    }
+
+    /// <summary>Null where the environment, a profile or the machine says who we are.</summary>
+    static AwsCredentials? ReadCredentials(string name, ConfigMapping destination)
+    {
+        var id = destination.OptionalText("access_key_id", "${S3_KEY_ID}");
+        var secret = destination.OptionalText("secret_access_key", "${S3_SECRET_KEY}");
+        var token = destination.OptionalText("session_token", "${S3_SESSION_TOKEN}");
+        if (id is null && secret is null && token is null)
+        {
+            return null;
+        }
+
+        if (destination.Has("profile"))
+        {
+            throw destination.Error("profile", $"destination {name} has both profile and keys of its own", "Keep one of the two.");
+        }
+
+        return new AwsCredentials(
+            id ?? throw destination.Missing("access_key_id", "${S3_KEY_ID}"),
+            secret ?? throw destination.Missing("secret_access_key", "${S3_SECRET_KEY}"),
+            token,
+            $"destination {name}");
+    }
+}

@@ -1,0 +1,71 @@
+using Salvor.Storage.S3;
+using Salvor.Text;
+
+namespace Salvor.Jobs.Config;
+
+/// <summary><c>s3://bucket/prefix?region=eu-west-1</c>: the same settings as in a configuration, without secrets.</summary>
+static class S3Url
+{
+    const string Example = "Write it as in s3://acme-backups/salvor?region=eu-west-1.";
+
+    public static S3DestinationConfig Parse(string url)
+    {
+        var rest = url["s3://".Length..];
+        var question = rest.IndexOf('?', StringComparison.Ordinal);
+        var path = question < 0 ? rest : rest[..question];
+        if (path.Contains('@', StringComparison.Ordinal))
+        {
+            // Not repeated: that is where others write keys.
+            throw new SalvorException(
+                FailureKind.Usage,
+                "the s3:// URL has a user in it",
+                "Keys belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: others can see the command line.");
+        }
+
+        var slash = path.IndexOf('/', StringComparison.Ordinal);
+        var options = new S3Options
+        {
+            Bucket = slash < 0 ? path : path[..slash],
+            Prefix = slash < 0 ? "" : path[slash..].Trim('/'),
+        };
+        foreach (var pair in question < 0 ? [] : rest[(question + 1)..].Split('&', StringSplitOptions.RemoveEmptyEntries))
+        {
+            var equals = pair.IndexOf('=', StringComparison.Ordinal);
+            options = With(options, equals < 0 ? pair : pair[..equals], equals < 0 ? "" : Uri.UnescapeDataString(pair[(equals + 1)..]));
+        }
+
+        S3Place.Check(options);
+        return new S3DestinationConfig { Name = options.Location, Options = options };
+    }
+
+    static S3Options With(S3Options options, string setting, string value) => setting switch
+    {
+        "region" => options with { Region = value },
+        "endpoint" => options with { Endpoint = value },
+        "path_style" => options with { PathStyle = YesOrNo(setting, value) },
+        "storage_class" => options with { StorageClass = value },
+        "sse" => options with { Encryption = EncryptionOf(value) },
+        "kms_key" => options with { KmsKey = value },
+        "profile" => options with { Profile = value },
+        "allow_insecure" => options with { AllowInsecure = YesOrNo(setting, value) },
+        _ => throw new SalvorException(
+            FailureKind.Usage,
+            $"unknown setting \"{setting}\" in the URL of bucket {options.Bucket}",
+            $"{Suggestion.Sentence(setting, S3Reader.Settings)}Known are {Suggestion.Enumerate(S3Reader.Settings)}."),
+    };
+
+    static S3Encryption EncryptionOf(string value) =>
+        S3Reader.Encryptions.FirstOrDefault(item => item.Name == value) is { Name: not null } known
+            ? known.Value
+            : throw Wrong("sse", value, "aes256 and aws:kms");
+
+    static bool YesOrNo(string setting, string value) => value switch
+    {
+        "true" => true,
+        "false" => false,
+        _ => throw Wrong(setting, value, "true and false"),
+    };
+
+    static SalvorException Wrong(string setting, string value, string known) =>
+        new(FailureKind.Usage, $"unknown {setting} \"{value}\" in an s3:// URL", $"Known are {known}. {Example}");
+}
