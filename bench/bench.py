@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Measures what the README promises, on this machine, and prints one table.
 
-    bench/run [--quick] [--only lag,writers,copy,memory,snapshots,unchanged,verify,prune,long] [--size MIB] [--days N]
+    bench/run [--quick] [--only lag,writers,copy,codecs,memory,snapshots,unchanged,verify,prune,long] [--size MIB] [--days N]
 
-'lag', 'writers', 'copy' and 'memory' are about a database that is written to; 'snapshots' to 'long' (lasting.py) about a vault that lasts for
+'lag', 'writers', 'copy', 'codecs' (compression.py) and 'memory' are about a database that is written to; 'snapshots' to 'long' (lasting.py) about a vault that lasts for
 years. With --quick each takes a few minutes at most. Where restic is installed, 'snapshots' and 'verify' compare with it.
 
 Figures are ratios against something in the same run (cp, sqlite3, the app without Salvor) wherever that makes sense, because absolute
@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 
+import compression
 import lasting
 from common import (MIB, SALVOR, TOOLS, Replicating, Timed, cpu_seconds, folder_bytes, judge, make_database, memory_mib, percentile, row, rows,
                     workload)
@@ -170,7 +171,7 @@ def memory(folder, quick):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="smaller databases and vaults, fewer turns")
-    parser.add_argument("--only", default="lag,writers,copy,memory,snapshots,unchanged,verify,prune,long")
+    parser.add_argument("--only", default="lag,writers,copy,codecs,memory,snapshots,unchanged,verify,prune,long")
     parser.add_argument("--size", type=int, help="of the large database, in MiB; default 1024, with --quick 256 (for 'unchanged': ten and four times that)")
     parser.add_argument("--days", type=int, help="how many snapshots are made; default 30, with --quick 10")
     options = parser.parse_args()
@@ -183,6 +184,8 @@ def main():
             writers(folder, options.quick)
         if "copy" in only:
             copy_and_restore(folder, options.quick, size)
+        if "codecs" in only:
+            compression.codecs(folder, options.quick, min(size, 256))
         if "memory" in only:
             memory(folder, options.quick)
         if "snapshots" in only:

@@ -29,6 +29,8 @@ static class BackupCommand
     static readonly Option<int?> RetentionDays = PruneOptions.Count(
         "--retention-days", "Keep it for N days, whatever the rules of the source say; after that a prune drops it.");
 
+    static readonly Option<string?> Compression = CompressionOption.Create("as the rest of the source");
+
     static readonly Option<string?> Parent = new("--parent") { Description = "Refused: a backup depends on no other.", HelpName = "ID" };
     static readonly Option<bool> Verify = new("--verify") { Description = "Restore it into scratch and check it before saying so." };
     static readonly Option<string?> StateDirectory = new("--state-dir")
@@ -39,7 +41,7 @@ static class BackupCommand
     static readonly Option<bool> Prune = new("--prune") { Description = "The same as 'salvor prune': drop what nothing keeps." };
 
     /// <summary>Which options go with what is asked for.</summary>
-    static readonly Option[] ForMaking = [Label, Destination, Mode, Parent, Verify, RetentionDays, StateDirectory];
+    static readonly Option[] ForMaking = [Label, Destination, Mode, Parent, Verify, RetentionDays, Compression, StateDirectory];
 
     static readonly Option[] ForDeleting =
         [BackupDeletion.BackupId, BackupDeletion.Cascade, BackupDeletion.Yes, PruneCommand.DryRun, Vault.From];
@@ -127,7 +129,10 @@ static class BackupCommand
         Invocation invocation)
     {
         var wanted = new BackupRequest(
-            invocation.Get(Label) ?? "", invocation.Get(Mode), PruneOptions.CountIn(invocation, RetentionDays));
+            invocation.Get(Label) ?? "", invocation.Get(Mode), PruneOptions.CountIn(invocation, RetentionDays))
+        {
+            Compression = CompressionOption.In(invocation, Compression),
+        };
         var name = Vault.NameIn(invocation);
         if (name is not null && File.Exists(name))
         {
@@ -143,13 +148,14 @@ static class BackupCommand
         var options = ConfiguredSources.OptionsOf(source, member);
         var backup = (await OneShot.AskAsync(options.StateDirectory, Request(member.Path), invocation.Cancellation))?.Backup
             ?? await OneShot.AttachAsync(
-                invocation, $"salvor backup {options.Name}", config, source, options,
+                invocation, $"salvor backup {options.Name}", config, source,
+                options with { Compression = wanted.Compression ?? options.Compression },
                 host => host.BackUpAsync(options.Name, wanted, invocation.Cancellation));
         return (member.Name, backup, FindAsync, config.Restore.Scratch);
 
         ControlRequest Request(string path) => new("backup", path)
         {
-            Label = wanted.Label, Mode = wanted.Mode, RetentionDays = wanted.RetentionDays,
+            Label = wanted.Label, Mode = wanted.Mode, RetentionDays = wanted.RetentionDays, Compression = wanted.Compression?.ToString(),
         };
 
         async Task<VaultAccess> FindAsync() =>

@@ -5,6 +5,7 @@ using Salvor.Jobs;
 using Salvor.Jobs.Config;
 using Salvor.Sqlite;
 using Salvor.Vault;
+using Salvor.Vault.Format;
 using Salvor.Vault.Keys;
 
 namespace Salvor.Cli.Commands;
@@ -25,6 +26,8 @@ static class ReplicateCommand
         Description = "How long a commit may wait for others (default: 50ms to a folder, 1s elsewhere).", HelpName = "TIME",
     };
 
+    static readonly Option<string?> Compression = CompressionOption.Create($"{FrameCompression.Default}");
+
     static readonly Option<string?> StateDirectory = new("--state-dir")
     {
         Description = "The folder for local state (default: .salvor beside the database).", HelpName = "DIR",
@@ -43,7 +46,7 @@ static class ReplicateCommand
     public static Command Create() => new Command(
         "replicate", "Replicate one database to one destination, without a configuration, until stopped.")
     {
-        Database, Destination, Name, Exec, Batch, StateDirectory, KeyOptions.KeyFile, Encrypt, KeySaved,
+        Database, Destination, Name, Exec, Batch, Compression, StateDirectory, KeyOptions.KeyFile, Encrypt, KeySaved,
     }.WithAction(RunAsync);
 
     static async Task<int> RunAsync(Invocation invocation)
@@ -67,6 +70,7 @@ static class ReplicateCommand
             BlockMax = SqliteSourceConfig.BlockMaxDefault,
             WalMaxBytes = SqliteSourceConfig.WalMaxBytesDefault,
             OutboxBytesMax = SqliteSourceConfig.OutboxBytesMaxDefault,
+            Compression = CompressionOption.In(invocation, Compression) ?? FrameCompression.Default,
             IsForeground = true,
             Keys = keys,
         };

@@ -106,7 +106,7 @@ sealed record VaultPlace(VaultAccess Vault, string StateDirectory, SqliteSourceC
                 if (await VaultAccess.FindAsync(store, member.Name, keys, invocation.Cancellation) is { } vault)
                 {
                     var state = ConfiguredSources.OptionsOf(source, member).StateDirectory;
-                    found.Add(new VaultPlace(vault, state, source, destination));
+                    found.Add(new VaultPlace(vault.With(source.Compression), state, source, destination));
                 }
             }
         }

@@ -49,6 +49,7 @@ static class CommandLine
         RepairCommand.Create(),
         PruneCommand.Create(),
         UsageCommand.Create(),
+        BenchCommand.Create(),
         LockCommand.Create(),
         BreakLockCommand.Create(),
         KeyCommand.Create(),

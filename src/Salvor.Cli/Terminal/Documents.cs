@@ -81,6 +81,14 @@ sealed record DestinationUsageBody(
 
 sealed record UsageTotals(long Bytes, long Objects, double? CostPerMonth);
 
+sealed record BenchDestinationDocument(
+    string Destination, string Location, IReadOnlyList<string> Refused, IReadOnlyList<PromiseBody> Promises,
+    IReadOnlyList<CallTimesBody> Latency, double? WriteBytesPerSecond, double? ReadBytesPerSecond);
+
+sealed record PromiseBody(string Name, bool Kept, string Broken);
+
+sealed record CallTimesBody(string Call, int Count, double P50Milliseconds, double MaxMilliseconds);
+
 sealed record ReplicateDocument(string Source, string Path, string Destination, string Event, ulong Position);
 
 sealed record DaemonDocument(string Config, int Databases, string Event);
@@ -136,6 +144,7 @@ sealed record UndeleteDocument(string Source, string Location, ulong Number);
 [JsonSerializable(typeof(LockDocument))]
 [JsonSerializable(typeof(BreakLockDocument))]
 [JsonSerializable(typeof(UsageDocument))]
+[JsonSerializable(typeof(BenchDestinationDocument))]
 [JsonSerializable(typeof(ReplicateDocument))]
 [JsonSerializable(typeof(DaemonDocument))]
 [JsonSerializable(typeof(DemoDocument))]

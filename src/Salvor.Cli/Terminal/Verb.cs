@@ -97,7 +97,7 @@ static class Verb
         DllNotFoundException => new SalvorException(
             FailureKind.Failure,
             $"a library is missing: {OneLine(e.Message)}",
-            "Install it: 'apt-get install libsqlite3-0 libxxhash0 libzstd1 libargon2-1', or what your system calls them.",
+            "Install it: 'apt-get install libsqlite3-0 libxxhash0 libzstd1 libargon2-1 liblz4-1', or what your system calls them.",
             e),
         _ => new SalvorException(
             FailureKind.Failure,

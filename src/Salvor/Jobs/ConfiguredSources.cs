@@ -35,6 +35,7 @@ public static class ConfiguredSources
         WalMaxBytes = source.WalMaxBytes,
         OutboxBytesMax = source.OutboxBytesMax,
         SnapshotEvery = source.SnapshotEvery,
+        Compression = source.Compression,
     };
 
     /// <summary>What a prune of a source keeps.</summary>

@@ -17,6 +17,9 @@ public sealed record ControlRequest(string Verb, string Path)
 
     /// <summary>For how many days a backup stays; null where that was not said.</summary>
     public int? RetentionDays { get; init; }
+
+    /// <summary>How what a backup stores is compressed; null for the way of its source.</summary>
+    public string? Compression { get; init; }
 }
 
 /// <summary>The answer: a position, or an error as it would have been printed.</summary>

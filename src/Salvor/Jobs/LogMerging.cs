@@ -65,7 +65,7 @@ sealed class LogMerging : IAsyncDisposable
         {
             state.Merger ??= await VaultAccess.FindAsync(
                 store, source.Options.Name, source.Options.Keys, stopping.Token) is { } vault
-                ? new LogMerger(vault, epoch, time)
+                ? new LogMerger(vault.With(source.Options.Compression), epoch, time)
                 : null;
             var again = state.Merger is null ? null : await state.Merger.RunAsync(stopping.Token);
             (state.Number, state.Due) = (number, time.GetUtcNow() + again);

@@ -4,6 +4,7 @@ using Salvor.Sqlite;
 using Salvor.Sqlite.Capture;
 using Salvor.Storage;
 using Salvor.Vault;
+using Salvor.Vault.Format;
 
 namespace Salvor.Jobs;
 
@@ -223,6 +224,10 @@ public sealed class ProtectionHost : IAsyncDisposable
         return position;
     }
 
+    static FrameCompression? CompressionOf(ControlRequest request) => request.Compression is { } text
+        ? FrameCompression.Parse(text, (message, hint) => new SalvorException(FailureKind.Usage, message, hint))
+        : null;
+
     async Task<ControlResponse> AnswerAsync(ControlRequest request, CancellationToken cancellationToken)
     {
         var protection = All().FirstOrDefault(item => item.Replicator.Options.Path == request.Path)
@@ -240,7 +245,8 @@ public sealed class ProtectionHost : IAsyncDisposable
                 };
             case "backup":
                 var backup = await protection.Replicator.BackUpAsync(
-                    new BackupRequest(request.Label, request.Mode, request.RetentionDays), cancellationToken);
+                    new BackupRequest(request.Label, request.Mode, request.RetentionDays) { Compression = CompressionOf(request) },
+                    cancellationToken);
                 return new ControlResponse { Ok = true, Source = source, Position = backup.Position, Backup = backup };
             case "pause":
                 await protection.Replicator.PauseAsync(cancellationToken);

@@ -75,7 +75,9 @@ public sealed class PruneSchedule(Func<SalvorConfig> config, TimeProvider time, 
         {
             var copies = await SourceCopies.FindAsync(
                 current, member.Name, source.To.Take(1), ConfiguredSources.KeysOf(source), cancellationToken);
-            return copies is [{ Vault: { } vault }] ? await PruneAsync(source, member.Name, vault, proven, cancellationToken) : null;
+            return copies is [{ Vault: { } vault }]
+                ? await PruneAsync(source, member.Name, vault.With(source.Compression), proven, cancellationToken)
+                : null;
         }
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {

@@ -42,14 +42,15 @@ sealed class ServingSession : IAsyncDisposable
     public static async Task<ServingSession> AttachAsync(SqliteReplicator owner, CancellationToken cancellationToken)
     {
         var options = owner.Options;
+        Compression.ExpectAvailable(options.Compression.Codec);
         if (await VaultAccess.FindAsync(owner.Store, options.Name, options.Keys, cancellationToken) is null)
         {
             // What turns out to be no database must not leave a vault, which would be offered for a restore one day.
             SqliteDatabase.Open(options.Path).Dispose();
         }
 
-        var vault = await VaultAccess.OpenOrCreateAsync(
-            owner.Store, options.Name, "sqlite", options.Path, options.Keys, owner.Time, cancellationToken);
+        var vault = (await VaultAccess.OpenOrCreateAsync(
+            owner.Store, options.Name, "sqlite", options.Path, options.Keys, owner.Time, cancellationToken)).With(options.Compression);
         owner.VaultId = vault.Id;
         Loaded loaded;
         try

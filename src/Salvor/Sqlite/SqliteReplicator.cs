@@ -4,6 +4,7 @@ using Salvor.Sqlite.Capture;
 using Salvor.Sqlite.Native;
 using Salvor.Storage;
 using Salvor.Vault;
+using Salvor.Vault.Format;
 using Salvor.Vault.Keys;
 
 namespace Salvor.Sqlite;
@@ -31,6 +32,9 @@ public sealed record ReplicatorOptions
 
     /// <summary>A new snapshot is made when this time passed since the last one and something changed.</summary>
     public TimeSpan SnapshotEvery { get; init; } = TimeSpan.FromDays(1);
+
+    /// <summary>How what is stored of it is compressed.</summary>
+    public FrameCompression Compression { get; init; } = FrameCompression.Default;
 
     /// <summary>How much may wait in the outbox while the destination does not work; 0 for no outbox.</summary>
     public long OutboxBytesMax { get; init; }

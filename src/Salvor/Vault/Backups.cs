@@ -10,6 +10,9 @@ public sealed record BackupRequest(string Label, string Mode, int? RetentionDays
 {
     /// <summary>A hundred years.</summary>
     public const int RetentionDaysMax = 36500;
+
+    /// <summary>How what it stores anew is compressed; null where as the rest of the source.</summary>
+    public FrameCompression? Compression { get; init; }
 }
 
 /// <summary>The backups of a vault: restore points with a number and a label, made on request or by schedule.</summary>

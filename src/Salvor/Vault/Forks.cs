@@ -46,7 +46,7 @@ public static class Forks
 
     static async Task<uint> PutAsync(VaultAccess vault, uint number, uint epoch, BranchRecord record, CancellationToken cancellationToken)
     {
-        using var writer = new ObjectWriter(vault.Secrets);
+        using var writer = vault.NewObject();
         var header = new ObjectHeader { Kind = ObjectKind.Branch, VaultId = vault.Id, Branch = number, Epoch = epoch };
         var (bytes, _) = writer.Finish(header, VaultJson.Write(record, VaultJson.Default.BranchRecord));
         var key = VaultKeys.Branch(number);

@@ -18,7 +18,7 @@ public static class Heads
     public static async Task<ulong?> TryPutAsync(
         IObjectStore store, string writerId, ulong number, HeadRecord record, CancellationToken cancellationToken)
     {
-        using var writer = new ObjectWriter(VaultSecrets.Plain);
+        using var writer = new ObjectWriter(VaultSecrets.Plain, FrameCompression.Default);
         var header = new ObjectHeader { Kind = ObjectKind.Head, VaultId = Guid.Empty, Number = number };
         var (bytes, _) = writer.Finish(header, VaultJson.Write(record, VaultJson.Default.HeadRecord));
         if (await store.PutAsync(VaultKeys.Head(writerId, number), bytes, cancellationToken) == PutResult.AlreadyExists)

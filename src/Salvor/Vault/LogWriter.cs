@@ -83,11 +83,11 @@ public sealed class LogWriter(VaultAccess vault, LogTip tip, uint epoch, TimePro
         var first = Tip.Position.Next;
         var last = new Position(Tip.Position.Value + Math.Max(1, (ulong)changeSet.Commits.Count));
         var frameHashes = new Hash256[changeSet.FrameCount];
-        var writer = new ObjectWriter(vault.Secrets);
+        var writer = vault.NewObject();
         for (var i = 0; i < changeSet.FrameCount; i++)
         {
             frameHashes[i] = vault.Secrets.NameOf(changeSet.FrameContent(i));
-            var frame = SealedFrame.Seal(changeSet.FrameContent(i));
+            var frame = SealedFrame.Seal(changeSet.FrameContent(i), vault.Compression);
             writer.Add(frame);
             frame.Release();
         }

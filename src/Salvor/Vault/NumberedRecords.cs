@@ -26,7 +26,7 @@ static class NumberedRecords
 
         for (; ; number++)
         {
-            using var writer = new ObjectWriter(vault.Secrets);
+            using var writer = vault.NewObject();
             var (bytes, _) = writer.Finish(header with { VaultId = vault.Id, Number = number }, details(number));
             if (await vault.PutAsync(keyOf(number), bytes, cancellationToken)
                 || await vault.HoldsAsync(keyOf(number), bytes, cancellationToken))

@@ -42,6 +42,9 @@ public sealed class VaultAccess
     /// <summary>What its content is named and sealed with.</summary>
     public VaultSecrets Secrets { get; }
 
+    /// <summary>How what is made here for it is compressed.</summary>
+    public FrameCompression Compression { get; private init; } = FrameCompression.Default;
+
     /// <summary>Its key slots, if it is encrypted.</summary>
     public KeySlots KeySlots => new(Store, Prefix, Location);
 
@@ -155,7 +158,16 @@ public sealed class VaultAccess
         await Store.PutAsync(Prefix + key, bytes, cancellationToken) == PutResult.Created;
 
     /// <summary>The same vault at another destination, whatever is there.</summary>
-    internal VaultAccess At(IObjectStore store) => new(store, Name, Id, Identity, Secrets);
+    internal VaultAccess At(IObjectStore store) => new(store, Name, Id, Identity, Secrets) { Compression = Compression };
+
+    /// <summary>This vault, for what is to be compressed in this way.</summary>
+    public VaultAccess With(FrameCompression compression) => new(Store, Name, Id, Identity, Secrets)
+    {
+        Compression = compression, Copies = Copies, FellThrough = FellThrough,
+    };
+
+    /// <summary>Begins an object of it.</summary>
+    internal ObjectWriter NewObject(int expectedBytes = 16 << 10) => new(Secrets, Compression, expectedBytes);
 
     /// <summary>The key of an object at the destination.</summary>
     internal string KeyOf(string key) => Prefix + key;
@@ -170,6 +182,7 @@ public sealed class VaultAccess
         var told = new ConcurrentDictionary<(string, string), bool>();
         return new VaultAccess(Store, Name, Id, Identity, Secrets)
         {
+            Compression = Compression,
             Copies = [.. copies.Where(copy => copy.Id == Id)],
             FellThrough = (bad, why) =>
             {
@@ -430,7 +443,7 @@ public sealed class VaultAccess
             identity = identity.EncryptedBy(VaultSecrets.Of(id, dataKey));
         }
 
-        using var writer = new ObjectWriter(VaultSecrets.Plain);
+        using var writer = new ObjectWriter(VaultSecrets.Plain, FrameCompression.Default);
         var (bytes, _) = writer.Finish(
             new ObjectHeader { Kind = ObjectKind.Vault, VaultId = id }, VaultJson.Write(identity, VaultJson.Default.VaultIdentity));
         await store.PutAsync(PrefixOf(name) + VaultKeys.Identity, bytes, cancellationToken);

@@ -26,7 +26,7 @@ public sealed class WriterClaims(VaultAccess vault)
     {
         for (var epoch = Math.Max(after, await NewestEpochAsync(cancellationToken)) + 1; ; epoch++)
         {
-            using var writer = new ObjectWriter(VaultSecrets.Plain);
+            using var writer = new ObjectWriter(VaultSecrets.Plain, FrameCompression.Default);
             var header = new ObjectHeader { Kind = ObjectKind.Claim, VaultId = vault.Id, Epoch = epoch };
             var (bytes, _) = writer.Finish(header, VaultJson.Write(claim, VaultJson.Default.ClaimRecord));
             if (await vault.PutAsync(VaultKeys.Claim(epoch), bytes, cancellationToken))

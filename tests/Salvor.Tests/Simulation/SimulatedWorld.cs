@@ -144,7 +144,7 @@ sealed class SimulatedWorld
             CreatedAt = Time.GetUtcNow(),
             PageSeed = $"{random.NextInt64():x16}",
         };
-        using var writer = new ObjectWriter(VaultSecrets.Plain);
+        using var writer = new ObjectWriter(VaultSecrets.Plain, FrameCompression.Default);
         var (bytes, _) = writer.Finish(
             new ObjectHeader { Kind = ObjectKind.Vault, VaultId = new Guid(id) },
             VaultJson.Write(identity, VaultJson.Default.VaultIdentity));

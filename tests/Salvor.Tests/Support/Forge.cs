@@ -28,10 +28,10 @@ static class Forge
         bool relink = true)
     {
         using var stored = await OpenStoredAsync(store, key);
-        using var writer = new ObjectWriter(VaultSecrets.Plain);
+        using var writer = new ObjectWriter(VaultSecrets.Plain, FrameCompression.Default);
         for (var i = 0; i < stored.Frames.Count - 1; i++)
         {
-            var frame = SealedFrame.Seal(await stored.ReadFrameAsync(i, default));
+            var frame = SealedFrame.Seal(await stored.ReadFrameAsync(i, default), FrameCompression.Default);
             writer.Add(frame);
             frame.Release();
         }
@@ -69,6 +69,13 @@ static class Forge
 
     public static int FrameCount(byte[] bytes) =>
         (int)BinaryPrimitives.ReadUInt32LittleEndian(bytes.AsSpan(bytes.Length - ObjectWriter.FooterBytes));
+
+    /// <summary>The rows of the frame index.</summary>
+    public static IReadOnlyList<FrameInfo> Frames(byte[] bytes)
+    {
+        var (count, end) = (FrameCount(bytes), bytes.Length - ObjectWriter.FooterBytes);
+        return [.. Enumerable.Range(0, count).Select(row => FrameInfo.Read(bytes.AsSpan(end - ((count - row) * FrameInfo.SizeBytes))))];
+    }
 
     public static byte[] Change(byte[] bytes, Action<byte[]> change)
     {

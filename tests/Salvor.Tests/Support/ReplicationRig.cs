@@ -31,6 +31,9 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
     /// <summary>Whether the vault is encrypted; by a key file, which opens it at once.</summary>
     public bool IsEncrypted { get; init; }
 
+    /// <summary>How the next start compresses; null for the default.</summary>
+    public string? Compression { get; set; }
+
     public Workload App => _workload ??= new(Database, _scratch.Subdirectory("ledgers"), options, writerCount);
 
     /// <summary>The last commit that Salvor has reported durable.</summary>
@@ -54,6 +57,7 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
             [
                 "replicate", Database, Destination, .. BatchArguments, .. KeyArguments,
                 .. (IsEncrypted ? (string[])["--i-have-saved-the-key"] : []),
+                .. (Compression is null ? (string[])[] : ["--compression", Compression]),
             ]);
     }
 

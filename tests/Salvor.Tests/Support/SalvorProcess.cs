@@ -15,11 +15,12 @@ static class SalvorProcess
 
     public static ChildProcess Start(params IEnumerable<string> arguments) => StartIn("", arguments);
 
-    public static ChildProcess StartIn(string workingDirectory, params IEnumerable<string> arguments)
-    {
-        var (file, first) = Environment.GetEnvironmentVariable("SALVOR_CLI") is { Length: > 0 } executable
-            ? (executable, Array.Empty<string>())
-            : ("dotnet", [Path.Combine(AppContext.BaseDirectory, "Salvor.Cli.dll")]);
-        return ChildProcess.Start(file, [.. first, .. arguments], workingDirectory);
-    }
+    public static ChildProcess StartIn(string workingDirectory, params IEnumerable<string> arguments) =>
+        ChildProcess.Start(CommandLine[0], [.. CommandLine.Skip(1), .. arguments], workingDirectory);
+
+    /// <summary>What comes before the arguments.</summary>
+    public static IReadOnlyList<string> CommandLine =>
+        Environment.GetEnvironmentVariable("SALVOR_CLI") is { Length: > 0 } executable
+            ? [executable]
+            : ["dotnet", Path.Combine(AppContext.BaseDirectory, "Salvor.Cli.dll")];
 }

@@ -40,7 +40,7 @@ sealed class VaultModel
 
     VaultModel(VaultAccess vault, Random random, uint pageSize) => (Vault, this.random, PageSize) = (vault, random, pageSize);
 
-    public VaultAccess Vault { get; }
+    public VaultAccess Vault { get; private set; }
 
     public uint PageSize { get; }
 
@@ -52,6 +52,13 @@ sealed class VaultModel
 
     /// <summary>The time of the newest commit, or later.</summary>
     public DateTimeOffset Now => Micros.ToTime(micros);
+
+    /// <summary>From now on objects are compressed in another way, as after a restart with another setting.</summary>
+    public void Compress(FrameCompression compression)
+    {
+        Vault = Vault.With(compression);
+        log = log is null ? null : new LogWriter(Vault, log.Tip, epoch, TimeProvider.System);
+    }
 
     /// <summary>Lets time pass in which nothing is committed.</summary>
     public void Advance(TimeSpan span) => micros += (long)span.TotalMicroseconds;
@@ -224,7 +231,7 @@ sealed class VaultModel
             Reason = branch.Parent is null ? "first copy" : "restored in place",
             CreatedAt = Micros.ToTime(micros),
         };
-        using var writer = new ObjectWriter(Vault.Secrets);
+        using var writer = Vault.NewObject();
         var header = new ObjectHeader { Kind = ObjectKind.Branch, VaultId = Vault.Id, Branch = branch.Number, Epoch = epoch };
         var (bytes, _) = writer.Finish(header, VaultJson.Write(record, VaultJson.Default.BranchRecord));
         Assert.True(await Vault.PutAsync(VaultKeys.Branch(branch.Number), bytes, default));

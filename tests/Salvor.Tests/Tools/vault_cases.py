@@ -2,9 +2,10 @@
 import hashlib
 import struct
 
+from vault_codecs import GZIP, GZIP_HEAD, LZ4, ZSTD, gzip, lz4, zstd
 from vault_objects import MIB, ZERO
 from vault_sound import *
-from vault_writer import ZSTD, Writer, zstd
+from vault_writer import Writer
 
 
 # ---- one thing wrong: bytes
@@ -102,7 +103,9 @@ def build_fitting():
             ("offset", 0, "offset", 209, "index"), ("overlap", 1, "offset", 208, "index"),
             ("stored-huge", 0, "stored", 0xFFFFFFF0, "index"),
             ("content-huge", 0, "content", MIB + 1, "index"), ("details-huge", 1, "content", (16 << 20) + 1, "index"),
-            ("codec", 0, "codec", 2, "index"), ("codec-stored", 0, "codec", 0, "index"), ("content-short", 0, "content", 512, "details"),
+            ("codec", 0, "codec", 4, "index"), ("codec-huge", 0, "codec", 255, "index"), ("codec-lz4", 0, "codec", LZ4, "frame"),
+            ("codec-gzip", 0, "codec", GZIP, "frame"), ("codec-stored", 0, "codec", 0, "index"),
+            ("content-short", 0, "content", 512, "details"),
             ("content-long", 0, "content", 4096, "details"), ("frame-crc", 0, "crc", 1, "frame"),
             ("details-short", 1, "content", 64, "frame"), ("details-long", 1, "content", 1 << 20, "frame")):
         broken(f"index-{name}", f"a row of the index has an impossible number, and its checksum fits: {name}", row(L7, number, field,
@@ -272,6 +275,38 @@ def second_pack(change):
     return apply
 
 
+def badly_packed():
+    """What is no frame of its codec, or of another length: by a function of what would be one, and of its content."""
+    cases = []
+    for name, codec, pack in (("lz4", LZ4, lz4), ("gzip", GZIP, gzip)):
+        for what, make in (
+                ("bomb", lambda good, content, pack=pack: pack(bytes(8 << 20))),
+                ("short", lambda good, content, pack=pack: pack(content[1:])),
+                ("tail", lambda good, content: good + b"tail"), ("tail-zero", lambda good, content: good + b"\0"),
+                ("cut", lambda good, content: good[:-1]), ("nothing", lambda good, content: b""), ("other", lambda good, content: b"hello"),
+                ("two", lambda good, content, pack=pack: pack(content[:512]) + pack(content[512:])),
+                ("empty-first", lambda good, content, pack=pack: pack(b"") + good),
+                ("empty-last", lambda good, content, pack=pack: good + pack(b""))):
+            cases.append((f"{name}-{what}", codec, make))
+    cases += [("gzip-crc", GZIP, lambda good, content: good[:-8] + bytes([good[-8] ^ 1]) + good[-7:]),
+              ("gzip-length", GZIP, lambda good, content: good[:-4] + b"\1" + good[-3:]),
+              ("gzip-flag", GZIP, lambda good, content: good[:3] + b"\1" + good[4:]),
+              ("gzip-name", GZIP, lambda good, content: GZIP_HEAD[:3] + b"\x08" + GZIP_HEAD[4:] + b"app.db\0" + good[10:]),
+              ("gzip-no-end", GZIP, lambda good, content: good[:-9] + good[-8:]),
+              ("gzip-inner-tail", GZIP, lambda good, content: good[:-8] + b"\0" + good[-8:]),
+              ("lz4-far", LZ4, lambda good, content: b"\x1fx\xff\xff" + b"\xff" * 9 + b"\0" + b"\x50abcde")]
+
+    def change(codec, make):
+        def apply(parts):
+            content = parts["frames"][0]
+            good = {LZ4: lz4, GZIP: gzip}[codec](content)
+            parts.update(packed={0: (make(good, content), len(content), codec)})
+
+        return apply
+
+    return [(name, change(codec, make), "frame") for name, codec, make in cases]
+
+
 def build_packs():
     for name, change, layer in (
             ("chunk-other", lambda parts: parts.update(frames=[noise("z") * 5]), "chunk"),
@@ -288,7 +323,7 @@ def build_packs():
              "frame"),
             ("frame-tail", lambda parts: parts.update(packed={0: (zstd(parts["frames"][0]) + b"tail", 2560, ZSTD)}), "frame"),
             ("not-zstd", lambda parts: parts.update(packed={0: (b"hello", 2560, ZSTD)}), "frame"),
-            ("nothing-stored", lambda parts: parts.update(packed={0: (b"", 2560, ZSTD)}), "frame")):
+            ("nothing-stored", lambda parts: parts.update(packed={0: (b"", 2560, ZSTD)}), "frame"), *badly_packed()):
         build, options, _ = SOUND["plain"]
         writer = build(Writer("plain", **options, change={"packs/": second_pack(change)}))
         pack = next(key for key in writer.files if key.startswith("packs/") and holds(writer, key, S5))

@@ -5,8 +5,8 @@ import struct
 
 from vault_cases import *
 from vault_objects import KEY
-from vault_primitives import unzstd
-from vault_writer import STORED, Writer
+from vault_primitives import unpack
+from vault_writer import Writer
 
 
 def json_of(**change):
@@ -75,7 +75,7 @@ def build_records():
 def first_move(writer):
     data = writer.files["moves/0000000001"]
     offset, stored_bytes, length, codec, _ = struct.unpack_from("<3IB3xI", data, len(data) - 68)
-    return data[offset:offset + stored_bytes] if codec == STORED else unzstd(data[offset:offset + stored_bytes], length)
+    return unpack(codec, data[offset:offset + stored_bytes], length)
 
 
 def build_keys():
@@ -156,7 +156,7 @@ def slot_json(key, change):
         writer = Writer("encrypted", data_key=DATA_KEY)
         data = SOUND["encrypted"][2].files[key]
         offset, stored_bytes, length, codec, _ = struct.unpack_from("<3IB3xI", data, len(data) - 68)
-        details = data[offset:offset + stored_bytes] if codec == STORED else unzstd(data[offset:offset + stored_bytes], length)
+        details = unpack(codec, data[offset:offset + stored_bytes], length)
         writer.put(key, KEY, [], changed_json(details, change), number=int(key[-10:]))
         files[key] = writer.files[key]
 

@@ -4,7 +4,7 @@ import re
 import struct
 from datetime import datetime, timezone
 
-from vault_primitives import crc32c, open_gcm, unzstd
+from vault_primitives import crc32c, open_gcm, unpack
 
 MIB = 1 << 20
 MAX_OBJECT = 16 * MIB
@@ -124,7 +124,7 @@ class Item:
             limit = MAX_OBJECT if row == self.frames - 1 else MIB
             if start != offset or stored > index - start or length > limit:
                 raise Damaged(key, "index", f"row {row} has impossible numbers")
-            if codec > 1:
+            if codec > 3:
                 raise Damaged(key, "index", f"row {row} has codec {codec}")
             plain = stored - (TAG if self.sealed else 0)
             if plain < 0 or codec == 0 and plain != length:
@@ -150,8 +150,7 @@ class Item:
             data = open_gcm(self.vault.object_key(self.salt), struct.pack("<I8x", row), data, associated)
             if data is None:
                 raise Damaged(self.key, "seal", f"the tag of frame {row} does not fit")
-        if codec == 1:
-            data = unzstd(data, length)
+        data = unpack(codec, data, length)
         if data is None or len(data) != length:
             raise Damaged(self.key, "frame", f"frame {row} has another length")
         return data

@@ -1,8 +1,10 @@
-"""What the independent reader and the maker of test vectors compute with: checksums, hashes, ciphers and zstd by the system's libraries."""
+"""What the independent reader and the maker of test vectors compute with: checksums, hashes, ciphers and codecs, by libraries of the
+system."""
 import ctypes
 import hmac
+import zlib
 
-zstd, xxhash, crypto = (ctypes.CDLL(name) for name in ("libzstd.so.1", "libxxhash.so.0", "libcrypto.so.3"))
+zstd, lz4, xxhash, crypto = (ctypes.CDLL(name) for name in ("libzstd.so.1", "liblz4.so.1", "libxxhash.so.0", "libcrypto.so.3"))
 zstd.ZSTD_decompress.restype = zstd.ZSTD_findFrameCompressedSize.restype = ctypes.c_size_t
 zstd.ZSTD_decompress.argtypes = [ctypes.c_char_p, ctypes.c_size_t, ctypes.c_char_p, ctypes.c_size_t]
 zstd.ZSTD_findFrameCompressedSize.argtypes = [ctypes.c_char_p, ctypes.c_size_t]
@@ -39,6 +41,32 @@ def unzstd(data, length):
         return None
     content = ctypes.create_string_buffer(length + 1)
     return content.raw[:length] if zstd.ZSTD_decompress(content, length, data, len(data)) == length else None
+
+
+def unlz4(data, length):
+    """The content of exactly one LZ4 block of a known length, or None."""
+    content = ctypes.create_string_buffer(length + 1)
+    return content.raw[:length] if lz4.LZ4_decompress_safe(data, content, len(data), length) == length else None
+
+
+def ungzip(data, length):
+    """The content of exactly one gzip member of a known length and without optional fields, or None."""
+    if data[:4] != b"\x1f\x8b\x08\0":
+        return None
+    try:
+        stream = zlib.decompressobj(31)
+        content = stream.decompress(data, length + 1)
+    except zlib.error:
+        return None
+    return content if len(content) == length and stream.eof and not stream.unused_data else None
+
+
+UNPACK = {1: unzstd, 2: unlz4, 3: ungzip}
+
+
+def unpack(codec, data, length):
+    """The content of a frame by its codec, or None."""
+    return UNPACK[codec](data, length) if codec else data
 
 
 def open_gcm(key, nonce, sealed, associated):

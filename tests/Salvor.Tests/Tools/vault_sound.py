@@ -3,9 +3,10 @@ import hashlib
 import struct
 from types import SimpleNamespace
 
+from vault_codecs import GZIP, LZ4, STORED, ZSTD
 from vault_objects import BASE, RESYNC
 from vault_primitives import crc32c
-from vault_writer import STORED, Database, Writer
+from vault_writer import Database, Writer
 
 CASES, SOUND = [], {}
 KEY_FILE, PASSPHRASE = "k" * 40, "correct horse battery staple"
@@ -266,6 +267,16 @@ def stored(writer):
     return history(writer)
 
 
+def packed_by(*codecs):
+    """Objects of these codecs, one after the other."""
+
+    def build(writer):
+        writer.codecs = codecs
+        return history(writer)
+
+    return build
+
+
 def curious(writer):
     """What a later writer of version 1 may do: members, objects and reserved bytes that this version does not know."""
     history(writer)
@@ -296,6 +307,11 @@ def build_sound():
     sound("moved", "packs that were replaced twice, by move records", moved)
     sound("empty", "a database of no pages", empty)
     sound("uncompressed", "frames of codec 0", stored)
+    sound("lz4", "frames of codec 2", packed_by(LZ4))
+    sound("gzip", "frames of codec 3", packed_by(GZIP))
+    sound("codecs", "frames of all codecs: the setting was changed", packed_by(ZSTD, LZ4, GZIP, STORED))
+    sound("encrypted-codecs", "the same, encrypted", lambda writer: packed_by(GZIP, LZ4, ZSTD)(unlocked(writer)), key_file=KEY_FILE,
+          data_key=DATA_KEY)
     sound("curious", "members, kinds of objects and reserved bytes that version 1 does not know: ignored", curious)
 
 

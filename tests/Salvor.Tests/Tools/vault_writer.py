@@ -1,40 +1,18 @@
 """An independent writer of small Salvor vaults, from docs/format.md, for test vectors. The same calls always make the same bytes: nothing
-is random, and zstd frames are put together by hand from runs and literals."""
+is random, and what is compressed is put together by hand (vault_codecs.py)."""
 import hashlib
 import hmac
 import json
-import re
 import struct
 import uuid
 
+from vault_codecs import PACK_BY, STORED, ZSTD
 from vault_objects import (BACKUP, BASE, BRANCH, CLAIM, COMMITS, CONDEMNED, END, FENCE, KEY, LOG, MAGIC, MIB, MOVE, OUTCOME, PACK, SEALED,
                            SNAPSHOT, VAULT, ZERO)
 from vault_primitives import argon2id, crc32c, hkdf, page_hash, seal_gcm
 
 TIME = 1_785_580_200_000_000
 ISO = "2026-08-01T10:30:00+00:00"
-STORED, ZSTD = 0, 1
-RUNS = re.compile(rb"(.)\1{15,131071}", re.DOTALL)
-
-
-def zstd(content):
-    """One zstd frame of a known content size: runs of a byte, and what lies between them as it is."""
-    blocks, literal = [], 0
-
-    def flush(end):
-        for start in range(literal, end, 65536):
-            piece = content[start:min(start + 65536, end)]
-            blocks.append((0, len(piece), piece))
-
-    for run in RUNS.finditer(content):
-        flush(run.start())
-        blocks.append((1, run.end() - run.start(), run[1]))
-        literal = run.end()
-    flush(len(content))
-    frame = bytes.fromhex("28B52FFD") + b"\xa0" + struct.pack("<I", len(content))
-    for row, (kind, size, body) in enumerate(blocks or [(0, 0, b"")]):
-        frame += struct.pack("<I", size << 3 | kind << 1 | (row >= len(blocks) - 1))[:3] + body
-    return frame
 
 
 def text(value):
@@ -79,6 +57,7 @@ class Writer:
     def __init__(self, name, page_size=512, data_key=None, change=None, identity=None):
         self.id = hashlib.sha256(name.encode()).digest()[:16]
         self.page_size, self.data_key, self.change = page_size, data_key, change or {}
+        self.codecs = (ZSTD,)
         self.files, self.points, self.database, self.tips = {}, {}, Database(self), {}
         self.history, self.before, self.pending = {}, {}, {}
         self.seed = 0x0123456789ABCDEF if data_key is None else int.from_bytes(self.derive("salvor page seed", 8), "little")
@@ -116,16 +95,17 @@ class Writer:
     def put(self, key, kind, frames, details, given=None, **header):
         """Seals an object. Parts that `change` may set: frames, details, header, codec (of all), sealed, and packed:
         by row what is stored instead, how long its content is said to be, and its codec."""
-        parts = dict(kind=kind, frames=frames, details=details, header=header, codec=ZSTD, packed={},
-                     sealed=bool(self.data_key and kind in SEALED)) | (given or {})
+        parts = dict(kind=kind, frames=frames, details=details, header=header, packed={},
+                     codec=self.codecs[len(self.files) % len(self.codecs)], sealed=bool(self.data_key and kind in SEALED)) | (given or {})
         if kind != LOG:
             self.change.get(key, lambda parts: None)(parts)
         rows, head = [], self.header(parts["kind"], **parts["header"])
         contents = parts["frames"] + [parts["details"]]
         for content in contents:
-            packed = zstd(content)
-            codec = ZSTD if parts["codec"] == ZSTD and len(packed) < len(content) else STORED
-            rows.append(list(parts["packed"].get(len(rows), (packed if codec == ZSTD else content, len(content), codec))))
+            codec = parts["codec"]
+            packed = PACK_BY[codec](content)
+            packed, codec = (packed, codec) if len(packed) < len(content) else (content, STORED)
+            rows.append(list(parts["packed"].get(len(rows), (packed, len(content), codec))))
         tag = 16 if parts["sealed"] else 0
         if parts["sealed"]:
             body, offset = head, 208

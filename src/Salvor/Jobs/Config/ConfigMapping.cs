@@ -29,6 +29,9 @@ sealed class ConfigMapping
 
     public YamlMappingNode Node { get; }
 
+    /// <summary>What messages call it.</summary>
+    public string Owner => owner;
+
     /// <summary>Every key with its value, by the key's text.</summary>
     public OrderedDictionary<string, (YamlScalarNode Key, YamlNode Value)> Entries { get; } = [];
 

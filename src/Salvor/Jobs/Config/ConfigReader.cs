@@ -88,8 +88,8 @@ sealed class ConfigReader(ConfigDocument document)
     {
         ReadType(source, "source", owner, SourceTypes, SourceTypesPlanned);
         source.CheckKeys(
-            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_outbox", "max_total_size", "snapshot_every", "keep",
-            "max_backups", "retention_days", "verify", "prune", "state_dir", "encryption");
+            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_outbox", "max_total_size", "snapshot_every", "compression",
+            "keep", "max_backups", "retention_days", "verify", "prune", "state_dir", "encryption");
         var path = source.OptionalPath("path", PathExample);
         var paths = ReadGlob(source, owner);
         if (path is null && paths is null)
@@ -124,6 +124,7 @@ sealed class ConfigReader(ConfigDocument document)
             SnapshotEvery = source.Duration(
                 "snapshot_every", SqliteSourceConfig.SnapshotEveryDefault, SqliteSourceConfig.SnapshotEveryMin,
                 SqliteSourceConfig.SnapshotEveryMax),
+            Compression = CompressionReader.Read(document, source, owner),
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
             Keep = ReadKeep(source, owner),
             Verify = ReadVerify(source, owner),

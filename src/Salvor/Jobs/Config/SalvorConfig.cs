@@ -1,6 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Salvor.Jobs.Keys;
 using Salvor.Vault.Compaction;
+using Salvor.Vault.Format;
 using Salvor.Vault.Pruning;
 
 namespace Salvor.Jobs.Config;
@@ -81,6 +82,9 @@ public sealed record SqliteSourceConfig
 
     /// <summary>How long after a snapshot the next one is made, where something changed.</summary>
     public TimeSpan SnapshotEvery { get; init; } = SnapshotEveryDefault;
+
+    /// <summary>How what is stored from now on is compressed.</summary>
+    public FrameCompression Compression { get; init; } = FrameCompression.Default;
 
     /// <summary>How fine restore points stay as they age.</summary>
     public Ladder Keep { get; init; } = Ladder.Default;

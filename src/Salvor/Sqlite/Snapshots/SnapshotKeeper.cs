@@ -2,6 +2,7 @@ using Microsoft.Extensions.Logging;
 using Salvor.Platform;
 using Salvor.Sqlite.Capture;
 using Salvor.Vault;
+using Salvor.Vault.Format;
 using Salvor.Vault.Restore;
 using Salvor.Vault.Snapshots;
 
@@ -41,7 +42,7 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
             {
                 if (await IsDueAsync(cancellationToken))
                 {
-                    await MakeAsync(cancellationToken);
+                    await MakeAsync(vault.Compression, cancellationToken);
                 }
 
                 Note(null);
@@ -64,13 +65,13 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
         look - TimeSpan.FromTicks(time.GetElapsedTime(0).Ticks % look.Ticks);
 
     /// <summary>Makes one of the newest restore point, or finds it.</summary>
-    public async Task<MadeSnapshot> MakeAsync(CancellationToken cancellationToken)
+    public async Task<MadeSnapshot> MakeAsync(FrameCompression compression, CancellationToken cancellationToken)
     {
         await owner.Engine.SnapshotTurn.WaitAsync(cancellationToken);
         try
         {
             var storedBefore = publisher.StoredBytes;
-            var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+            var catalog = await VaultCatalog.LoadAsync(vault.With(compression), cancellationToken);
             var point = await new RestorePlanner(catalog).LatestAsync(publisher.Durable.Branch, cancellationToken);
             var made = await IncrementalSnapshot.MakeAsync(catalog, point, epoch, cancellationToken);
             newest = new Newest(point.Position, point.Time, made.SizeBytes, -storedBefore);
@@ -88,7 +89,9 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
     /// <summary>Makes a snapshot, and a backup of it.</summary>
     public async Task<BackupRecord> BackUpAsync(BackupRequest request, CancellationToken cancellationToken)
     {
-        var made = await MakeAsync(cancellationToken);
+        var compression = request.Compression ?? vault.Compression;
+        Compression.ExpectAvailable(compression.Codec);
+        var made = await MakeAsync(compression, cancellationToken);
         var record = new BackupRecord
         {
             Id = 0,

@@ -21,7 +21,7 @@ sealed class CompactedWriter(VaultCatalog catalog, ObjectHeader header, LogEntry
     public async Task<LogEntry> WriteAsync(CancellationToken cancellationToken)
     {
         using var source = new SourcePages(catalog, pages);
-        var writer = new ObjectWriter(catalog.Vault.Secrets, PartBytes);
+        var writer = catalog.Vault.NewObject(PartBytes);
         try
         {
             foreach (var page in pages.Pages)
@@ -39,7 +39,7 @@ sealed class CompactedWriter(VaultCatalog catalog, ObjectHeader header, LogEntry
                 {
                     await PutPartAsync(writer, cancellationToken);
                     writer.Dispose();
-                    writer = new ObjectWriter(catalog.Vault.Secrets, PartBytes);
+                    writer = catalog.Vault.NewObject(PartBytes);
                 }
             }
 
@@ -59,7 +59,7 @@ sealed class CompactedWriter(VaultCatalog catalog, ObjectHeader header, LogEntry
         {
             var content = frame.AsSpan(0, frameBytes);
             frameHashes.Add(catalog.Vault.Secrets.NameOf(content));
-            var sealedFrame = SealedFrame.Seal(content);
+            var sealedFrame = SealedFrame.Seal(content, catalog.Vault.Compression);
             writer.Add(sealedFrame);
             sealedFrame.Release();
             frameBytes = 0;

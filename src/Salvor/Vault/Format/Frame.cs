@@ -54,12 +54,12 @@ sealed class SealedFrame
 
     public uint Crc { get; }
 
-    public static SealedFrame Seal(ReadOnlySpan<byte> content)
+    public static SealedFrame Seal(ReadOnlySpan<byte> content, FrameCompression compression)
     {
         var buffer = ArrayPool<byte>.Shared.Rent(Compression.Bound(content.Length));
-        if (Compression.Compress(content, buffer) is { } size)
+        if (Compression.Compress(compression, content, buffer) is { } size)
         {
-            return new SealedFrame(buffer, size, content.Length, Codec.Zstd);
+            return new SealedFrame(buffer, size, content.Length, compression.Codec);
         }
 
         content.CopyTo(buffer);

@@ -9,8 +9,9 @@ namespace Salvor.Vault.Format;
 /// <see cref="Dispose"/>.
 /// </summary>
 /// <param name="secrets">Of the vault, for a kind that it seals; else <see cref="VaultSecrets.Plain"/>.</param>
+/// <param name="compression">Of the details.</param>
 /// <param name="expectedBytes">How large the object may become.</param>
-sealed class ObjectWriter(VaultSecrets secrets, int expectedBytes = 16 << 10) : IDisposable
+sealed class ObjectWriter(VaultSecrets secrets, FrameCompression compression, int expectedBytes = 16 << 10) : IDisposable
 {
     /// <summary>frame count (4) | CRC-32C of the index (4) | SHA-256 of all that comes before it (32) | end mark (8).</summary>
     public const int FooterBytes = 48;
@@ -39,7 +40,7 @@ sealed class ObjectWriter(VaultSecrets secrets, int expectedBytes = 16 << 10) : 
     /// <summary>Adds the details and closes the object. Returns its bytes and its hash.</summary>
     public (ReadOnlyMemory<byte> Bytes, Hash256 Hash) Finish(ObjectHeader header, ReadOnlySpan<byte> details)
     {
-        var frame = SealedFrame.Seal(details);
+        var frame = SealedFrame.Seal(details, compression);
         Add(frame);
         frame.Release();
 

@@ -81,7 +81,7 @@ public sealed class KeySlots
     /// <summary>Makes a slot with this number, unless there is one.</summary>
     internal async Task<bool> PutAsync(Guid vaultId, ulong number, KeySlotRecord record, CancellationToken cancellationToken)
     {
-        using var writer = new ObjectWriter(VaultSecrets.Plain);
+        using var writer = new ObjectWriter(VaultSecrets.Plain, FrameCompression.Default);
         var header = new ObjectHeader { Kind = ObjectKind.Key, VaultId = vaultId, Number = number };
         var (bytes, _) = writer.Finish(header, VaultJson.Write(record, KeyJson.Default.KeySlotRecord));
         return await store.PutAsync(prefix + VaultKeys.KeySlot(number), bytes, cancellationToken) == PutResult.Created;
@@ -114,7 +114,7 @@ public sealed class KeySlots
     internal async Task NoteExportedAsync(Guid vaultId, bool waived, TimeProvider time, CancellationToken cancellationToken)
     {
         var record = new KeyExportedRecord { At = time.GetUtcNow(), Host = ProcessIdentity.Current().Host, Waived = waived };
-        using var writer = new ObjectWriter(VaultSecrets.Plain);
+        using var writer = new ObjectWriter(VaultSecrets.Plain, FrameCompression.Default);
         var header = new ObjectHeader { Kind = ObjectKind.Key, VaultId = vaultId };
         var (bytes, _) = writer.Finish(header, VaultJson.Write(record, KeyJson.Default.KeyExportedRecord));
         await store.PutAsync(prefix + VaultKeys.KeyExported, bytes, cancellationToken);

@@ -325,7 +325,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
 
     async Task<bool> PutAsync(string key, ObjectKind kind, ulong number, byte[] details, CancellationToken cancellationToken)
     {
-        using var writer = new ObjectWriter(vault.Secrets);
+        using var writer = vault.NewObject();
         var (bytes, _) = writer.Finish(new ObjectHeader { Kind = kind, VaultId = vault.Id, Number = number }, details);
         return await vault.PutAsync(key, bytes, cancellationToken) || await vault.HoldsAsync(key, bytes, cancellationToken);
     }

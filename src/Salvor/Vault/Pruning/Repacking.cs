@@ -40,7 +40,8 @@ static class Repacking
             .Select(place => new WantedChunk(place.Name, pack, place.Length, 0)).ToList();
         var runs = new List<SealedRun>();
         await new ChunkReader(vault).ReadAsync(
-            wanted, packsInFlight: 1, (_, frame, found) => runs.Add(SealAgain(frame, found.Select(item => item.Place))), cancellationToken);
+            wanted, packsInFlight: 1, (_, frame, found) => runs.Add(SealAgain(vault, frame, found.Select(item => item.Place))),
+            cancellationToken);
         var into = new List<PendingPack>();
         foreach (var run in runs)
         {
@@ -51,7 +52,7 @@ static class Repacking
     }
 
     /// <summary>What is needed of a frame, as a frame.</summary>
-    static SealedRun SealAgain(ReadOnlySpan<byte> frame, IEnumerable<ChunkPlace> places)
+    static SealedRun SealAgain(VaultAccess vault, ReadOnlySpan<byte> frame, IEnumerable<ChunkPlace> places)
     {
         var chunks = new List<(Hash256 Name, int Offset, int Length)>();
         var content = new byte[frame.Length];
@@ -63,6 +64,6 @@ static class Repacking
             length += (int)place.Length;
         }
 
-        return SealedRun.Seal(content.AsSpan(0, length), chunks);
+        return SealedRun.Seal(vault, content.AsSpan(0, length), chunks);
     }
 }

@@ -130,10 +130,10 @@ sealed class ChunkTreeWriter(PackStore store) : IAsyncDisposable
         while (level.Closed.TryPeek(out var node) && node.Entries.All(entry => entry.IsKnown))
         {
             var content = level.Closed.Dequeue().Known().ToBytes();
-            var name = store.Secrets.NameOf(content);
+            var name = store.Vault.Secrets.NameOf(content);
             node.Self.Pack = stored.TryGetValue(name, out var pack)
                 ? new PendingPack { Name = pack }
-                : await level.Packs.AddAsync(SealedRun.Seal(store.Secrets, content, content.Length), cancellationToken);
+                : await level.Packs.AddAsync(SealedRun.Seal(store.Vault, content, content.Length), cancellationToken);
             node.Self.Name = name;
         }
     }

@@ -12,7 +12,7 @@ sealed class PackStore(VaultAccess vault)
     readonly HashSet<string> stored = [];
     Task<ulong>? lastPrune;
 
-    public VaultSecrets Secrets => vault.Secrets;
+    public VaultAccess Vault => vault;
 
     /// <summary>No epoch: whoever packs the same chunks again makes the same object, so an interrupted copy is not stored twice.</summary>
     public async Task<ObjectHeader> HeaderAsync(CancellationToken cancellationToken) => new()

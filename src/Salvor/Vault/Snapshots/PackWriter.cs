@@ -6,22 +6,23 @@ namespace Salvor.Vault.Snapshots;
 sealed record SealedRun(SealedFrame Frame, (Hash256 Name, int Offset, int Length)[] Chunks)
 {
     /// <summary>Cuts the content into chunks, names them and seals them together.</summary>
-    public static SealedRun Seal(VaultSecrets secrets, ReadOnlySpan<byte> content, int chunkBytes)
+    public static SealedRun Seal(VaultAccess vault, ReadOnlySpan<byte> content, int chunkBytes)
     {
         var chunks = new (Hash256, int, int)[(content.Length + chunkBytes - 1) / chunkBytes];
         for (var i = 0; i < chunks.Length; i++)
         {
             var offset = i * chunkBytes;
             var length = Math.Min(chunkBytes, content.Length - offset);
-            chunks[i] = (secrets.NameOf(content.Slice(offset, length)), offset, length);
+            chunks[i] = (vault.Secrets.NameOf(content.Slice(offset, length)), offset, length);
         }
 
-        return new SealedRun(SealedFrame.Seal(content), chunks);
+        return new SealedRun(SealedFrame.Seal(content, vault.Compression), chunks);
     }
 
     /// <summary>Seals chunks that were cut and named before.</summary>
-    public static SealedRun Seal(ReadOnlySpan<byte> content, IEnumerable<(Hash256 Name, int Offset, int Length)> chunks) =>
-        new(SealedFrame.Seal(content), [.. chunks]);
+    public static SealedRun Seal(
+        VaultAccess vault, ReadOnlySpan<byte> content, IEnumerable<(Hash256 Name, int Offset, int Length)> chunks) =>
+        new(SealedFrame.Seal(content, vault.Compression), [.. chunks]);
 }
 
 /// <summary>A pack that chunks are in. It has a name once it is complete, because its name is its hash.</summary>
@@ -43,7 +44,7 @@ sealed class PackWriter(PackStore store) : IAsyncDisposable
 
     readonly List<ChunkPlace> places = [];
     PendingPack pack = new();
-    ObjectWriter writer = new(store.Secrets);
+    ObjectWriter writer = store.Vault.NewObject();
     Task storing = Task.CompletedTask;
 
     /// <summary>Bytes stored so far.</summary>
@@ -95,7 +96,7 @@ sealed class PackWriter(PackStore store) : IAsyncDisposable
         var (bytes, hash) = full.Finish(header, ChunkPlace.Write(places).Span);
         (pack.Name, pack) = (hash, new PendingPack());
         places.Clear();
-        writer = new ObjectWriter(store.Secrets, ObjectWriter.ObjectBytesMax);
+        writer = store.Vault.NewObject(ObjectWriter.ObjectBytesMax);
         StoredBytes += bytes.Length;
         storing = StoreAsync(full, hash, bytes, cancellationToken);
     }

@@ -119,7 +119,7 @@ public sealed class SnapshotWriter : IAsyncDisposable
         };
         await store.ExpectKeptAsync(cancellationToken);
         var bytes = details.ToBytes();
-        using var writer = new ObjectWriter(vault.Secrets);
+        using var writer = vault.NewObject();
         var (stored, _) = writer.Finish(HeaderAt(tip), bytes.Span);
         var key = VaultKeys.Snapshot(tip.Branch, tip.Position);
         if (!await vault.PutAsync(key, stored, cancellationToken))
@@ -167,7 +167,7 @@ public sealed class SnapshotWriter : IAsyncDisposable
         byte[] content, int length, IReadOnlyList<PendingEntry> entries)
     {
         await Task.Yield();
-        var run = SealedRun.Seal(vault.Secrets, content.AsSpan(0, length), chunkBytes);
+        var run = SealedRun.Seal(vault, content.AsSpan(0, length), chunkBytes);
         ArrayPool<byte>.Shared.Return(content);
         return (run, entries);
     }

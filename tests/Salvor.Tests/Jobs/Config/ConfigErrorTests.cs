@@ -6,8 +6,8 @@ namespace Salvor.Tests.Jobs.Config;
 public sealed class ConfigErrorTests
 {
     const string SourceKeys =
-        "Known keys are type, path, paths, to, batch, max_block, max_wal, max_outbox, max_total_size, snapshot_every, keep, max_backups, "
-        + "retention_days, verify, prune, state_dir and encryption.";
+        "Known keys are type, path, paths, to, batch, max_block, max_wal, max_outbox, max_total_size, snapshot_every, compression, keep, "
+        + "max_backups, retention_days, verify, prune, state_dir and encryption.";
 
     [Theory]
     [InlineData("typ", "type")]

@@ -166,19 +166,6 @@ public sealed class ObjectTests
             Hash256.Of(bytes.AsSpan(0, bytes.Length - 40)).ToString(), Convert.ToHexStringLower(bytes.AsSpan(bytes.Length - 40, 32)));
     }
 
-    [Fact]
-    public void What_does_not_compress_is_stored_as_it_is()
-    {
-        var random = new Random(1);
-        var (noise, zeros) = (SealedFrame.Seal(Content(random, 4096, false)), SealedFrame.Seal(new byte[4096]));
-
-        Assert.Equal((Codec.None, 4096, 4096), (noise.Codec, noise.Stored.Length, noise.ContentBytes));
-        Assert.Equal((Codec.Zstd, 4096), (zeros.Codec, zeros.ContentBytes));
-        Assert.True(zeros.Stored.Length < 64);
-        noise.Release();
-        zeros.Release();
-    }
-
     [Theory]
     [InlineData(0, "it has 0 bytes, which no object has")]
     [InlineData(255, "it has 255 bytes, which no object has")]
@@ -249,10 +236,10 @@ public sealed class ObjectTests
 
     static byte[] Write(byte[][] contents, byte[] details)
     {
-        using var writer = new ObjectWriter(VaultSecrets.Plain);
+        using var writer = new ObjectWriter(VaultSecrets.Plain, FrameCompression.Default);
         foreach (var content in contents)
         {
-            var frame = SealedFrame.Seal(content);
+            var frame = SealedFrame.Seal(content, FrameCompression.Default);
             writer.Add(frame);
             frame.Release();
         }

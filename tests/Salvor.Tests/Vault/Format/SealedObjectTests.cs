@@ -206,10 +206,10 @@ public sealed class SealedObjectTests
 
     static byte[] Write(VaultSecrets secrets, ObjectHeader header, byte[][] contents, byte[] details)
     {
-        using var writer = new ObjectWriter(secrets);
+        using var writer = new ObjectWriter(secrets, FrameCompression.Default);
         foreach (var content in contents)
         {
-            var frame = SealedFrame.Seal(content);
+            var frame = SealedFrame.Seal(content, FrameCompression.Default);
             writer.Add(frame);
             frame.Release();
         }

@@ -144,7 +144,7 @@ sealed class AgedVault
     /// <summary>Puts a record as if a prune had made it.</summary>
     public async Task ForgeAsync(CondemnedRecord record, ulong number = 1)
     {
-        using var writer = new ObjectWriter(Model.Vault.Secrets);
+        using var writer = Model.Vault.NewObject();
         var header = new ObjectHeader { Kind = ObjectKind.Condemned, VaultId = Model.Vault.Id, Number = number };
         var (bytes, _) = writer.Finish(header, VaultJson.Write(record, VaultJson.Default.CondemnedRecord));
         Assert.True(await Model.Vault.PutAsync(VaultKeys.CondemnedBy(number), bytes, default));

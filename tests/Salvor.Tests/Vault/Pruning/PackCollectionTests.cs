@@ -277,7 +277,7 @@ public sealed class PackCollectionTests
             ],
             Pruned = [],
         };
-        using var writer = new ObjectWriter(vault.Secrets);
+        using var writer = vault.NewObject();
         var header = new ObjectHeader { Kind = ObjectKind.Condemned, VaultId = vault.Id, Number = number };
         var (bytes, _) = writer.Finish(header, VaultJson.Write(record, VaultJson.Default.CondemnedRecord));
         Assert.True(await vault.PutAsync(VaultKeys.CondemnedBy(number), bytes, default));

@@ -117,8 +117,8 @@ public sealed class SnapshotTests
         var frozen = await FrozenStore.CopyAsync(store);
         var key = VaultKeys.Pack(stored.Details.Top.Entries[0].Pack);
         var (header, details) = await Forge.OpenAsync(frozen, "app/" + key);
-        using var writer = new ObjectWriter(VaultSecrets.Plain);
-        var frame = SealedFrame.Seal(Content(4096, 8, compressible: false));
+        using var writer = new ObjectWriter(VaultSecrets.Plain, FrameCompression.Default);
+        var frame = SealedFrame.Seal(Content(4096, 8, compressible: false), FrameCompression.Default);
         writer.Add(frame);
         frame.Release();
         var forged = frozen.With("app/" + key, writer.Finish(header, details).Bytes.ToArray());

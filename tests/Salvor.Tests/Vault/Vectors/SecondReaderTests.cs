@@ -28,6 +28,11 @@ public sealed class SecondReaderTests
         await model.BeginAsync();
         for (var step = 0; step < 16; step++)
         {
+            if (step % 3 == 0)
+            {
+                model.Compress(random.GetItems(Compressions.All, 1)[0]);
+            }
+
             await model.StepAsync();
             if (step % 4 == 3)
             {
