@@ -219,7 +219,7 @@ public sealed class AzureFaultTests : IAsyncLifetime
             "", "hello", "<html/>", Begin,
             $"{Begin}<Blob><Name>x</Name><Properties><Content-Length>-1</Content-Length></Properties></Blob></Blobs></EnumerationResults>",
             $"{Begin}<Blob><Name>x</Name></Blob></Blobs></EnumerationResults>",
-            $"<!DOCTYPE EnumerationResults [<!ENTITY a \"b\">]><EnumerationResults>&a;</EnumerationResults>",
+            "<!DOCTYPE EnumerationResults [<!ENTITY a \"b\">]><EnumerationResults/>",
         ];
         foreach (var body in bodies)
         {
