@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Salvor.Cli.Terminal;
 using Salvor.Jobs;
+using Salvor.Storage;
 using Salvor.Vault;
 using Salvor.Vault.Copies;
 
@@ -75,7 +76,7 @@ static class RepairCommand
     /// <summary>Why a destination cannot take part; null where it can. A damaged identity is healed like everything else.</summary>
     static string? Obstacle(SourceCopy copy, VaultAccess? first) =>
         copy.Failure is { Kind: FailureKind.DestinationUnreachable } failure ? failure.Message
-        : copy.Vault is null && !Directory.Exists(copy.Store.Location)
+        : copy is { Vault: null, Store: FileStore } && !Directory.Exists(copy.Store.Location)
             ? $"destination {copy.Store.Location} does not exist"
         : copy.Vault is { } vault && first is not null && vault.Id != first.Id
             ? $"it holds vault {vault.Id}, which is another than {first.Id}"

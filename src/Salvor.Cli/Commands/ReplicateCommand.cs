@@ -4,6 +4,7 @@ using Salvor.Cli.Terminal;
 using Salvor.Jobs;
 using Salvor.Jobs.Config;
 using Salvor.Sqlite;
+using Salvor.Vault;
 using Salvor.Vault.Keys;
 
 namespace Salvor.Cli.Commands;
@@ -67,7 +68,7 @@ static class ReplicateCommand
             IsForeground = true,
             Keys = keys,
         };
-        var store = Destinations.OpenForWriting(invocation.Get(Destination));
+        var store = Destinations.OpenForWriting(DestinationUrl.Parse(invocation.Get(Destination)));
         var log = invocation.CreateLog(LogLevel.Warning);
         await using var host = new ProtectionHost(
             CommandOf(options, store.Location), invocation.Time, invocation.Random, log);
@@ -78,7 +79,7 @@ static class ReplicateCommand
                 && Interlocked.Exchange(ref announced, 1) == 0)
             {
                 var waiting = status.State == SourceState.Waiting ? " (waiting for it to be created)" : "";
-                invocation.Tell($"replicating {path} to {store.Location}/{name}{waiting}");
+                invocation.Tell($"replicating {path} to {VaultAccess.LocationOf(store, name)}{waiting}");
             }
         };
         host.Add(options, store);

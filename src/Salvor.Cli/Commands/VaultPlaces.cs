@@ -71,9 +71,9 @@ sealed record VaultPlace(VaultAccess Vault, string StateDirectory, SqliteSourceC
     static async Task<IReadOnlyList<VaultPlace>> FromAsync(
         string from, string? name, Keyring? keys, CancellationToken cancellationToken)
     {
-        var path = Destinations.PathOf(from);
-        var store = new FileStore(path);
-        if (name is null && Directory.Exists(path) && await store.SizeAsync("vault", cancellationToken) is null
+        var store = Destinations.Open(DestinationUrl.Parse(from));
+        if (name is null && (store is not FileStore || Directory.Exists(store.Location))
+            && await store.SizeAsync("vault", cancellationToken) is null
             && await Destinations.NamesAsync(store, cancellationToken) is { Count: > 1 } names)
         {
             var all = new List<VaultPlace>();
@@ -99,9 +99,9 @@ sealed record VaultPlace(VaultAccess Vault, string StateDirectory, SqliteSourceC
         var found = new List<VaultPlace>();
         foreach (var (source, member) in members)
         {
-            foreach (var destination in source.To.Select(to => config.Destinations[to]).OfType<FileDestinationConfig>())
+            foreach (var destination in source.To.Select(to => config.Destinations[to]))
             {
-                var store = new FileStore(destination.Path);
+                var store = Destinations.Open(destination);
                 var keys = KeyOptions.Find(invocation, source);
                 if (await VaultAccess.FindAsync(store, member.Name, keys, invocation.Cancellation) is { } vault)
                 {

@@ -184,10 +184,10 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
         {
             return StoreOf(destination);
         }
-        catch (SalvorException e) when (destination is FileDestinationConfig file)
+        catch (SalvorException e)
         {
             logger.LogWarning("{Message}; its copies wait. hint: {Hint}", e.Message, e.Hint);
-            return new FileStore(file.Path);
+            return Destinations.Open(destination);
         }
     }
 

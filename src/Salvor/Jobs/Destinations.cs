@@ -8,49 +8,31 @@ namespace Salvor.Jobs;
 /// <summary>Opens the places where copies are kept, from what a configuration or a command line calls them.</summary>
 public static class Destinations
 {
-    /// <summary>A destination to write to. Its folder is made if it does not exist yet.</summary>
-    public static IObjectStore OpenForWriting(string pathOrUrl)
+    /// <summary>The store of a destination. Touches nothing there.</summary>
+    public static IObjectStore Open(DestinationConfig destination) => destination switch
     {
-        var path = PathOf(pathOrUrl);
-        var store = new FileStore(path);
-        if (File.Exists(path))
-        {
-            throw new SalvorException(
-                FailureKind.DestinationUnreachable,
-                $"destination {path} is a file, not a directory",
-                "Name a directory, which is made if it does not exist.");
-        }
-
-        if (!Directory.Exists(path))
-        {
-            store.CreateRoot();
-        }
-
-        return store;
-    }
-
-    /// <summary>A configured destination to write to.</summary>
-    public static IObjectStore OpenForWriting(DestinationConfig destination) => destination switch
-    {
-        FileDestinationConfig file => OpenForWriting(file.Path),
+        FileDestinationConfig file => new FileStore(file.Path),
         _ => throw new InvalidOperationException($"no store for {destination.GetType().Name}"),
     };
 
-    /// <summary>The path of a local destination; other kinds are refused by name.</summary>
-    public static string PathOf(string pathOrUrl)
+    /// <summary>A destination to write to. A folder is made if it does not exist yet.</summary>
+    public static IObjectStore OpenForWriting(DestinationConfig destination)
     {
-        var scheme = pathOrUrl.IndexOf("://", StringComparison.Ordinal);
-        if (scheme < 0)
+        var store = Open(destination);
+        if (destination is FileDestinationConfig { Path: var path } && !Directory.Exists(path))
         {
-            return Path.GetFullPath(pathOrUrl);
+            if (File.Exists(path))
+            {
+                throw new SalvorException(
+                    FailureKind.DestinationUnreachable,
+                    $"destination {path} is a file, not a directory",
+                    "Name a directory, which is made if it does not exist.");
+            }
+
+            ((FileStore)store).CreateRoot();
         }
 
-        return pathOrUrl[..scheme] == "file"
-            ? Path.GetFullPath(Uri.UnescapeDataString(pathOrUrl[(scheme + 3)..]))
-            : throw new SalvorException(
-                FailureKind.Usage,
-                $"destination {pathOrUrl} is of type {pathOrUrl[..scheme]}, which is not available in this version",
-                "Use a path or a file:// URL.");
+        return store;
     }
 
     /// <summary>
@@ -62,40 +44,29 @@ public static class Destinations
     public static async Task<VaultAccess> FindVaultAsync(
         string from, string? source, Keyring? keys, CancellationToken cancellationToken)
     {
-        var path = PathOf(from);
-        if (!Directory.Exists(path) && Directory.Exists(Path.GetDirectoryName(path)))
+        var destination = DestinationUrl.Parse(from);
+        ExpectDirectory(destination);
+        var store = Open(destination);
+        if (await VaultAccess.FindAsync(store, "", keys, cancellationToken) is { } direct)
         {
-            throw NoVault($"there is no vault at {path}", []);
+            return await FromItsRootAsync(destination, direct, keys, cancellationToken);
         }
 
-        if (!Directory.Exists(path))
-        {
-            throw new SalvorException(
-                FailureKind.DestinationUnreachable,
-                $"{path} does not exist",
-                "Check the path after '--from', or mount the disk that holds it.");
-        }
-
-        if (await VaultAccess.FindAsync(new FileStore(path), "", keys, cancellationToken) is { } direct)
-        {
-            return await FromItsRootAsync(path, direct, keys, cancellationToken);
-        }
-
-        var store = new FileStore(path);
         if (source is not null)
         {
             return await VaultAccess.FindAsync(store, source, keys, cancellationToken)
-                ?? throw NoVault($"there is no vault of source {source} at {path}", await NamesAsync(store, cancellationToken));
+                ?? throw NoVault(
+                    $"there is no vault of source {source} at {store.Location}", await NamesAsync(store, cancellationToken));
         }
 
         var names = await NamesAsync(store, cancellationToken);
         return names.Count switch
         {
             1 => (await VaultAccess.FindAsync(store, names[0], keys, cancellationToken))!,
-            0 => throw NoVault($"there is no vault at {path}", names),
+            0 => throw NoVault($"there is no vault at {store.Location}", names),
             _ => throw new SalvorException(
                 FailureKind.Usage,
-                $"{path} holds {names.Count} vaults: {string.Join(", ", names)}",
+                $"{store.Location} holds {names.Count} vaults: {string.Join(", ", names)}",
                 $"Name one of them, for example '{names[0]}'."),
         };
     }
@@ -107,8 +78,7 @@ public static class Destinations
     {
         foreach (var name in destinations)
         {
-            if (config.Destinations[name] is FileDestinationConfig file
-                && await VaultAccess.FindAsync(new FileStore(file.Path), sourceName, keys, cancellationToken) is { } vault)
+            if (await VaultAccess.FindAsync(Open(config.Destinations[name]), sourceName, keys, cancellationToken) is { } vault)
             {
                 return vault;
             }
@@ -137,13 +107,29 @@ public static class Destinations
         return names;
     }
 
+    /// <summary>A disk that is not mounted is another mistake than one without a vault.</summary>
+    static void ExpectDirectory(DestinationConfig destination)
+    {
+        if (destination is not FileDestinationConfig { Path: var path } || Directory.Exists(path))
+        {
+            return;
+        }
+
+        throw Directory.Exists(Path.GetDirectoryName(path))
+            ? NoVault($"there is no vault at {path}", [])
+            : new SalvorException(
+                FailureKind.DestinationUnreachable,
+                $"{path} does not exist",
+                "Check the path after '--from', or mount the disk that holds it.");
+    }
+
     /// <summary>Opened through the destination's root, a vault's head can be read too.</summary>
     static async Task<VaultAccess> FromItsRootAsync(
-        string path, VaultAccess direct, Keyring? keys, CancellationToken cancellationToken)
+        DestinationConfig destination, VaultAccess direct, Keyring? keys, CancellationToken cancellationToken)
     {
-        var suffix = "/" + direct.Identity.Source;
-        return path.EndsWith(suffix, StringComparison.Ordinal) && path.Length > suffix.Length
-            ? await VaultAccess.FindAsync(new FileStore(path[..^suffix.Length]), direct.Identity.Source, keys, cancellationToken) ?? direct
+        var source = direct.Identity.Source;
+        return destination.ParentOf(source) is { } parent
+            ? await VaultAccess.FindAsync(Open(parent), source, keys, cancellationToken) ?? direct
             : direct;
     }
 

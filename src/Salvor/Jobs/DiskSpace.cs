@@ -6,6 +6,11 @@ static class DiskSpace
     /// <summary>Bytes that this user may still write below a folder; null where that cannot be said.</summary>
     public static long? FreeBytes(string folder)
     {
+        if (!Path.IsPathRooted(folder))
+        {
+            return null;
+        }
+
         try
         {
             return new DriveInfo(folder).AvailableFreeSpace;

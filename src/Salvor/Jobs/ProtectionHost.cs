@@ -248,11 +248,13 @@ public sealed class ProtectionHost : IAsyncDisposable
 
     void NoteStatus(Protection protection)
     {
-        StatusChanged?.Invoke(protection.Replicator.Status);
         heads.Notice(protection.Store);
         NoteLocks();
         protection.Mirrors.ForEach(mirror => mirror.Notice(protection.Replicator.Status));
         WriteSoon(protection);
+
+        // Who is told may look at the status file at once.
+        StatusChanged?.Invoke(protection.Replicator.Status);
     }
 
     void WriteSoon(Protection protection)

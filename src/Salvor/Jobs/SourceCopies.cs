@@ -21,10 +21,10 @@ public static class SourceCopies
         SalvorConfig config, string source, IEnumerable<string> destinations, Keyring? keys, CancellationToken cancellationToken)
     {
         var copies = new List<SourceCopy>();
-        foreach (var destination in destinations.Select(name => config.Destinations[name]).OfType<FileDestinationConfig>())
+        foreach (var destination in destinations.Select(name => config.Destinations[name]))
         {
             var open = copies.FirstOrDefault(copy => copy.Vault is not null)?.Vault;
-            copies.Add(await LookAsync(new FileStore(destination.Path), source, open, keys, cancellationToken));
+            copies.Add(await LookAsync(Destinations.Open(destination), source, open, keys, cancellationToken));
         }
 
         return copies;
@@ -49,8 +49,8 @@ public static class SourceCopies
             }
             catch (SalvorException e) when (froms.Count > 1 && e.Kind != FailureKind.Usage)
             {
-                var path = Destinations.PathOf(from);
-                copies.Add(new SourceCopy(path, new FileStore(path), null, e));
+                var store = Destinations.Open(DestinationUrl.Parse(from));
+                copies.Add(new SourceCopy(store.Location, store, null, e));
             }
         }
 
@@ -82,9 +82,9 @@ public static class SourceCopies
 
     /// <param name="open">A copy that is open already: its keys open this one too, whatever became of the key slots here.</param>
     static async Task<SourceCopy> LookAsync(
-        FileStore store, string source, VaultAccess? open, Keyring? keys, CancellationToken cancellationToken)
+        IObjectStore store, string source, VaultAccess? open, Keyring? keys, CancellationToken cancellationToken)
     {
-        var location = $"{store.Location}/{source}";
+        var location = VaultAccess.LocationOf(store, source);
         try
         {
             var vault = open is null

@@ -12,7 +12,10 @@ namespace Salvor.Storage;
 /// </summary>
 public interface IObjectStore
 {
-    /// <summary>What messages call this place, for example <c>/var/backups/salvor</c>.</summary>
+    /// <summary>
+    /// What messages call this place: a path, for example <c>/var/backups/salvor</c>, or a URL with which it can be opened again. It never
+    /// ends in a slash and has no secrets.
+    /// </summary>
     string Location { get; }
 
     /// <summary>

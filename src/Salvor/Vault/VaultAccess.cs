@@ -436,7 +436,15 @@ public sealed class VaultAccess
         await store.PutAsync(PrefixOf(name) + VaultKeys.Identity, bytes, cancellationToken);
     }
 
-    static string LocationOf(IObjectStore store, string name) => name.Length == 0 ? store.Location : $"{store.Location}/{name}";
+    /// <summary>What messages call the vault of this name at a destination; the options of a URL stay at its end.</summary>
+    public static string LocationOf(IObjectStore store, string name)
+    {
+        var location = store.Location;
+        var options = location.Contains("://", StringComparison.Ordinal) ? location.IndexOf('?', StringComparison.Ordinal) : -1;
+        return name.Length == 0 ? location
+            : options < 0 ? $"{location}/{name}"
+            : $"{location[..options]}/{name}{location[options..]}";
+    }
 
     static string PrefixOf(string name) => name.Length == 0 ? "" : name + "/";
 

@@ -15,7 +15,7 @@ sealed class ConfigReader(ConfigDocument document)
     const string GlobExample = "/data/tenants/*.db";
     const string KeepExample = "{ commits: 24h, minutes: 7d, hours: 30d, days: 1y }";
 
-    static readonly string[] DestinationTypesPlanned = ["s3", "sftp", "azure", "gcs"];
+    static readonly string[] SourceTypes = ["sqlite"];
     static readonly string[] SourceTypesPlanned = ["postgres", "files", "command"];
 
     public SalvorConfig Read(YamlMappingNode node)
@@ -23,7 +23,7 @@ sealed class ConfigReader(ConfigDocument document)
         var root = new ConfigMapping(document, node, "the configuration");
         root.CheckKeys("destinations", "sources", "restore", "log");
         var destinations = ReadNamed(root, "destination", "local: { type: file, path: /var/backups/salvor }", ReadDestination);
-        CheckDestinationPaths(root, destinations);
+        CheckDestinationPlaces(root, destinations);
         var sources = ReadNamed(
             root,
             "source",
@@ -79,20 +79,14 @@ sealed class ConfigReader(ConfigDocument document)
 
     DestinationConfig ReadDestination(string name, string owner, ConfigMapping destination)
     {
-        CheckType(destination, "destination", owner, available: "file", DestinationTypesPlanned);
-        destination.CheckKeys("type", "path", "price_per_gb_month");
-        return new FileDestinationConfig
-        {
-            Name = name,
-            Path = destination.Path("path", "/var/backups/salvor"),
-            PricePerGbMonth = destination.OptionalAmount("price_per_gb_month", "0.023"),
-        };
+        var type = ReadType(destination, "destination", owner, DestinationReader.Types, DestinationReader.TypesPlanned);
+        return DestinationReader.Read(type, name, destination);
     }
 
     SqliteSourceConfig ReadSource(
         string name, string owner, ConfigMapping source, OrderedDictionary<string, DestinationConfig> destinations)
     {
-        CheckType(source, "source", owner, available: "sqlite", SourceTypesPlanned);
+        ReadType(source, "source", owner, SourceTypes, SourceTypesPlanned);
         source.CheckKeys(
             "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_total_size", "snapshot_every", "keep",
             "max_backups", "retention_days", "verify", "prune", "state_dir", "encryption");
@@ -197,24 +191,24 @@ sealed class ConfigReader(ConfigDocument document)
     }
 
     /// <summary>The type is looked at before any other key, because it decides which keys there are.</summary>
-    void CheckType(ConfigMapping thing, string kind, string owner, string available, string[] planned)
+    string ReadType(ConfigMapping thing, string kind, string owner, string[] available, string[] planned)
     {
-        var type = thing.Text("type", available);
-        if (type == available)
+        var type = thing.Text("type", available[0]);
+        if (available.Contains(type))
         {
-            return;
+            return type;
         }
 
-        string[] known = [available, .. planned];
+        var choice = $"Available {(available.Length == 1 ? "is" : "are")} {Suggestion.Enumerate(available)}.";
         throw planned.Contains(type)
             ? document.Error(
                 thing.Value("type")!,
                 $"{kind} type {type} is not available in this version",
-                $"Available is {available}. Run 'salvor version' to see which version this is.")
+                $"{choice} Run 'salvor version' to see which version this is.")
             : document.Error(
                 thing.Value("type")!,
                 $"unknown type \"{type}\" in {owner}",
-                $"{Suggestion.Sentence(type, known)}Available is {available}.");
+                $"{Suggestion.Sentence(type, [.. available, .. planned])}{choice}");
     }
 
     PathGlob? ReadGlob(ConfigMapping source, string owner)
@@ -270,19 +264,19 @@ sealed class ConfigReader(ConfigDocument document)
         return names;
     }
 
-    /// <summary>Two destinations in one directory would be one copy that is counted as two.</summary>
-    void CheckDestinationPaths(ConfigMapping root, OrderedDictionary<string, DestinationConfig> destinations)
+    /// <summary>Two destinations in one place would be one copy that is counted as two.</summary>
+    void CheckDestinationPlaces(ConfigMapping root, OrderedDictionary<string, DestinationConfig> destinations)
     {
         var seen = new Dictionary<string, string>(StringComparer.Ordinal);
-        foreach (var destination in destinations.Values.OfType<FileDestinationConfig>())
+        foreach (var destination in destinations.Values)
         {
-            var path = Path.TrimEndingDirectorySeparator(destination.Path);
-            if (!seen.TryAdd(path, destination.Name))
+            var place = Path.TrimEndingDirectorySeparator(destination.Location);
+            if (!seen.TryAdd(place, destination.Name))
             {
                 throw document.Error(
                     Entry(root, "destinations", destination.Name),
-                    $"destinations {seen[path]} and {destination.Name} are the same directory {path}",
-                    "Give one of them another path: two copies in one place are one copy.");
+                    $"destinations {seen[place]} and {destination.Name} are the same place {place}",
+                    "Move one of them: two copies in one place are one copy.");
             }
         }
     }

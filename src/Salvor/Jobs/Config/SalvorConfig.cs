@@ -20,22 +20,6 @@ public sealed record SalvorConfig
     public required LogConfig Log { get; init; }
 }
 
-/// <summary>A place where copies are kept.</summary>
-public abstract record DestinationConfig
-{
-    public required string Name { get; init; }
-
-    /// <summary>What a gigabyte (1,000,000,000 bytes) costs there in a month, in any currency; null where that is not known.</summary>
-    public decimal? PricePerGbMonth { get; init; }
-}
-
-/// <summary>A directory.</summary>
-public sealed record FileDestinationConfig : DestinationConfig
-{
-    /// <summary>Absolute.</summary>
-    public required string Path { get; init; }
-}
-
 /// <summary>One SQLite database, or all that a pattern matches. Exactly one of <see cref="Path"/> and <see cref="Paths"/> is set.</summary>
 public sealed record SqliteSourceConfig
 {

@@ -179,8 +179,8 @@ public sealed class ConfigErrorTests
     [Fact]
     public void Two_destinations_in_one_directory_are_one_copy() => AssertError(
         "3:3",
-        "destinations local and other are the same directory /backups",
-        "Give one of them another path: two copies in one place are one copy.",
+        "destinations local and other are the same place /backups",
+        "Move one of them: two copies in one place are one copy.",
         Minimal.Replace("sources:", "  other: { type: file, path: /backups/ }\nsources:"));
 
     [Theory]

@@ -1,0 +1,30 @@
+namespace Salvor.Jobs.Config;
+
+/// <summary>A place where copies are kept.</summary>
+public abstract record DestinationConfig
+{
+    public required string Name { get; init; }
+
+    /// <summary>What a gigabyte (1,000,000,000 bytes) costs there in a month, in any currency; null where that is not known.</summary>
+    public decimal? PricePerGbMonth { get; init; }
+
+    /// <summary>What the place is called where it is not named: a path, or a URL with which it can be opened again. No secrets.</summary>
+    public abstract string Location { get; }
+
+    /// <summary>The place of which this one is the folder of that name, or null.</summary>
+    public abstract DestinationConfig? ParentOf(string folder);
+}
+
+/// <summary>A directory.</summary>
+public sealed record FileDestinationConfig : DestinationConfig
+{
+    /// <summary>Absolute.</summary>
+    public required string Path { get; init; }
+
+    public override string Location => Path;
+
+    public override DestinationConfig? ParentOf(string folder) =>
+        System.IO.Path.GetFileName(Path) == folder && System.IO.Path.GetDirectoryName(Path) is { } parent
+            ? this with { Path = parent }
+            : null;
+}
