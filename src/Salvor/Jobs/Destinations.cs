@@ -1,5 +1,6 @@
 using Salvor.Jobs.Config;
 using Salvor.Storage;
+using Salvor.Storage.Sftp;
 using Salvor.Vault;
 using Salvor.Vault.Keys;
 
@@ -12,6 +13,7 @@ public static class Destinations
     public static IObjectStore Open(DestinationConfig destination) => destination switch
     {
         FileDestinationConfig file => new FileStore(file.Path),
+        SftpDestinationConfig sftp => new SftpStore(sftp.Options),
         _ => throw new InvalidOperationException($"no store for {destination.GetType().Name}"),
     };
 

@@ -39,7 +39,9 @@ public sealed class KillCycleTests
     /// <param name="Victims">Who is killed, in this order.</param>
     /// <param name="Random">When, and what is restored.</param>
     /// <param name="IsEncrypted">Whether the vault is encrypted.</param>
-    sealed record Life(string Label, WorkloadOptions Options, Victim[] Victims, Random Random, bool IsEncrypted);
+    /// <param name="UrlOf">By which URL the folder of the vault is reached, or null.</param>
+    sealed record Life(
+        string Label, WorkloadOptions Options, Victim[] Victims, Random Random, bool IsEncrypted, Func<string, string>? UrlOf);
 
     [Fact]
     public Task Whatever_is_killed_and_whenever_every_restore_is_a_committed_state_with_all_that_was_reported_durable() =>
@@ -60,7 +62,8 @@ public sealed class KillCycleTests
             isEncrypted: true);
 
     internal static async Task KillAsync(
-        int kills, Func<Random, WorkloadOptions> next, bool isEncrypted = false, int livesAtATime = LivesAtATime)
+        int kills, Func<Random, WorkloadOptions> next, bool isEncrypted = false, int livesAtATime = LivesAtATime,
+        Func<string, string>? urlOf = null)
     {
         var seed = TestSeed.Take();
         var random = new Random(seed);
@@ -68,7 +71,8 @@ public sealed class KillCycleTests
         for (var done = 0; done < kills; done += KillsPerLife)
         {
             var victims = random.GetItems(Enum.GetValues<Victim>(), Math.Min(KillsPerLife, kills - done));
-            lives.Add(new($"SALVOR_SEED={seed}, life {lives.Count + 1}", next(random), victims, new Random(random.Next()), isEncrypted));
+            var label = $"SALVOR_SEED={seed}, life {lives.Count + 1}";
+            lives.Add(new(label, next(random), victims, new Random(random.Next()), isEncrypted, urlOf));
         }
 
         var parallel = new ParallelOptions
@@ -88,7 +92,11 @@ public sealed class KillCycleTests
     static async Task LiveAsync(Life life)
     {
         var started = TimeProvider.System.GetTimestamp();
-        await using var rig = new ReplicationRig(life.Options, writerCount: 2) { IsEncrypted = life.IsEncrypted };
+        await using var rig = new ReplicationRig(life.Options, writerCount: 2)
+        {
+            IsEncrypted = life.IsEncrypted,
+            UrlOf = life.UrlOf,
+        };
         var doing = "start";
         try
         {

@@ -22,7 +22,11 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
 
     public string Destination => _scratch.Subdirectory("vaults");
 
-    public string Vault => Path.Combine(Destination, "app");
+    /// <summary>By which URL a folder is reached that is not to be used as a folder.</summary>
+    public Func<string, string>? UrlOf { get; init; }
+
+    /// <summary>What commands are told of the vault.</summary>
+    public string Vault => Path.Combine(Destination, "app") is var folder && UrlOf is not null ? UrlOf(folder) : folder;
 
     /// <summary>Whether the vault is encrypted; by a key file, which opens it at once.</summary>
     public bool IsEncrypted { get; init; }
@@ -47,7 +51,7 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
         }
 
         _salvor = SalvorProcess.Start(
-            ["replicate", Database, Destination, .. KeyArguments, .. (IsEncrypted ? (string[])["--i-have-saved-the-key"] : [])]);
+            ["replicate", Database, UrlOf is null ? Destination : UrlOf(Destination), .. KeyArguments, .. (IsEncrypted ? (string[])["--i-have-saved-the-key"] : [])]);
     }
 
     public Task SalvorReadyAsync() => Eventually.HoldsAsync(

@@ -55,6 +55,9 @@ sealed class ConfigMapping
     public SalvorException Missing(string key, string example) =>
         document.Error(Node, $"{owner} has no {key}", $"Add {key}: {example}.");
 
+    /// <summary>An error of the mapping as a whole.</summary>
+    public SalvorException Error(string problem, string hint) => document.Error(Node, $"{owner}: {problem}", hint);
+
     public string Text(string key, string example) => OptionalText(key, example) ?? throw Missing(key, example);
 
     public string? OptionalText(string key, string example) => Value(key) is { } node ? Text(node, key, example) : null;

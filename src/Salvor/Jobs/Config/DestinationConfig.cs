@@ -1,3 +1,5 @@
+using Salvor.Storage.Sftp;
+
 namespace Salvor.Jobs.Config;
 
 /// <summary>A place where copies are kept.</summary>
@@ -27,4 +29,20 @@ public sealed record FileDestinationConfig : DestinationConfig
         System.IO.Path.GetFileName(Path) == folder && System.IO.Path.GetDirectoryName(Path) is { } parent
             ? this with { Path = parent }
             : null;
+}
+
+/// <summary>A directory on an SFTP server.</summary>
+public sealed record SftpDestinationConfig : DestinationConfig
+{
+    public required SftpOptions Options { get; init; }
+
+    public override string Location => Options.Location;
+
+    public override DestinationConfig? ParentOf(string folder)
+    {
+        var path = Options.Path.TrimEnd('/');
+        return path.EndsWith("/" + folder, StringComparison.Ordinal) && path.Length > folder.Length + 1
+            ? this with { Options = Options with { Path = path[..^(folder.Length + 1)] } }
+            : null;
+    }
 }

@@ -1,13 +1,15 @@
+using Salvor.Storage.Sftp;
+
 namespace Salvor.Jobs.Config;
 
 /// <summary>Reads one of the <c>destinations</c>: each type has keys of its own, besides those that all have.</summary>
 static class DestinationReader
 {
     /// <summary>The types that can be used.</summary>
-    public static readonly string[] Types = ["file"];
+    public static readonly string[] Types = ["file", "sftp"];
 
     /// <summary>The types that are known and cannot be used yet.</summary>
-    public static readonly string[] TypesPlanned = ["s3", "sftp", "azure", "gcs"];
+    public static readonly string[] TypesPlanned = ["s3", "azure", "gcs"];
 
     static readonly string[] CommonKeys = ["price_per_gb_month"];
 
@@ -19,6 +21,7 @@ static class DestinationReader
         DestinationConfig config = type switch
         {
             "file" => ReadFile(name, destination),
+            "sftp" => ReadSftp(name, destination),
             _ => throw new InvalidOperationException($"no reader for type {type}"),
         };
         return config with { PricePerGbMonth = destination.OptionalAmount("price_per_gb_month", "0.023") };
@@ -28,5 +31,25 @@ static class DestinationReader
     {
         destination.CheckKeys(["type", "path", .. CommonKeys]);
         return new FileDestinationConfig { Name = name, Path = destination.Path("path", "/var/backups/salvor") };
+    }
+
+    static SftpDestinationConfig ReadSftp(string name, ConfigMapping destination)
+    {
+        destination.CheckKeys(
+            ["type", "host", "port", "user", "path", "key_file", "known_hosts", "host_key", "allow_weak", .. CommonKeys]);
+        var options = new SftpOptions
+        {
+            Host = destination.Text("host", "backup.example.com"),
+            Port = destination.OptionalCount("port", 22, ushort.MaxValue),
+            User = destination.OptionalText("user", "salvor"),
+            Path = destination.Text("path", "/srv/salvor"),
+            KeyFile = destination.OptionalPath("key_file", "/etc/salvor/id_ed25519"),
+            KnownHostsFile = destination.OptionalPath("known_hosts", "/etc/salvor/known_hosts"),
+            HostKey = destination.OptionalText("host_key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI..."),
+            AllowWeak = destination.Choice("allow_weak", false, ("true", true), ("false", false)),
+        };
+        return options.Problem() is { } problem
+            ? throw destination.Error(problem, "Correct it; docs/cli.md has an example of each key.")
+            : new SftpDestinationConfig { Name = name, Options = options };
     }
 }

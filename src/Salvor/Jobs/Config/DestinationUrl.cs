@@ -11,10 +11,11 @@ public static class DestinationUrl
         {
             "" => File(pathOrUrl, pathOrUrl),
             "file" => File(pathOrUrl, Uri.UnescapeDataString(pathOrUrl["file://".Length..])),
+            "sftp" => SftpUrl.Parse(pathOrUrl),
             var type => throw new SalvorException(
                 FailureKind.Usage,
                 $"destination {pathOrUrl} is of type {type}, which is not available in this version",
-                "Use a path or a file:// URL."),
+                "Use a path, a file:// or an sftp:// URL."),
         };
     }
 

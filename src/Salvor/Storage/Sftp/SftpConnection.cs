@@ -13,13 +13,20 @@ readonly record struct SftpReply(SftpPacketType Type, ReadOnlyMemory<byte> Conte
 /// Requests and answers over one connection: many calls at a time, each request with a number that its answer has too. What is sent
 /// in a row is answered in a row, so a caller may send several requests before it waits for the first.
 /// </summary>
-sealed class SftpConnection : IAsyncDisposable
+sealed class SftpConnection
 {
     /// <summary>The longest packet, as OpenSSH has it.</summary>
     public const int PacketBytesMax = 256 * 1024;
 
     /// <summary>How long a server may be silent while it owes an answer. A flush of a busy disk takes seconds.</summary>
     public static readonly TimeSpan SilenceMax = TimeSpan.FromSeconds(60);
+
+    /// <summary>How long a connection that nobody uses stays open.</summary>
+    public static readonly TimeSpan IdleMax = TimeSpan.FromMinutes(5);
+
+    /// <summary>Why such a connection ends.</summary>
+    public static readonly SftpEnd Idle = new(
+        StorageFailure.Unreachable, "the connection was idle and was closed", "Try again: the next call connects anew.");
 
     const int ReadAheadBytes = 64 * 1024;
     const int OutgoingMax = 16;
@@ -28,7 +35,7 @@ sealed class SftpConnection : IAsyncDisposable
     readonly ISftpTransport transport;
     readonly TimeProvider time;
     readonly Stream input;
-    readonly ITimer silence;
+    readonly ITimer watch;
     readonly Channel<(SftpPacket Packet, uint Number)> outgoing =
         Channel.CreateBounded<(SftpPacket, uint)>(new BoundedChannelOptions(OutgoingMax) { SingleReader = true });
 
@@ -40,11 +47,10 @@ sealed class SftpConnection : IAsyncDisposable
     bool isEnding;
     SftpEnd? end;
 
-    SftpConnection(ISftpTransport transport, TimeProvider time)
+    SftpConnection(ISftpTransport transport, Stream input, TimeProvider time)
     {
-        (this.transport, this.time) = (transport, time);
-        input = new BufferedStream(transport.FromServer, ReadAheadBytes);
-        silence = time.CreateTimer(_ => LookForSilence(), null, Timeout.InfiniteTimeSpan, Timeout.InfiniteTimeSpan);
+        (this.transport, this.input, this.time, heardAt) = (transport, input, time, time.GetTimestamp());
+        watch = time.CreateTimer(_ => Look(), null, IdleMax, Timeout.InfiniteTimeSpan);
     }
 
     /// <summary>Whether calls can be made.</summary>
@@ -66,7 +72,7 @@ sealed class SftpConnection : IAsyncDisposable
     public static async Task<(SftpConnection Connection, IReadOnlySet<string> Extensions)> OpenAsync(
         ISftpTransport transport, TimeProvider time, TimeSpan within)
     {
-        var connection = new SftpConnection(transport, time);
+        var connection = new SftpConnection(transport, new BufferedStream(transport.FromServer, ReadAheadBytes), time);
         using var deadline = new CancellationTokenSource(within, time);
         try
         {
@@ -138,9 +144,6 @@ sealed class SftpConnection : IAsyncDisposable
     /// <summary>Ends the connection because of an answer that makes no sense.</summary>
     public Task<SftpEnd> BreakAsync(SftpProtocolException e) => EndAsync(Broken(e));
 
-    public async ValueTask DisposeAsync() =>
-        await EndAsync(new(StorageFailure.Unreachable, "it was closed", "Nothing is wrong; the program is about to end."));
-
     uint Begin(Pending call)
     {
         lock (gate)
@@ -153,7 +156,7 @@ sealed class SftpConnection : IAsyncDisposable
             if (pending.Count == 0)
             {
                 heardAt = time.GetTimestamp();
-                silence.Change(SilenceMax, Timeout.InfiniteTimeSpan);
+                watch.Change(SilenceMax, Timeout.InfiniteTimeSpan);
             }
 
             pending.Add(++lastNumber, call);
@@ -307,24 +310,23 @@ sealed class SftpConnection : IAsyncDisposable
         return extensions;
     }
 
-    void LookForSilence()
+    /// <summary>Ends the connection where the server is silent, or nobody has a use for it.</summary>
+    void Look()
     {
+        SftpEnd noticed;
         lock (gate)
         {
-            if (pending.Count == 0 || isEnding)
+            var rest = (pending.Count > 0 ? SilenceMax : IdleMax) - time.GetElapsedTime(heardAt);
+            if (rest > TimeSpan.Zero && !isEnding)
             {
+                watch.Change(rest, Timeout.InfiniteTimeSpan);
                 return;
             }
 
-            var rest = SilenceMax - time.GetElapsedTime(heardAt);
-            if (rest > TimeSpan.Zero)
-            {
-                silence.Change(rest, Timeout.InfiniteTimeSpan);
-                return;
-            }
+            noticed = pending.Count > 0 ? Silent(SilenceMax) : Idle;
         }
 
-        _ = EndAsync(Silent(SilenceMax));
+        _ = EndAsync(noticed);
     }
 
     async Task<SftpEnd> EndAsync(SftpEnd noticed)
@@ -341,7 +343,7 @@ sealed class SftpConnection : IAsyncDisposable
             return end!;
         }
 
-        await silence.DisposeAsync();
+        await watch.DisposeAsync();
         var why = await transport.EndAsync(noticed);
         List<Pending> unanswered;
         lock (gate)

@@ -140,7 +140,7 @@ sealed class SftpFolders(string root, bool allowWeak, SftpErrors errors)
         {
             if (found[i].IsOk && !found[i].Value.IsDirectory)
             {
-                throw StorageErrors.InTheWay(levels[i][(root.Length + 1)..], errors.Location);
+                throw StorageErrors.InTheWay(levels[i][(root.Length + 1)..], errors.Place);
             }
 
             if (!found[i].IsOk && !made[i].IsOk)

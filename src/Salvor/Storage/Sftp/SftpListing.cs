@@ -1,10 +1,7 @@
-using System.Runtime.CompilerServices;
-
 namespace Salvor.Storage.Sftp;
 
 /// <summary>
-/// The objects under a root in the order of their whole keys. Only the names of the directories on the way to the current object are
-/// held in memory, and directories that cannot hold what is asked for are not read.
+/// What directories hold, in the order of whole keys: of each directory only what can be of the listing.
 /// </summary>
 /// <param name="root">The directory of the store.</param>
 /// <param name="range">Which keys.</param>
@@ -15,37 +12,16 @@ sealed class SftpListing(string root, KeyRange range, SftpErrors errors, SftpFol
     /// <summary>A directory is read by so many requests at once, in the end: each answer has about a hundred names.</summary>
     const int RequestsMax = 16;
 
-    public async IAsyncEnumerable<ObjectInfo> ReadAsync(
-        SftpSession session, [EnumeratorCancellation] CancellationToken cancellationToken)
+    public static ObjectInfo InfoOf(string key, SftpAttributes attributes) => new(key, attributes.SizeBytes ?? 0)
     {
-        var open = new Stack<Queue<(string Key, SftpAttributes Attributes)>>();
-        open.Push(await ReadFolderAsync(session, range.Start, cancellationToken));
-        while (open.TryPeek(out var folder))
-        {
-            if (!folder.TryDequeue(out var next))
-            {
-                open.Pop();
-            }
-            else if (next.Key.EndsWith('/'))
-            {
-                open.Push(await ReadFolderAsync(session, next.Key, cancellationToken));
-            }
-            else
-            {
-                cancellationToken.ThrowIfCancellationRequested();
-                yield return new(next.Key, next.Attributes.SizeBytes ?? 0)
-                {
-                    StoredAt = next.Attributes.ModifiedSeconds is { } seconds ? DateTimeOffset.FromUnixTimeSeconds(seconds) : null,
-                };
-            }
-        }
-    }
+        StoredAt = attributes.ModifiedSeconds is { } seconds ? DateTimeOffset.FromUnixTimeSeconds(seconds) : null,
+    };
 
     /// <summary>Keys in order, those of directories with a slash at their end. None where the directory is not there.</summary>
-    async Task<Queue<(string Key, SftpAttributes Attributes)>> ReadFolderAsync(
-        SftpSession session, string folder, CancellationToken cancellationToken)
+    public async Task<Queue<(string Key, SftpAttributes Attributes)>> ReadFolderAsync(
+        SftpSession session, string folder, string action, CancellationToken cancellationToken)
     {
-        var (action, path) = (folder.Length == 0 ? "list what is" : $"list {folder}", PathOf(folder));
+        var path = PathOf(folder);
         var opened = await session.OpenDirectoryAsync(path, cancellationToken);
         if (!opened.IsOk)
         {

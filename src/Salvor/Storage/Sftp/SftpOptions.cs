@@ -30,17 +30,33 @@ public sealed record SftpOptions
     /// </summary>
     public bool AllowWeak { get; init; }
 
-    /// <summary>As a URL: what messages call the place. A path that is relative to the login begins with <c>~</c>.</summary>
-    public string Location
+    /// <summary>What messages call the place: a URL. A path that is relative to the login begins with <c>~</c>.</summary>
+    public string Place
     {
         get
         {
             var host = Host.Contains(':') ? $"[{Host}]" : Host;
-            return $"sftp://{(User is null ? "" : User + "@")}{host}{(Port is null ? "" : $":{Port}")}{LocationPath}";
+            var trimmed = Path.TrimEnd('/') is { Length: > 0 } some ? some : "/.";
+            var path = string.Join('/', trimmed.Split('/').Select(Uri.EscapeDataString));
+            return $"sftp://{(User is null ? "" : Uri.EscapeDataString(User) + "@")}{host}{(Port is null ? "" : $":{Port}")}"
+                + (Path.StartsWith('/') ? path : "/~/" + path);
         }
     }
 
-    string LocationPath => Path.StartsWith('/') ? Path : "/~/" + Path;
+    /// <summary>A URL with which the place can be opened again. Nothing in it is secret.</summary>
+    public string Location
+    {
+        get
+        {
+            (string Name, string? Value)[] all =
+            [
+                ("key_file", KeyFile), ("known_hosts", KnownHostsFile), ("host_key", HostKey), ("allow_weak", AllowWeak ? "true" : null),
+            ];
+            var given = all.Where(option => option.Value is not null)
+                .Select(option => $"{option.Name}={Uri.EscapeDataString(option.Value!)}").ToList();
+            return given.Count == 0 ? Place : $"{Place}?{string.Join('&', given)}";
+        }
+    }
 
     /// <summary>
     /// Why these options cannot be used, as the end of a sentence, or null. OpenSSH gives some characters a meaning of their own, and

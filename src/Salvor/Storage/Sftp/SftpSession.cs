@@ -21,7 +21,7 @@ readonly record struct SftpSpace(ulong FreeBytes, ulong FileSystemId, bool IsRea
 /// The calls of SFTP, typed, each one request. Calls that are made in a row without waiting travel together and are carried out in that
 /// order. All throw <see cref="SftpEndedException"/> where the connection ends first.
 /// </summary>
-sealed class SftpSession : IAsyncDisposable
+sealed class SftpSession
 {
     const string FlushExtension = "fsync@openssh.com";
     const string LinkExtension = "hardlink@openssh.com";
@@ -188,8 +188,6 @@ sealed class SftpSession : IAsyncDisposable
             ? new(SftpStatus.Ok, await ParseAsync(reply, SpaceOf), "")
             : Failed<SftpSpace>(reply);
     }
-
-    public ValueTask DisposeAsync() => connection.DisposeAsync();
 
     async Task AskLimitsAsync()
     {

@@ -1,17 +1,45 @@
+using System.Collections.Concurrent;
+
 namespace Salvor.Storage.Sftp;
 
-/// <summary>The one connection of a store, made by the first call that needs it, and made anew by the first call after its end.</summary>
+/// <summary>
+/// The one connection to a server: made by the first call that needs it, shared by all stores on it in this process, closed when
+/// nobody has used it for a while, and made anew by the next call.
+/// </summary>
 /// <param name="connect">Starts what carries the bytes. Throws <see cref="SftpEndedException"/>.</param>
-sealed class SftpSessions(Func<ISftpTransport> connect, TimeProvider time) : IAsyncDisposable
+sealed class SftpSessions(Func<ISftpTransport> connect, TimeProvider time)
 {
     /// <summary>From the start of the client to the server's greeting: more than the client itself waits for the network.</summary>
     static readonly TimeSpan greetingMax = TimeSpan.FromSeconds(30);
 
+    // Stores are opened often, by every verb and every scheduled job, and nothing closes them; a login takes longer than most calls.
+    static readonly ConcurrentDictionary<(SftpOptions, TimeProvider), SftpSessions> shared = new();
+
     readonly Lock gate = new();
     Task<SftpSession>? current;
 
-    /// <summary>The connection. All who ask while it is being made get the same answer. Throws <see cref="SftpEndedException"/>.</summary>
-    public Task<SftpSession> GetAsync(CancellationToken cancellationToken)
+    /// <summary>The connection to the server of a place, through OpenSSH's client.</summary>
+    public static SftpSessions To(SftpOptions options, TimeProvider time) => shared.GetOrAdd(
+        (options with { Path = "/", AllowWeak = false }, time), server => new(() => SshProcess.Start(server.Item1, time), time));
+
+    /// <summary>Runs a call on the connection; again on a new one where it met the end of one that was idle.</summary>
+    public async Task<T> RunAsync<T>(Func<SftpSession, Task<T>> call, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            try
+            {
+                return await call(await GetAsync(cancellationToken));
+            }
+            catch (SftpEndedException e) when (e.End == SftpConnection.Idle)
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+            }
+        }
+    }
+
+    /// <summary>All who ask while it is being made get the same answer.</summary>
+    Task<SftpSession> GetAsync(CancellationToken cancellationToken)
     {
         lock (gate)
         {
@@ -22,29 +50,6 @@ sealed class SftpSessions(Func<ISftpTransport> connect, TimeProvider time) : IAs
             }
 
             return current.WaitAsync(cancellationToken);
-        }
-    }
-
-    public async ValueTask DisposeAsync()
-    {
-        Task<SftpSession>? last;
-        lock (gate)
-        {
-            (last, current) = (current, null);
-        }
-
-        if (last is null)
-        {
-            return;
-        }
-
-        try
-        {
-            await (await last).DisposeAsync();
-        }
-        catch (SftpEndedException)
-        {
-            // It never was, or has ended before.
         }
     }
 }

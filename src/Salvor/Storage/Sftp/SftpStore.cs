@@ -8,7 +8,7 @@ namespace Salvor.Storage.Sftp;
 /// A destination on an SFTP server, reached by OpenSSH's client. Each object is a file under a directory at the path that its key says, for
 /// its owner only: as <see cref="FileStore"/> keeps them, so that either can read what the other wrote.
 /// </summary>
-public sealed partial class SftpStore : IObjectStore, IAsyncDisposable
+public sealed partial class SftpStore : IObjectStore
 {
     /// <summary>Far longer than the longest put takes, and than two clocks differ.</summary>
     static readonly TimeSpan leftoverAgeMin = TimeSpan.FromDays(1);
@@ -32,15 +32,14 @@ public sealed partial class SftpStore : IObjectStore, IAsyncDisposable
     /// <param name="options">Where it is; <see cref="SftpOptions.Problem"/> must find nothing wrong with them.</param>
     /// <param name="time">Measures how long a server is silent, and tells how old a leftover is.</param>
     public SftpStore(SftpOptions options, TimeProvider? time = null)
-        : this(options, () => SshProcess.Start(options, time ?? TimeProvider.System), time ?? TimeProvider.System)
+        : this(options, SftpSessions.To(options, time ?? TimeProvider.System), time ?? TimeProvider.System)
     {
     }
 
-    internal SftpStore(SftpOptions options, Func<ISftpTransport> connect, TimeProvider time)
+    internal SftpStore(SftpOptions options, SftpSessions sessions, TimeProvider time)
     {
-        (this.options, this.time) = (options, time);
+        (this.options, this.sessions, this.time) = (options, sessions, time);
         root = options.Path.TrimEnd('/');
-        sessions = new(connect, time);
         errors = new(options);
         folders = new(root, options.AllowWeak, errors);
     }
@@ -113,11 +112,29 @@ public sealed partial class SftpStore : IObjectStore, IAsyncDisposable
         }
 
         var listing = new SftpListing(root, range, errors, folders, NoteTemporary);
-        var session = await RunAsync("list what is", Task.FromResult<SftpSession>, cancellationToken);
-        await using var rows = listing.ReadAsync(session, cancellationToken).GetAsyncEnumerator(cancellationToken);
-        while (await RunAsync("list what is", _ => rows.MoveNextAsync().AsTask(), cancellationToken, session))
+        var open = new Stack<Queue<(string Key, SftpAttributes Attributes)>>();
+        open.Push(await ReadFolderAsync(range.Start));
+        while (open.TryPeek(out var folder))
         {
-            yield return rows.Current;
+            if (!folder.TryDequeue(out var next))
+            {
+                open.Pop();
+            }
+            else if (next.Key.EndsWith('/'))
+            {
+                open.Push(await ReadFolderAsync(next.Key));
+            }
+            else
+            {
+                cancellationToken.ThrowIfCancellationRequested();
+                yield return SftpListing.InfoOf(next.Key, next.Attributes);
+            }
+        }
+
+        Task<Queue<(string Key, SftpAttributes Attributes)>> ReadFolderAsync(string folder)
+        {
+            var action = folder.Length == 0 ? "list what is" : $"list {folder}";
+            return RunAsync(action, session => listing.ReadFolderAsync(session, folder, action, cancellationToken), cancellationToken);
         }
     }
 
@@ -144,9 +161,6 @@ public sealed partial class SftpStore : IObjectStore, IAsyncDisposable
         }
     }
 
-    /// <inheritdoc/>
-    public ValueTask DisposeAsync() => sessions.DisposeAsync();
-
     /// <summary>The path of a legal key.</summary>
     string PathOf(string key)
     {
@@ -155,13 +169,12 @@ public sealed partial class SftpStore : IObjectStore, IAsyncDisposable
     }
 
     /// <summary>Runs a call on the connection, and says of what the connection could not do what was to be done.</summary>
-    async Task<T> RunAsync<T>(
-        string action, Func<SftpSession, Task<T>> call, CancellationToken cancellationToken, SftpSession? session = null)
+    async Task<T> RunAsync<T>(string action, Func<SftpSession, Task<T>> call, CancellationToken cancellationToken)
     {
         cancellationToken.ThrowIfCancellationRequested();
         try
         {
-            return await call(session ?? await sessions.GetAsync(cancellationToken));
+            return await sessions.RunAsync(call, cancellationToken);
         }
         catch (SftpEndedException e)
         {

@@ -25,7 +25,7 @@ public sealed partial class SftpStore
 
             if (found is { IsOk: true, Value.IsRegular: false })
             {
-                throw StorageErrors.InTheWay(key, Location);
+                throw StorageErrors.InTheWay(key, errors.Place);
             }
 
             // Flushed where it exists too: the writer that published it may not have come to that, and our caller counts on it from here.
@@ -54,7 +54,7 @@ public sealed partial class SftpStore
         {
             if (await finding is { IsOk: true, Value.IsRegular: false })
             {
-                throw StorageErrors.InTheWay(key, Location);
+                throw StorageErrors.InTheWay(key, errors.Place);
             }
 
             await WriteAsync(session, draft, content, action, cancellationToken);
@@ -89,7 +89,7 @@ public sealed partial class SftpStore
             await folders.RequireRootAsync(session, $"read {key}", cancellationToken);
             throw found.Status == SftpStatus.NoSuchFile || found is { IsOk: true, Value.IsRegular: false }
                 || opened.Status == SftpStatus.NoSuchFile
-                ? StorageErrors.NotFound(key, Location)
+                ? StorageErrors.NotFound(key, errors.Place)
                 : errors.Refused(found.IsOk ? opened : opened with { Status = found.Status, Message = found.Message }, $"read {key}");
         }
         finally

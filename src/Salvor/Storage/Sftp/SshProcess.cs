@@ -92,7 +92,8 @@ sealed class SshProcess : ISftpTransport
 
         process.Dispose();
         Remove(pinnedDirectory);
-        return noticed.Failure == StorageFailure.Unreachable ? SshFailures.Explain(options, Lines()) ?? noticed : noticed;
+        var isOurDecision = noticed.Failure != StorageFailure.Unreachable || noticed == SftpConnection.Idle;
+        return isOurDecision ? noticed : SshFailures.Explain(options, Lines()) ?? noticed;
     }
 
     async Task ListenAsync()

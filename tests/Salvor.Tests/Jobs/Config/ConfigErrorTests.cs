@@ -83,13 +83,12 @@ public sealed class ConfigErrorTests
 
     [Theory]
     [InlineData("s3")]
-    [InlineData("sftp")]
     [InlineData("azure")]
     [InlineData("gcs")]
     public void A_destination_type_of_a_later_version_is_named(string type) => AssertError(
         "2:18",
         $"destination type {type} is not available in this version",
-        "Available is file. Run 'salvor version' to see which version this is.",
+        "Available are file and sftp. Run 'salvor version' to see which version this is.",
         Minimal.Replace("type: file", $"type: {type}, bucket: b"));
 
     [Theory]
@@ -108,7 +107,7 @@ public sealed class ConfigErrorTests
         AssertError(
             "2:18",
             "unknown type \"flie\" in destination local",
-            "Did you mean \"file\"? Available is file.",
+            "Did you mean \"file\"? Available are file and sftp.",
             Minimal.Replace("type: file", "type: flie"));
         AssertError(
             "4:16",
