@@ -32,7 +32,7 @@ public sealed class SftpReplicationTests : IAsyncLifetime
     [Fact]
     public Task Whatever_is_killed_every_restore_over_sftp_is_a_committed_state_with_all_that_was_reported_durable() =>
         KillCycleTests.KillAsync(
-            Math.Max(2, TestSeed.Count("SALVOR_KILLS", KillCycleTests.KillsDefault) / 25),
+            Math.Max(2, TestSeed.Count("SALVOR_KILLS", KillCycleTests.KillsDefault) / 50),
             random => new() { Profile = "small", Checkpoint = "random", Rate = 200, Seed = random.Next() },
             livesAtATime: 1,
             urlOf: UrlOf);
@@ -85,13 +85,13 @@ public sealed class SftpReplicationTests : IAsyncLifetime
     public async Task A_wrong_destination_is_refused_at_once_with_what_to_do()
     {
         var result = await SalvorProcess.RunAsync(
-            "list", "--from", (server.Options(directory["nowhere"]) with { KeyFile = Key }).Location);
+            "list", "--from", (server.Options(directory["nowhere/else"]) with { KeyFile = Key }).Location);
 
         Assert.Equal(DestinationUnreachable, result.ExitCode);
         Assert.Equal(
             $"""
-            salvor: destination {server.Options(directory["nowhere"]).Place} does not exist
-            hint: Mount it if it is a disk of its own; otherwise create it on 127.0.0.1: 'mkdir -p -m 700 {directory["nowhere"]}'.
+            salvor: destination {server.Options(directory["nowhere/else"]).Place} does not exist
+            hint: Mount it if it is a disk of its own; otherwise create it on 127.0.0.1: 'mkdir -p -m 700 {directory["nowhere/else"]}'.
 
             """,
             result.Stderr);

@@ -5,13 +5,18 @@ using Salvor.Storage.Sftp;
 
 namespace Salvor.Tests.Support;
 
-/// <summary>A server that says what the test says, byte by byte, and takes whatever it is sent.</summary>
+/// <summary>A server that says what the test says, byte by byte: one answer after each request, whatever it asks.</summary>
 sealed class ScriptedSftpServer : ISftpTransport
 {
-    static readonly byte[] Greeting = Packet(SftpPacketType.Version, 3);
-
     readonly Pipe requests = new();
     readonly Pipe answers = new();
+    readonly Queue<byte[]> script;
+
+    ScriptedSftpServer(IEnumerable<byte[]> script)
+    {
+        this.script = new(script);
+        _ = AnswerAllAsync();
+    }
 
     public Stream ToServer => requests.Writer.AsStream();
 
@@ -20,25 +25,11 @@ sealed class ScriptedSftpServer : ISftpTransport
     /// <summary>The end that was noticed, or null.</summary>
     public SftpEnd? Noticed { get; private set; }
 
-    /// <summary>A server that greets as one without extensions, and then sends this as the answer to whatever is asked first.</summary>
-    public static ScriptedSftpServer Answering(params byte[][] packets)
-    {
-        var server = new ScriptedSftpServer();
-        server.Say(Greeting);
-        foreach (var packet in packets)
-        {
-            server.Say(packet);
-        }
+    /// <summary>A server that greets as one without extensions, then sends these as the answers to whatever is asked, and then nothing.</summary>
+    public static ScriptedSftpServer Answering(params byte[][] packets) => new([Packet(SftpPacketType.Version, 3), .. packets]);
 
-        return server;
-    }
-
-    public static ScriptedSftpServer Saying(byte[] greeting)
-    {
-        var server = new ScriptedSftpServer();
-        server.Say(greeting);
-        return server;
-    }
+    /// <summary>A server with another greeting.</summary>
+    public static ScriptedSftpServer Saying(byte[] greeting) => new([greeting]);
 
     /// <summary>A packet: type, then numbers and texts as the protocol has them.</summary>
     public static byte[] Packet(SftpPacketType type, params object[] fields)
@@ -61,12 +52,17 @@ sealed class ScriptedSftpServer : ISftpTransport
     {
         Noticed = noticed;
         await answers.Writer.CompleteAsync();
-        await requests.Reader.CompleteAsync();
         return noticed;
     }
 
-    void Say(byte[] bytes)
+    async Task AnswerAllAsync()
     {
-        answers.Writer.WriteAsync(bytes).AsTask().GetAwaiter().GetResult();
+        var (stream, length) = (requests.Reader.AsStream(), new byte[sizeof(uint)]);
+        while (script.TryDequeue(out var answer))
+        {
+            await stream.ReadExactlyAsync(length);
+            await stream.ReadExactlyAsync(new byte[BinaryPrimitives.ReadUInt32BigEndian(length)]);
+            await answers.Writer.WriteAsync(answer);
+        }
     }
 }

@@ -241,7 +241,7 @@ sealed class SftpConnection
         lock (gate)
         {
             heardAt = time.GetTimestamp();
-            if (!pending.Remove(number, out var call))
+            if (!pending.TryGetValue(number, out var call))
             {
                 throw new SftpProtocolException($"an answer to request {number}, which was not asked");
             }
@@ -259,6 +259,9 @@ sealed class SftpConnection
             {
                 call.Answer.SetResult(new(type, content.ToArray(), 0));
             }
+
+            // Last, so that a call whose answer makes no sense is ended with the others.
+            pending.Remove(number);
         }
     }
 

@@ -20,7 +20,12 @@ sealed class SftpFolders(string root, bool allowWeak, SftpErrors errors)
     public string Top => root.Length == 0 ? "/" : root;
 
     /// <summary>The directory of a path below the root.</summary>
-    public static string Of(string path) => path.LastIndexOf('/') is > 0 and var end ? path[..end] : "/";
+    public static string Of(string path) => path.LastIndexOf('/') switch
+    {
+        < 0 => ".",
+        0 => "/",
+        var end => path[..end],
+    };
 
     /// <summary>Once per directory: makes it, and its place in every directory above durable.</summary>
     public async Task PrepareAsync(SftpSession session, string directory, string action, CancellationToken cancellationToken)
@@ -30,7 +35,7 @@ sealed class SftpFolders(string root, bool allowWeak, SftpErrors errors)
             return;
         }
 
-        await RequireRootAsync(session, action, cancellationToken);
+        await RequireRootAsync(session, action, mayBeMissing: false, cancellationToken);
         var levels = Levels(directory);
         await MakeAsync(session, levels, action, cancellationToken);
 
@@ -85,10 +90,12 @@ sealed class SftpFolders(string root, bool allowWeak, SftpErrors errors)
     }
 
     /// <summary>
-    /// Throws where the root does not exist, or was on a file system of its own and no longer is: an empty listing would be a lie, and a
-    /// write would fill the wrong disk.
+    /// Throws where the root is not there to be written to, or was on a file system of its own and no longer is: an empty listing would be a
+    /// lie, and a write would fill the wrong disk.
     /// </summary>
-    public async Task RequireRootAsync(SftpSession session, string action, CancellationToken cancellationToken)
+    /// <param name="mayBeMissing">For reading, where a root that was never made holds nothing.</param>
+    public async Task RequireRootAsync(
+        SftpSession session, string action, bool mayBeMissing, CancellationToken cancellationToken)
     {
         var looking = session.StatAsync(Top, cancellationToken);
         var spaces = session.KnowsSpace
@@ -97,6 +104,12 @@ sealed class SftpFolders(string root, bool allowWeak, SftpErrors errors)
         var (found, spacesFound) = (await looking, await spaces);
         if (found.Status == SftpStatus.NoSuchFile)
         {
+            var above = await session.StatAsync(Of(Top), cancellationToken);
+            if (mayBeMissing && !wasMounted && above is { IsOk: true, Value.IsDirectory: true })
+            {
+                return;
+            }
+
             throw errors.RootMissing();
         }
 

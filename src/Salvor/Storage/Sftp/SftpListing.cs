@@ -22,15 +22,17 @@ sealed class SftpListing(string root, KeyRange range, SftpErrors errors, SftpFol
         SftpSession session, string folder, string action, CancellationToken cancellationToken)
     {
         var path = PathOf(folder);
-        var opened = await session.OpenDirectoryAsync(path, cancellationToken);
-        if (!opened.IsOk)
-        {
-            await ExplainAbsenceAsync(session, opened, path, action, cancellationToken);
-            return [];
-        }
-
+        var opening = session.OpenDirectoryAsync(path, cancellationToken);
         try
         {
+            await folders.RequireRootAsync(session, action, mayBeMissing: true, cancellationToken);
+            var opened = await opening;
+            if (!opened.IsOk)
+            {
+                await ExpectAbsentAsync(session, opened, path, action, cancellationToken);
+                return [];
+            }
+
             var found = new List<(string Key, SftpAttributes Attributes)>();
             var requests = 1;
             while (await ReadSomeAsync(requests))
@@ -60,7 +62,7 @@ sealed class SftpListing(string root, KeyRange range, SftpErrors errors, SftpFol
         }
         finally
         {
-            session.Close(opened.Value);
+            session.CloseWhenOpened(opening);
         }
     }
 
@@ -96,10 +98,9 @@ sealed class SftpListing(string root, KeyRange range, SftpErrors errors, SftpFol
     }
 
     /// <summary>Returns where the directory was never written to, was removed meanwhile, or is a file.</summary>
-    async Task ExplainAbsenceAsync(
+    async Task ExpectAbsentAsync(
         SftpSession session, SftpAnswer<SftpHandle> opened, string path, string action, CancellationToken cancellationToken)
     {
-        await folders.RequireRootAsync(session, action, cancellationToken);
         if (opened.Status != SftpStatus.NoSuchFile
             && await session.StatAsync(path, cancellationToken) is not ({ Status: SftpStatus.NoSuchFile } or { Value.IsRegular: true }))
         {

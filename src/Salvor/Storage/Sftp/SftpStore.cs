@@ -95,7 +95,7 @@ public sealed partial class SftpStore : IObjectStore
                 throw errors.Refused(found, action);
             }
 
-            await folders.RequireRootAsync(session, action, cancellationToken);
+            await folders.RequireRootAsync(session, action, mayBeMissing: true, cancellationToken);
             return null;
         }
     }
@@ -153,7 +153,7 @@ public sealed partial class SftpStore : IObjectStore
                 return true;
             }
 
-            await folders.RequireRootAsync(session, $"delete {key}", cancellationToken);
+            await folders.RequireRootAsync(session, $"delete {key}", mayBeMissing: true, cancellationToken);
             var found = await session.LinkStatAsync(path, cancellationToken);
             return found.Status != SftpStatus.NoSuchFile && !(found.IsOk && !found.Value.IsRegular)
                 ? throw errors.Refused(removed, $"delete {key}", await folders.SpaceAsync(session, cancellationToken))

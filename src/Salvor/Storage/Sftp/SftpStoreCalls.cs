@@ -86,7 +86,7 @@ public sealed partial class SftpStore
             }
 
             // A directory, a link or a pipe of that name is not an object.
-            await folders.RequireRootAsync(session, $"read {key}", cancellationToken);
+            await folders.RequireRootAsync(session, $"read {key}", mayBeMissing: true, cancellationToken);
             throw found.Status == SftpStatus.NoSuchFile || found is { IsOk: true, Value.IsRegular: false }
                 || opened.Status == SftpStatus.NoSuchFile
                 ? StorageErrors.NotFound(key, errors.Place)

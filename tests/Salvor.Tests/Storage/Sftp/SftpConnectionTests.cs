@@ -1,7 +1,6 @@
 using System.Text;
 using Salvor.Storage;
 using Salvor.Storage.Sftp;
-using Salvor.Tests.Simulation;
 using Salvor.Tests.Support;
 using static Salvor.Tests.Support.ScriptedSftpServer;
 
@@ -53,7 +52,9 @@ public sealed class SftpConnectionTests
     public async Task A_count_of_names_is_not_believed()
     {
         var store = StoreOn(Answering(
-            Packet(SftpPacketType.Handle, 1, "h"), Packet(SftpPacketType.Name, 2, uint.MaxValue, "a", "long", 0)));
+            Packet(SftpPacketType.Handle, 1, "h"),
+            Packet(SftpPacketType.Attributes, 2, SftpAttributes.HasPermissions, 0x41ED),
+            Packet(SftpPacketType.Name, 3, uint.MaxValue, "a", "long", 0)));
 
         var failure = await Assert.ThrowsAsync<StorageException>(
             async () => await store.ListAsync("", null, default).ToListAsync());
@@ -78,17 +79,15 @@ public sealed class SftpConnectionTests
     [Fact]
     public async Task A_server_that_is_silent_is_given_up_after_a_minute()
     {
-        var time = new SimulatedTime();
+        var time = new SteppedTime();
         var server = Answering(
             Packet(SftpPacketType.Status, 1, 2, "", ""), Packet(SftpPacketType.Attributes, 2, SftpAttributes.HasPermissions, 0x41ED));
         var store = SftpRig.Store(SftpRig.Options("/srv"), () => server, time);
         Assert.Null(await store.SizeAsync("a", default));
         var call = store.SizeAsync("a", default);
-        while (!call.IsCompleted && time.Elapsed < TimeSpan.FromHours(1))
-        {
-            await Task.Delay(20, TestContext.Current.CancellationToken);
-            time.TryFireNext();
-        }
+        time.Advance(SftpConnection.SilenceMax - TimeSpan.FromSeconds(1));
+        Assert.False(call.IsCompleted);
+        time.Advance(TimeSpan.FromSeconds(1));
 
         var failure = await Assert.ThrowsAsync<StorageException>(() => call);
         Assert.Equal(StorageFailure.Unreachable, failure.Failure);
@@ -99,7 +98,7 @@ public sealed class SftpConnectionTests
     public async Task A_connection_that_nobody_uses_is_closed_then_opened_again()
     {
         using var directory = new TemporaryDirectory();
-        var time = new SimulatedTime();
+        var time = new SteppedTime();
         var opened = 0;
         var store = SftpRig.Store(
             SftpRig.Options(directory.Path),
@@ -110,10 +109,10 @@ public sealed class SftpConnectionTests
             },
             time);
         Assert.Null(await store.SizeAsync("a", default));
-        while (time.Elapsed < SftpConnection.IdleMax && time.TryFireNext())
-        {
-            Assert.Equal(1, opened);
-        }
+        time.Advance(SftpConnection.IdleMax - TimeSpan.FromSeconds(1));
+        Assert.Null(await store.SizeAsync("a", default));
+        Assert.Equal(1, opened);
+        time.Advance(SftpConnection.IdleMax);
 
         Assert.Null(await store.SizeAsync("a", default));
         Assert.Equal(2, opened);

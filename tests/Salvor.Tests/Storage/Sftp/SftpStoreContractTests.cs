@@ -28,9 +28,12 @@ public sealed class WeakSftpStoreContractTests : IDisposable
 
     public void Dispose() => directory.Dispose();
 
-    /// <summary>What is raced for is left out: that it may go wrong is the weakness.</summary>
+    /// <summary>Those for which such a server needs other requests; what is raced for is its weakness.</summary>
     public static TheoryData<string> Promises =>
-        [.. StoreContract.Cases.Select(item => item.Name).Where(name => !name.Contains("replace") && !name.Contains("racing"))];
+    [
+        "an object is read as it was put", "put never replaces an object", "an object of 16 MiB is kept whole", "a read starts at any offset",
+        "a deleted key can be used again", "a listing has the order of whole keys",
+    ];
 
     [Theory]
     [MemberData(nameof(Promises))]

@@ -65,6 +65,25 @@ public sealed class SftpStoreTests : IDisposable
         Assert.Equal(
             $"Mount it if it is a disk of its own; otherwise create it on nas: 'mkdir -p -m 700 {directory["disk"]}'.", failure.Hint);
         Assert.False(Directory.Exists(directory["disk"]));
+    }
+
+    [Fact]
+    public async Task A_missing_destination_holds_nothing()
+    {
+        var missing = SftpRig.Store(directory["disk"]);
+
+        Assert.Empty(await ListAsync(missing));
+        Assert.Null(await missing.SizeAsync("a", default));
+        await missing.DeleteAsync("a", default);
+        Assert.Equal(StorageFailure.NotFound, (await FailureOfAsync(() => missing.ReadAsync("a", 0, new byte[1], default))).Failure);
+    }
+
+    [Fact]
+    public async Task A_destination_whose_place_does_not_exist_is_a_mistake_even_for_a_reader()
+    {
+        var missing = SftpRig.Store(directory["no/disk"]);
+        var expected = $"destination {Place}/no/disk does not exist";
+
         Assert.Equal(expected, (await FailureOfAsync(() => ListAsync(missing))).Message);
         Assert.Equal(expected, (await FailureOfAsync(() => missing.SizeAsync("a", default))).Message);
         Assert.Equal(expected, (await FailureOfAsync(() => missing.ReadAsync("a", 0, new byte[1], default))).Message);
@@ -224,6 +243,9 @@ public sealed class SftpStoreTests : IDisposable
         Assert.Empty(await ListAsync(store));
         mount.Enlarge();
         Assert.Equal(PutResult.Created, await PutAsync("vault/a", content: new byte[2 << 20]));
+
+        // Answered after the put has closed what it had opened.
+        Assert.Equal(2 << 20, await store.SizeAsync("vault/a", default));
     }
 
     [Fact]
