@@ -1,6 +1,7 @@
 using Salvor.Jobs.Config;
 using Salvor.Storage;
 using Salvor.Storage.S3;
+using Salvor.Storage.Sftp;
 using Salvor.Vault;
 using Salvor.Vault.Keys;
 
@@ -15,6 +16,7 @@ public static class Destinations
         FileDestinationConfig file => new FileStore(file.Path),
         S3DestinationConfig s3 => new S3Store(s3.Options, VaultKeys.IsPack),
         AzureDestinationConfig azure => new AzureBlobStore(azure.ToOptions(TimeProvider.System, Environment.GetEnvironmentVariable)),
+        SftpDestinationConfig sftp => new SftpStore(sftp.Options),
         _ => throw new InvalidOperationException($"no store for {destination.GetType().Name}"),
     };
 

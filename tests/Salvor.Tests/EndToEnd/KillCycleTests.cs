@@ -39,7 +39,6 @@ public sealed class KillCycleTests
     /// <param name="Victims">Who is killed, in this order.</param>
     /// <param name="Random">When, and what is restored.</param>
     /// <param name="IsEncrypted">Whether the vault is encrypted.</param>
-    /// <param name="Url">Where the vault goes; null for a folder.</param>
     sealed record Life(string Label, WorkloadOptions Options, Victim[] Victims, Random Random, bool IsEncrypted);
 
     [Fact]

@@ -1,4 +1,5 @@
 using Salvor.Storage.S3;
+using Salvor.Storage.Sftp;
 
 namespace Salvor.Jobs.Config;
 
@@ -48,6 +49,22 @@ public sealed record S3DestinationConfig : DestinationConfig
         var prefix = Options.Prefix;
         return prefix == folder || prefix.EndsWith("/" + folder, StringComparison.Ordinal)
             ? this with { Options = Options with { Prefix = prefix[..^folder.Length].TrimEnd('/') } }
+            : null;
+    }
+}
+
+/// <summary>A directory on an SFTP server.</summary>
+public sealed record SftpDestinationConfig : DestinationConfig
+{
+    public required SftpOptions Options { get; init; }
+
+    public override string Location => Options.Location;
+
+    public override DestinationConfig? ParentOf(string folder)
+    {
+        var path = Options.Path.TrimEnd('/');
+        return path.EndsWith("/" + folder, StringComparison.Ordinal) && path.Length > folder.Length + 1
+            ? this with { Options = Options with { Path = path[..^(folder.Length + 1)] } }
             : null;
     }
 }

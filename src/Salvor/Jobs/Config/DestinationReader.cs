@@ -1,13 +1,15 @@
+using Salvor.Storage.Sftp;
+
 namespace Salvor.Jobs.Config;
 
 /// <summary>Reads one of the <c>destinations</c>: each type has keys of its own, besides those that all have.</summary>
 static class DestinationReader
 {
     /// <summary>The types that can be used.</summary>
-    public static readonly string[] Types = ["file", "s3", "azure"];
+    public static readonly string[] Types = ["file", "s3", "sftp", "azure"];
 
     /// <summary>The types that are known and cannot be used yet.</summary>
-    public static readonly string[] TypesPlanned = ["sftp", "gcs"];
+    public static readonly string[] TypesPlanned = ["gcs"];
 
     static readonly string[] CommonKeys = ["required", "price_per_gb_month"];
 
@@ -20,6 +22,7 @@ static class DestinationReader
         {
             "file" => ReadFile(name, destination),
             "s3" => S3Reader.Read(name, destination, CommonKeys),
+            "sftp" => ReadSftp(name, destination),
             "azure" => ReadAzure(name, destination),
             _ => throw new InvalidOperationException($"no reader for type {type}"),
         };
@@ -42,5 +45,25 @@ static class DestinationReader
         var examples = AzureReader.Keys.ToDictionary(item => item.Key, item => item.Example);
         return new AzureReader(
             $"destination {name}", key => destination.OptionalText(key, examples[key]), destination.Error, destination.Variable).Read(name);
+    }
+
+    static SftpDestinationConfig ReadSftp(string name, ConfigMapping destination)
+    {
+        destination.CheckKeys(
+            ["type", "host", "port", "user", "path", "key_file", "known_hosts", "host_key", "allow_weak", .. CommonKeys]);
+        var options = new SftpOptions
+        {
+            Host = destination.Text("host", "backup.example.com"),
+            Port = destination.OptionalCount("port", 22, ushort.MaxValue),
+            User = destination.OptionalText("user", "salvor"),
+            Path = destination.Text("path", "/srv/salvor"),
+            KeyFile = destination.OptionalPath("key_file", "/etc/salvor/id_ed25519"),
+            KnownHostsFile = destination.OptionalPath("known_hosts", "/etc/salvor/known_hosts"),
+            HostKey = destination.OptionalText("host_key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI..."),
+            AllowWeak = destination.Choice("allow_weak", false, ("true", true), ("false", false)),
+        };
+        return options.Problem() is { } problem
+            ? throw destination.Error("host", $"destination {name}: {problem}", "Correct it; docs/cli.md has an example of each key.")
+            : new SftpDestinationConfig { Name = name, Options = options };
     }
 }

@@ -17,18 +17,18 @@ sealed class FileListing(string root, string prefix, string? after, Action requi
 {
     static readonly EnumerationOptions everything = new() { AttributesToSkip = 0, IgnoreInaccessible = false };
 
+    readonly KeyRange range = new(prefix, after);
+
     public async IAsyncEnumerable<ObjectInfo> ReadAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         ObjectKey.CheckPrefix(prefix);
-        var start = prefix[..(prefix.LastIndexOf('/') + 1)];
-        if (after is not null && RestOf(after, start) is null && string.CompareOrdinal(start, after) < 0)
+        if (range.IsEmpty)
         {
-            // All that the prefix allows sorts before what is asked for.
             yield break;
         }
 
         var folders = new Stack<Folder>();
-        folders.Push(await OpenAsync(start, cancellationToken));
+        folders.Push(await OpenAsync(range.Start, cancellationToken));
 
         while (folders.TryPeek(out var folder))
         {
@@ -81,35 +81,17 @@ sealed class FileListing(string root, string prefix, string? after, Action requi
     /// </summary>
     List<string> NamesIn(string folder)
     {
-        var prefixRest = RestOf(prefix, folder) ?? "";
-        var afterRest = after is null ? null : RestOf(after, folder);
         var found = new FileSystemEnumerable<string>(
             Path.Join(root, folder),
             (ref entry) => entry.IsDirectory ? string.Concat(entry.FileName, "/") : entry.FileName.ToString(),
             everything)
         {
-            ShouldIncludePredicate = (ref entry) =>
-                ObjectKey.IsSegment(entry.FileName) && folder.Length + entry.FileName.Length <= ObjectKey.LengthMax,
+            ShouldIncludePredicate = (ref entry) => KeyRange.CanBeName(folder, entry.FileName),
         };
 
-        var names = found.Where(name => IsWanted(name, prefixRest, afterRest)).ToList();
+        var names = found.Where(name => range.Wants(folder, name)).ToList();
         names.Sort(string.CompareOrdinal);
         return names;
-    }
-
-    /// <summary>Where a folder lies on the way to a key, what follows within it.</summary>
-    static string? RestOf(string key, string folder) =>
-        key.StartsWith(folder, StringComparison.Ordinal) ? key[folder.Length..] : null;
-
-    static bool IsWanted(string name, string prefixRest, string? afterRest)
-    {
-        var isFolder = name.EndsWith('/');
-        var matches = name.StartsWith(prefixRest, StringComparison.Ordinal)
-            || (isFolder && prefixRest.StartsWith(name, StringComparison.Ordinal));
-        var follows = afterRest is null
-            || string.CompareOrdinal(name, afterRest) > 0
-            || (isFolder && afterRest.StartsWith(name, StringComparison.Ordinal));
-        return matches && follows;
     }
 
     /// <summary>The names of a directory, and what is known of the next ones of them.</summary>

@@ -1,0 +1,79 @@
+using Salvor.Storage.Sftp;
+
+namespace Salvor.Jobs.Config;
+
+/// <summary>
+/// A directory on an SFTP server as a command line names it: <c>sftp://user@host:port/path?key_file=...</c>. The path is absolute; after
+/// <c>/~/</c> it is relative to where a login begins. The options have the names of the configuration's keys.
+/// </summary>
+static class SftpUrl
+{
+    const string Scheme = "sftp://";
+    const string Example = "sftp://user@host/srv/salvor?key_file=/etc/salvor/id_ed25519";
+
+    /// <summary>Throws where it cannot be read. No message repeats the URL, which may have a password in it.</summary>
+    public static SftpDestinationConfig Parse(string url)
+    {
+        var (rest, query) = Cut(url[Scheme.Length..], '?');
+        var slash = rest.IndexOf('/', StringComparison.Ordinal);
+        if (slash < 0)
+        {
+            throw Error("has no path");
+        }
+
+        var (user, host) = rest[..slash].LastIndexOf('@') is >= 0 and var at
+            ? (Uri.UnescapeDataString(rest[..at]), rest[(at + 1)..slash])
+            : (null, rest[..slash]);
+        if (user?.Contains(':') == true)
+        {
+            throw Error("has a password, which is not used", "Let a key in with 'ssh-copy-id', and leave the password out.");
+        }
+
+        var path = Uri.UnescapeDataString(rest[slash..]);
+        var (name, port) = HostAndPort(host);
+        var options = WithQuery(query, new()
+        {
+            Host = name,
+            Port = port,
+            User = user,
+            Path = path.StartsWith("/~/", StringComparison.Ordinal) ? path["/~/".Length..] : path,
+        });
+        return options.Problem() is { } problem
+            ? throw Error($"is not right: {problem}")
+            : new() { Name = options.Place, Options = options };
+    }
+
+    static (string Host, int? Port) HostAndPort(string text)
+    {
+        var end = text.StartsWith('[') ? text.IndexOf(']', StringComparison.Ordinal) + 1 : text.LastIndexOf(':');
+        var (host, port) = end <= 0 || end == text.Length ? (text, "") : (text[..end], text[end..].TrimStart(':'));
+        return port.Length > 0 && !int.TryParse(port, out _)
+            ? throw Error($"has \"{port}\" for a port")
+            : (host.Trim('[', ']'), port.Length > 0 ? int.Parse(port) : null);
+    }
+
+    static SftpOptions WithQuery(string? query, SftpOptions options)
+    {
+        foreach (var (name, value) in (query ?? "").Split('&', StringSplitOptions.RemoveEmptyEntries).Select(pair => Cut(pair, '=')))
+        {
+            var text = Uri.UnescapeDataString(value ?? "");
+            options = name switch
+            {
+                "key_file" => options with { KeyFile = Path.GetFullPath(text) },
+                "known_hosts" => options with { KnownHostsFile = Path.GetFullPath(text) },
+                "host_key" => options with { HostKey = text },
+                "allow_weak" => options with { AllowWeak = text == "true" },
+                _ => throw Error(
+                    $"has an option \"{name}\", which is not known", "Known are key_file, known_hosts, host_key and allow_weak."),
+            };
+        }
+
+        return options;
+    }
+
+    static (string Before, string? After) Cut(string text, char separator) =>
+        text.IndexOf(separator) is >= 0 and var at ? (text[..at], text[(at + 1)..]) : (text, null);
+
+    static SalvorException Error(string problem, string? hint = null) => new(
+        FailureKind.Usage, $"the sftp:// URL {problem}", hint ?? $"Write it as {Example}.");
+}
