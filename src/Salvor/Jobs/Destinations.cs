@@ -10,8 +10,23 @@ namespace Salvor.Jobs;
 /// <summary>Opens the places where copies are kept, from what a configuration or a command line calls them.</summary>
 public static class Destinations
 {
-    /// <summary>The store of a destination. Touches nothing there.</summary>
-    public static IObjectStore Open(DestinationConfig destination) => destination switch
+    /// <summary>What a network forgives: about two seconds, with growing pauses.</summary>
+    const int AttemptsMax = 6;
+
+    /// <summary>
+    /// The store of a destination, for a command that ends: what may pass is tried again a few times, where a network is between. Touches
+    /// nothing there.
+    /// </summary>
+    public static IObjectStore Open(DestinationConfig destination) => StoreOf(destination) switch
+    {
+        FileStore local => local,
+        var remote => new RetryingStore(remote, TimeProvider.System, new Random(Environment.ProcessId), _ => { })
+        {
+            AttemptsMax = AttemptsMax,
+        },
+    };
+
+    static IObjectStore StoreOf(DestinationConfig destination) => destination switch
     {
         FileDestinationConfig file => new FileStore(file.Path),
         S3DestinationConfig s3 => new S3Store(s3.Options, VaultKeys.IsPack),
@@ -20,10 +35,10 @@ public static class Destinations
         _ => throw new InvalidOperationException($"no store for {destination.GetType().Name}"),
     };
 
-    /// <summary>A destination to write to. A folder is made if it does not exist yet.</summary>
+    /// <summary>A destination to write to, each call made once. A folder is made if it does not exist yet.</summary>
     public static IObjectStore OpenForWriting(DestinationConfig destination)
     {
-        var store = Open(destination);
+        var store = StoreOf(destination);
         if (destination is FileDestinationConfig { Path: var path } && !Directory.Exists(path))
         {
             if (File.Exists(path))

@@ -14,10 +14,18 @@ public sealed class RetryingStore(IObjectStore inner, TimeProvider time, Random 
     static readonly TimeSpan DelayMin = TimeSpan.FromMilliseconds(100);
     static readonly TimeSpan DelayMax = TimeSpan.FromSeconds(10);
 
+    /// <summary>Nobody who waits for an answer waits longer than this because a destination asks for it.</summary>
+    static readonly TimeSpan RetryAfterMax = TimeSpan.FromSeconds(30);
+
     readonly Lock gate = new();
 
     /// <summary>Whether a call failed and was cancelled before it was answered, and none was answered since.</summary>
     bool hasGivenUp;
+
+    /// <summary>
+    /// After how many attempts a call fails, and at once where it cannot pass: for somebody who waits for an answer. Null: never.
+    /// </summary>
+    public int? AttemptsMax { get; init; }
 
     public string Location => inner.Location;
 
@@ -84,7 +92,8 @@ public sealed class RetryingStore(IObjectStore inner, TimeProvider time, Random 
         var failed = false;
         try
         {
-            for (var delay = DelayMin; ; delay = delay * 2 < DelayMax ? delay * 2 : DelayMax)
+            var delay = DelayMin;
+            for (var attempts = 1; ; attempts++, delay = delay * 2 < DelayMax ? delay * 2 : DelayMax)
             {
                 var asked = TimeSpan.Zero;
                 try
@@ -98,7 +107,7 @@ public sealed class RetryingStore(IObjectStore inner, TimeProvider time, Random 
                     NoteAnswer(failed);
                     throw;
                 }
-                catch (StorageException e)
+                catch (StorageException e) when (MayTryAgain(e, attempts))
                 {
                     failed = true;
                     asked = e.RetryAfter ?? asked;
@@ -116,6 +125,9 @@ public sealed class RetryingStore(IObjectStore inner, TimeProvider time, Random 
             throw;
         }
     }
+
+    bool MayTryAgain(StorageException e, int attempts) =>
+        AttemptsMax is not { } max || (attempts < max && e.MayPass && !(e.RetryAfter > RetryAfterMax));
 
     void NoteAnswer(bool failed)
     {

@@ -29,6 +29,37 @@ public sealed class RetryingStoreTests
     }
 
     [Fact]
+    public void Who_waits_for_an_answer_is_told_of_what_may_pass_after_a_few_attempts()
+    {
+        var calls = 0;
+        Run(async () =>
+        {
+            var failing = new FailingStore(memory, call => (calls = call) < 4 ? StorageFailure.Unreachable : null);
+            Assert.Null(await Impatient(failing, attempts: 4).SizeAsync("a", default));
+            failing = new FailingStore(memory, call => (calls = call) < 5 ? StorageFailure.Unreachable : null);
+            await Assert.ThrowsAsync<StorageException>(() => Impatient(failing, attempts: 4).SizeAsync("a", default));
+        });
+
+        Assert.Equal(4, calls);
+        Assert.True(time.Elapsed < TimeSpan.FromSeconds(5), $"{time.Elapsed}");
+    }
+
+    [Fact]
+    public void Who_waits_for_an_answer_is_told_at_once_of_what_does_not_pass()
+    {
+        Run(async () =>
+        {
+            var store = Impatient(new FailingStore(memory, _ => StorageFailure.Denied), attempts: 4);
+            await Assert.ThrowsAsync<StorageException>(() => store.SizeAsync("a", default));
+        });
+
+        Assert.Equal(TimeSpan.Zero, time.Elapsed);
+    }
+
+    RetryingStore Impatient(IObjectStore store, int attempts) =>
+        new(store, time, new Random(1), _ => { }) { AttemptsMax = attempts };
+
+    [Fact]
     public void Absence_is_an_answer_and_not_repeated()
     {
         Run(async () =>

@@ -25,7 +25,9 @@ sealed class ScriptedSftpServer : ISftpTransport
     /// <summary>The end that was noticed, or null.</summary>
     public SftpEnd? Noticed { get; private set; }
 
-    /// <summary>A server that greets as one without extensions, then sends these as the answers to whatever is asked, and then nothing.</summary>
+    /// <summary>
+    /// A server that greets as one without extensions, then sends these as the answers to whatever is asked, and then nothing.
+    /// </summary>
     public static ScriptedSftpServer Answering(params byte[][] packets) => new([Packet(SftpPacketType.Version, 3), .. packets]);
 
     /// <summary>A server with another greeting.</summary>

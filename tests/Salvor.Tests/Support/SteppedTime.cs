@@ -1,6 +1,8 @@
 namespace Salvor.Tests.Support;
 
-/// <summary>A clock that moves only when it is told to, and then lets the timers fire that are due, for tests with threads of their own.</summary>
+/// <summary>
+/// A clock that moves only when it is told to, and then lets the timers fire that are due, for tests with threads of their own.
+/// </summary>
 sealed class SteppedTime : TimeProvider
 {
     readonly Lock gate = new();

@@ -54,7 +54,9 @@ sealed class SftpDraft
         }
     }
 
-    /// <summary>Writes the content, makes it durable where the server can, and closes the file. The first answer that is not good.</summary>
+    /// <summary>
+    /// Writes the content, makes it durable where the server can, and closes the file. The first answer that is not good.
+    /// </summary>
     public async Task<SftpAnswer<bool>> WriteAsync(ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {
         var unanswered = new Queue<Task<SftpAnswer<bool>>>();

@@ -1,6 +1,8 @@
 namespace Salvor.Storage.Sftp;
 
-/// <summary>What the answers of an SFTP server mean to the caller of a store. Every message names the place, the key and what was tried.</summary>
+/// <summary>
+/// What the answers of an SFTP server mean to the caller of a store. Every message names the place, the key and what was tried.
+/// </summary>
 sealed class SftpErrors(SftpOptions options)
 {
     /// <inheritdoc cref="SftpOptions.Place"/>
@@ -55,7 +57,8 @@ sealed class SftpErrors(SftpOptions options)
     public StorageException RootUnmounted() => new(
         StorageFailure.Unreachable,
         $"destination {Place} is no longer mounted",
-        $"Mount it again: 'findmnt -T {options.Path}' on {options.Host} shows what is there now. Nothing is written to the disk underneath.");
+        $"Mount it again: 'findmnt -T {options.Path}' on {options.Host} shows what is there now. Nothing is written to the disk "
+            + "underneath.");
 
     public StorageException RootNotDirectory() => new(
         StorageFailure.Denied,

@@ -90,8 +90,8 @@ sealed class SftpFolders(string root, bool allowWeak, SftpErrors errors)
     }
 
     /// <summary>
-    /// Throws where the root is not there to be written to, or was on a file system of its own and no longer is: an empty listing would be a
-    /// lie, and a write would fill the wrong disk.
+    /// Throws where the root is not there to be written to, or was on a file system of its own and no longer is: an empty listing would be
+    /// a lie, and a write would fill the wrong disk.
     /// </summary>
     /// <param name="mayBeMissing">For reading, where a root that was never made holds nothing.</param>
     public async Task RequireRootAsync(

@@ -72,7 +72,8 @@ sealed class SftpListing(string root, KeyRange range, SftpErrors errors, SftpFol
     {
         foreach (var (name, told) in names)
         {
-            if (name.StartsWith(SftpDraft.NamePrefix, StringComparison.Ordinal) && told is { IsRegular: true, ModifiedSeconds: { } written })
+            if (name.StartsWith(SftpDraft.NamePrefix, StringComparison.Ordinal)
+                && told is { IsRegular: true, ModifiedSeconds: { } written })
             {
                 noteTemporary($"{PathOf(folder)}/{name}", written);
             }

@@ -266,7 +266,9 @@ sealed class SftpSession
         return names;
     }
 
-    /// <summary>As <c>struct statvfs</c>: sizes of block and fragment; fragments in all, free, for users; three of files; id, flags.</summary>
+    /// <summary>
+    /// As <c>struct statvfs</c>: sizes of block and fragment; fragments in all, free, for users; three of files; id, flags.
+    /// </summary>
     static SftpSpace SpaceOf(ReadOnlySpan<byte> content)
     {
         var reader = new SftpPacketReader(content);

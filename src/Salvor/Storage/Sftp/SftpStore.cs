@@ -72,7 +72,8 @@ public sealed partial class SftpStore : IObjectStore
     public async Task<int> ReadAsync(string key, long offset, Memory<byte> buffer, CancellationToken cancellationToken)
     {
         var path = PathOf(key);
-        return await RunAsync($"read {key}", session => ReadAsync(session, key, path, offset, buffer, cancellationToken), cancellationToken);
+        return await RunAsync(
+            $"read {key}", session => ReadAsync(session, key, path, offset, buffer, cancellationToken), cancellationToken);
     }
 
     /// <inheritdoc/>

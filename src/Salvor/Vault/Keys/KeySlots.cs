@@ -84,7 +84,11 @@ public sealed class KeySlots
         using var writer = new ObjectWriter(VaultSecrets.Plain, FrameCompression.Default);
         var header = new ObjectHeader { Kind = ObjectKind.Key, VaultId = vaultId, Number = number };
         var (bytes, _) = writer.Finish(header, VaultJson.Write(record, KeyJson.Default.KeySlotRecord));
-        return await store.PutAsync(prefix + VaultKeys.KeySlot(number), bytes, cancellationToken) == PutResult.Created;
+        var key = prefix + VaultKeys.KeySlot(number);
+
+        // What is there may be ours: the answer to an earlier attempt was lost.
+        return await store.PutAsync(key, bytes, cancellationToken) == PutResult.Created
+            || (await store.GetAsync(key, ObjectWriter.ObjectBytesMax, cancellationToken)).AsSpan().SequenceEqual(bytes.Span);
     }
 
     /// <summary>Removes a slot for good. The last one is refused: then only an export would open the vault.</summary>

@@ -59,7 +59,8 @@ public sealed class SftpDestinationTests
     public void A_configuration_says_the_same()
     {
         var config = ConfigTesting.Parse(WithDestination(
-            "type: sftp, host: nas, port: 23, user: u, path: salvor, key_file: /k, known_hosts: /kh, host_key: ssh-rsa AA, allow_weak: true"));
+            "type: sftp, host: nas, port: 23, user: u, path: salvor, key_file: /k, known_hosts: /kh, host_key: ssh-rsa AA, "
+                + "allow_weak: true"));
 
         Assert.Equal(
             Parse("sftp://u@nas:23/~/salvor?key_file=/k&known_hosts=/kh&host_key=ssh-rsa%20AA&allow_weak=true"),

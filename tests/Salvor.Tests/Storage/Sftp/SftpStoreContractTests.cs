@@ -31,8 +31,8 @@ public sealed class WeakSftpStoreContractTests : IDisposable
     /// <summary>Those for which such a server needs other requests; what is raced for is its weakness.</summary>
     public static TheoryData<string> Promises =>
     [
-        "an object is read as it was put", "put never replaces an object", "an object of 16 MiB is kept whole", "a read starts at any offset",
-        "a deleted key can be used again", "a listing has the order of whole keys",
+        "an object is read as it was put", "put never replaces an object", "an object of 16 MiB is kept whole",
+        "a read starts at any offset", "a deleted key can be used again", "a listing has the order of whole keys",
     ];
 
     [Theory]
