@@ -62,7 +62,7 @@ public sealed class RequestCountTests : IAsyncLifetime
 
         var most = (1.1 * seconds) + 10;
         Assert.True(Count(first, StoreOperation.Put) <= most, told);
-        Assert.True(first.Count <= 8 * most, told);
+        Assert.True(first.Count <= 12 * most, told);
         Assert.True(Count(first, StoreOperation.List) <= 2 * seconds, told);
         Assert.True(Count(further, StoreOperation.Put) <= most, told);
         Assert.True(further.Count <= 2 * most, told);
