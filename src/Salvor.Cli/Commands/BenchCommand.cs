@@ -49,6 +49,12 @@ static class BenchCommand
         invocation.Print($"{destination.Name} at {store.Location}");
         var bench = new DestinationBench(store, invocation.Time, invocation.Random);
         var refused = await bench.FindRefusedAsync(invocation.Cancellation);
+        if (refused.Count == Verbs.Length)
+        {
+            // Not a matter of permissions for one call or another: the bucket, the key or the whole place is wrong.
+            throw refused[0].Failure;
+        }
+
         Print(invocation, refused);
         if (refused.Any(item => item.Verb != "delete"))
         {
