@@ -80,10 +80,15 @@ static class PruneCommand
     {
         var place = await VaultPlace.FindOneAsync(UndeleteVault, invocation, "prunes");
         var number = invocation.Get(Number);
-        await new Pruner(place.Vault, invocation.Time).UndeleteAsync(number, invocation.Cancellation);
+        var later = await new Pruner(place.Vault, invocation.Time).UndeleteAsync(number, invocation.Cancellation);
         var source = place.Vault.Identity.Source;
         invocation.Print($"{Symbols.Ok} {source}: what prune {number} condemned is there as before");
-        invocation.PrintJson(new UndeleteDocument(source, place.Vault.Location, number), CliJson.Default.UndeleteDocument);
+        if (later.Count > 0)
+        {
+            invocation.Print($"  so is what was planned after it: prune {string.Join(", ", later.Order())}");
+        }
+
+        invocation.PrintJson(new UndeleteDocument(source, place.Vault.Location, number, [.. later.Order()]), CliJson.Default.UndeleteDocument);
         return 0;
     }
 }

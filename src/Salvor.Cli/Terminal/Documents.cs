@@ -129,7 +129,7 @@ sealed record PruneBody(
 
 sealed record PruneLineBody(string Subject, bool Kept, string Reason);
 
-sealed record UndeleteDocument(string Source, string Location, ulong Number);
+sealed record UndeleteDocument(string Source, string Location, ulong Number, IReadOnlyList<ulong> Later);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, Converters = [typeof(InstantJsonConverter)])]

@@ -195,8 +195,12 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         return sizes;
     }
 
-    /// <summary>Takes back what a prune condemned. Throws where it is being deleted, and where there is none of this number.</summary>
-    public async Task UndeleteAsync(ulong number, CancellationToken cancellationToken)
+    /// <summary>
+    /// Takes back what a prune condemned, and what later ones did that are still open: they were planned without what comes back, and it
+    /// may need what they condemned. Returns the numbers of those. Throws where it is being deleted, and where there is none of this
+    /// number.
+    /// </summary>
+    public async Task<IReadOnlyList<ulong>> UndeleteAsync(ulong number, CancellationToken cancellationToken)
     {
         var condemned = await Condemnations.LoadAsync(vault, cancellationToken);
         if (condemned.All.FirstOrDefault(item => item.Number == number) is not { } item)
@@ -208,14 +212,28 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
                 open.Count == 0 ? "Nothing can be taken back." : $"What can be taken back has the number {string.Join(", ", open)}.");
         }
 
-        if ((item.Outcome ?? await DecideAsync(item, OutcomeRecord.Undeleted, cancellationToken)).Decision != OutcomeRecord.Undeleted)
+        // The newest first: stopped anywhere, what is condemned was planned with what is condemned before it.
+        var later = new List<ulong>();
+        foreach (var next in condemned.All.Where(other => item.Outcome is null && other.Number > number && other.Outcome is null)
+            .Where(IsPlanned).OrderByDescending(other => other.Number))
         {
-            throw new SalvorException(
+            if ((await DecideAsync(next, OutcomeRecord.Undeleted, cancellationToken)).Decision == OutcomeRecord.Undeleted)
+            {
+                later.Add(next.Number);
+            }
+        }
+
+        return (item.Outcome ?? await DecideAsync(item, OutcomeRecord.Undeleted, cancellationToken)).Decision == OutcomeRecord.Undeleted
+            ? later
+            : throw new SalvorException(
                 FailureKind.NotRestorable,
                 $"what prune {number} condemned in vault {vault.Location} is being deleted already",
                 "Another destination may have it still: 'salvor list --from' with its path.");
-        }
     }
+
+    /// <summary>Whether log or snapshots go by it, and not only a backup that somebody asked to delete.</summary>
+    static bool IsPlanned(Condemnation item) => item.Keys.Any(key =>
+        key.StartsWith(VaultKeys.Logs, StringComparison.Ordinal) || key.StartsWith(VaultKeys.Snapshots, StringComparison.Ordinal));
 
     async Task<(PrunePlan Plan, PackUse Use)> PlanAsync(
         VaultCatalog catalog, PrunePolicy policy, (uint Branch, Position Position)? proven, CancellationToken cancellationToken)

@@ -57,6 +57,22 @@ public sealed class PrunerTests
     }
 
     [Fact]
+    public async Task What_was_planned_without_it_is_taken_back_with_it()
+    {
+        var aged = await AgedVault.CreateAsync();
+        var before = await aged.OfferedAsync();
+        var (_, first) = await aged.CondemnAsync();
+        aged.Time.Advance(TimeSpan.FromDays(3));
+        var (_, second) = await aged.CondemnAsync();
+
+        Assert.Equal([second!.Value], await (await aged.OpenAsync()).UndeleteAsync(first!.Value, default));
+
+        Assert.Equal(before, await aged.OfferedAsync());
+        aged.Time.Advance(Week * 2);
+        Assert.Equal(0, (await aged.DeleteAsync()).Objects);
+    }
+
+    [Fact]
     public async Task Nothing_is_deleted_before_the_grace_ends_and_then_the_bytes_really_fall()
     {
         var aged = await AgedVault.CreateAsync();
