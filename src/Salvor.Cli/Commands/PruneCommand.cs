@@ -88,7 +88,8 @@ static class PruneCommand
             invocation.Print($"  so is what was planned after it: prune {string.Join(", ", later.Order())}");
         }
 
-        invocation.PrintJson(new UndeleteDocument(source, place.Vault.Location, number, [.. later.Order()]), CliJson.Default.UndeleteDocument);
+        invocation.PrintJson(
+            new UndeleteDocument(source, place.Vault.Location, number, [.. later.Order()]), CliJson.Default.UndeleteDocument);
         return 0;
     }
 }

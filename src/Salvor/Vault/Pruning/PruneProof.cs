@@ -123,6 +123,14 @@ sealed class PruneProof(VaultAccess vault)
             key = group.By;
         }
 
+        // The merging of the log may have put it into a larger object, which has all of it.
+        var (entry, branch) = (VaultKeys.LogEntryOf(key, storedBytes: 0).Entry, VaultKeys.BranchOf(key));
+        foreach (var wider in catalog.Logs(branch).Chain
+            .Where(next => !next.IsMissing && next.First <= entry.First && entry.Last <= next.Last))
+        {
+            key = VaultKeys.Log(branch, wider);
+        }
+
         var log = await ObjectCheck.LogWithPartsAsync(vault, key, cancellationToken);
         await catalog.ReadPartsAsync(log, cancellationToken);
     }
