@@ -85,11 +85,11 @@ static class PruneCommand
         invocation.Print($"{Symbols.Ok} {source}: what prune {number} condemned is there as before");
         if (later.Count > 0)
         {
-            invocation.Print($"  so is what was planned after it: prune {string.Join(", ", later.Order())}");
+            invocation.Print($"  so is what was planned after it: prune {string.Join(", ", later)}");
         }
 
         invocation.PrintJson(
-            new UndeleteDocument(source, place.Vault.Location, number, [.. later.Order()]), CliJson.Default.UndeleteDocument);
+            new UndeleteDocument(source, place.Vault.Location, number, later), CliJson.Default.UndeleteDocument);
         return 0;
     }
 }

@@ -125,11 +125,9 @@ sealed class PruneProof(VaultAccess vault)
 
         // The merging of the log may have put it into a larger object, which has all of it.
         var (entry, branch) = (VaultKeys.LogEntryOf(key, storedBytes: 0).Entry, VaultKeys.BranchOf(key));
-        foreach (var wider in catalog.Logs(branch).Chain
-            .Where(next => !next.IsMissing && next.First <= entry.First && entry.Last <= next.Last))
-        {
-            key = VaultKeys.Log(branch, wider);
-        }
+        var wider = catalog.Logs(branch).Chain
+            .LastOrDefault(next => !next.IsMissing && next.First <= entry.First && entry.Last <= next.Last);
+        key = wider.Last > 0 ? VaultKeys.Log(branch, wider) : key;
 
         var log = await ObjectCheck.LogWithPartsAsync(vault, key, cancellationToken);
         await catalog.ReadPartsAsync(log, cancellationToken);

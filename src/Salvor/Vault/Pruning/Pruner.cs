@@ -205,21 +205,23 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         var condemned = await Condemnations.LoadAsync(vault, cancellationToken);
         if (condemned.All.FirstOrDefault(item => item.Number == number) is not { } item)
         {
-            var open = condemned.All.Where(other => other.Outcome is null).Select(other => other.Number).ToList();
+            var others = condemned.All.Where(other => other.Outcome is null).Select(other => other.Number).ToList();
             throw new SalvorException(
                 FailureKind.Usage,
                 $"vault {vault.Location} has no record {number} of a prune",
-                open.Count == 0 ? "Nothing can be taken back." : $"What can be taken back has the number {string.Join(", ", open)}.");
+                others.Count == 0 ? "Nothing can be taken back." : $"What can be taken back has the number {string.Join(", ", others)}.");
         }
 
         // The newest first: stopped anywhere, what is condemned was planned with what is condemned before it.
+        IEnumerable<Condemnation> open = item.Outcome is not null
+            ? []
+            : condemned.All.Where(other => other.Outcome is null && other.Number > number && IsPlanned(other));
         var later = new List<ulong>();
-        foreach (var next in condemned.All.Where(other => item.Outcome is null && other.Number > number && other.Outcome is null)
-            .Where(IsPlanned).OrderByDescending(other => other.Number))
+        foreach (var next in open.OrderByDescending(other => other.Number))
         {
             if ((await DecideAsync(next, OutcomeRecord.Undeleted, cancellationToken)).Decision == OutcomeRecord.Undeleted)
             {
-                later.Add(next.Number);
+                later.Insert(0, next.Number);
             }
         }
 
