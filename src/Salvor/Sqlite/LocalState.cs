@@ -43,6 +43,13 @@ static class LocalState
     /// <summary>What the last prune of the daemon did.</summary>
     public static string PrunePath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "prune.json");
 
+    /// <summary>The last drill.</summary>
+    public static string DrillPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "drill.json");
+
+    /// <summary>The drills before it, one a line.</summary>
+    public static string DrillHistoryPath(string stateDirectory, string databasePath) =>
+        FileFor(stateDirectory, databasePath, "drills.jsonl");
+
     /// <summary>The last restored and proved state.</summary>
     public static string ProvenPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "proven");
 
