@@ -62,7 +62,7 @@ public sealed class ReplicateTests : IAsyncDisposable
         await _rig.RunAsync("replicate", _rig.Database, destination),
         2,
         message,
-        "Use a path, or a URL that begins with file://, s3://, sftp:// or azure://.");
+        "Use a path, or a URL that begins with file://, s3://, gs://, sftp:// or azure://.");
 
     [Fact]
     public async Task A_name_that_cannot_be_a_folder_is_refused() => CliRig.AssertError(

@@ -62,6 +62,9 @@ rgw_data = $dir/rgw
 rgw_enable_usage_log = false
 rgw_crypt_require_ssl = false
 rgw_crypt_s3_kms_backend = testing
+rgw_sts_key = abcdefghijklmnop
+rgw_s3_auth_use_sts = true
+rgw_s3_auth_order = local, sts
 rgw_crypt_s3_kms_encryption_keys = testkey-1=YmluCmJvb3N0CmJvb3N0LWJ1aWxkCmNlcGguY29uZgo=
 CONF
 
@@ -91,6 +94,16 @@ for user in $users; do
     timeout 60 radosgw-admin user create --uid="${user%key:*}" --display-name="${user%key:*}" \
         --access-key="${user%:*}" --secret="${user#*:}"
 done
+
+# A role that the second user may take, and that may do everything.
+timeout 60 radosgw-admin role create --role-name=backups --path=/ --assume-role-policy-doc='{
+    "Version": "2012-10-17",
+    "Statement": [{ "Effect": "Allow", "Principal": { "AWS": ["arn:aws:iam:::user/other"] }, "Action": ["sts:AssumeRole"] }]
+}'
+timeout 60 radosgw-admin role-policy put --role-name=backups --policy-name=all --policy-doc='{
+    "Version": "2012-10-17",
+    "Statement": [{ "Effect": "Allow", "Action": ["s3:*"], "Resource": ["arn:aws:s3:::*"] }]
+}'
 
 for _ in $(seq 1 300); do
     if (: < "/dev/tcp/127.0.0.1/$port"); then

@@ -79,7 +79,7 @@ sealed class ConfigReader(ConfigDocument document)
 
     DestinationConfig ReadDestination(string name, string owner, ConfigMapping destination)
     {
-        var type = ReadType(destination, "destination", owner, DestinationReader.Types, DestinationReader.TypesPlanned);
+        var type = ReadType(destination, "destination", owner, DestinationReader.Types, []);
         return DestinationReader.Read(type, name, destination);
     }
 

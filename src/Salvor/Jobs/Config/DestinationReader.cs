@@ -6,10 +6,7 @@ namespace Salvor.Jobs.Config;
 static class DestinationReader
 {
     /// <summary>The types that can be used.</summary>
-    public static readonly string[] Types = ["file", "s3", "sftp", "azure"];
-
-    /// <summary>The types that are known and cannot be used yet.</summary>
-    public static readonly string[] TypesPlanned = ["gcs"];
+    public static readonly string[] Types = ["file", "s3", "sftp", "azure", "gcs"];
 
     static readonly string[] CommonKeys = ["required", "price_per_gb_month"];
 
@@ -24,6 +21,7 @@ static class DestinationReader
             "s3" => S3Reader.Read(name, destination, CommonKeys),
             "sftp" => ReadSftp(name, destination),
             "azure" => ReadAzure(name, destination),
+            "gcs" => S3Reader.ReadGoogle(name, destination, CommonKeys),
             _ => throw new InvalidOperationException($"no reader for type {type}"),
         };
         return config with

@@ -16,12 +16,12 @@ public static class DestinationUrl
             "azure" => AzureUrl.Parse(pathOrUrl, environment),
             "https" when AzureUrl.IsLong(pathOrUrl) => AzureUrl.ParseLong(pathOrUrl, environment),
             "file" => File(pathOrUrl, Uri.UnescapeDataString(pathOrUrl["file://".Length..])),
-            "s3" => S3Url.Parse(pathOrUrl),
+            "s3" or "gs" => S3Url.Parse(pathOrUrl),
             "sftp" => SftpUrl.Parse(pathOrUrl),
             var type => throw new SalvorException(
                 FailureKind.Usage,
                 $"destination {pathOrUrl.Split('?')[0]} is of type {type}, which is not available in this version",
-                "Use a path, or a URL that begins with file://, s3://, sftp:// or azure://."),
+                "Use a path, or a URL that begins with file://, s3://, gs://, sftp:// or azure://."),
         };
     }
 

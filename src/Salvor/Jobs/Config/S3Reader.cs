@@ -2,7 +2,7 @@ using Salvor.Storage.S3;
 
 namespace Salvor.Jobs.Config;
 
-/// <summary>Reads a destination of type <c>s3</c>.</summary>
+/// <summary>Reads a destination of type <c>s3</c>, or of type <c>gcs</c>, which is reached in the same way.</summary>
 static class S3Reader
 {
     /// <summary>What <c>sse</c> may say.</summary>
@@ -14,6 +14,9 @@ static class S3Reader
     /// <summary>The keys of every URL and every configuration.</summary>
     public static readonly string[] Settings =
         ["region", "endpoint", "path_style", "storage_class", "sse", "kms_key", "profile", "allow_insecure"];
+
+    /// <summary>Those of <c>gcs</c>.</summary>
+    public static readonly string[] GoogleSettings = ["endpoint", "storage_class", "allow_insecure"];
 
     public static S3DestinationConfig Read(string name, ConfigMapping destination, string[] commonKeys)
     {
@@ -33,6 +36,27 @@ static class S3Reader
             AllowInsecure = destination.Choice("allow_insecure", false, YesOrNo),
             Credentials = ReadCredentials(name, destination),
         };
+        return Checked(name, destination, options);
+    }
+
+    public static S3DestinationConfig ReadGoogle(string name, ConfigMapping destination, string[] commonKeys)
+    {
+        destination.CheckKeys(["type", "bucket", "prefix", .. GoogleSettings, "access_key_id", "secret_access_key", .. commonKeys]);
+        var options = new S3Options
+        {
+            Service = S3Service.Google,
+            Bucket = destination.Text("bucket", "acme-backups"),
+            Prefix = destination.OptionalText("prefix", "salvor")?.Trim('/') ?? "",
+            Endpoint = destination.OptionalText("endpoint", "https://storage.googleapis.com"),
+            StorageClass = destination.OptionalText("storage_class", "NEARLINE"),
+            AllowInsecure = destination.Choice("allow_insecure", false, YesOrNo),
+            Credentials = ReadCredentials(name, destination),
+        };
+        return Checked(name, destination, options);
+    }
+
+    static S3DestinationConfig Checked(string name, ConfigMapping destination, S3Options options)
+    {
         try
         {
             S3Place.Check(options);

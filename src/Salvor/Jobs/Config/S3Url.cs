@@ -3,13 +3,16 @@ using Salvor.Text;
 
 namespace Salvor.Jobs.Config;
 
-/// <summary><c>s3://bucket/prefix?region=eu-west-1</c>: the same settings as in a configuration, without secrets.</summary>
+/// <summary>
+/// <c>s3://bucket/prefix?region=eu-west-1</c>, or <c>gs://bucket/prefix</c>: the same settings as in a configuration, without secrets.
+/// </summary>
 static class S3Url
 {
     const string Example = "Write it as in s3://acme-backups/salvor?region=eu-west-1.";
 
     public static S3DestinationConfig Parse(string url)
     {
+        var service = url.StartsWith("gs://", StringComparison.Ordinal) ? S3Service.Google : S3Service.Amazon;
         var rest = url["s3://".Length..];
         var question = rest.IndexOf('?', StringComparison.Ordinal);
         var path = question < 0 ? rest : rest[..question];
@@ -18,13 +21,16 @@ static class S3Url
             // Not repeated: that is where others write keys.
             throw new SalvorException(
                 FailureKind.Usage,
-                "the s3:// URL has a user in it",
-                "Keys belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: others can see the command line.");
+                $"the {url[..5]} URL has a user in it",
+                service == S3Service.Google
+                    ? "Keys belong into GCS_ACCESS_KEY_ID and GCS_SECRET_ACCESS_KEY: others can see the command line."
+                    : "Keys belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: others can see the command line.");
         }
 
         var slash = path.IndexOf('/', StringComparison.Ordinal);
         var options = new S3Options
         {
+            Service = service,
             Bucket = slash < 0 ? path : path[..slash],
             Prefix = slash < 0 ? "" : path[slash..].Trim('/'),
         };
@@ -40,6 +46,7 @@ static class S3Url
 
     static S3Options With(S3Options options, string setting, string value) => setting switch
     {
+        _ when !SettingsOf(options).Contains(setting) => throw Unknown(options, setting),
         "region" => options with { Region = value },
         "endpoint" => options with { Endpoint = value },
         "path_style" => options with { PathStyle = YesOrNo(setting, value) },
@@ -48,11 +55,16 @@ static class S3Url
         "kms_key" => options with { KmsKey = value },
         "profile" => options with { Profile = value },
         "allow_insecure" => options with { AllowInsecure = YesOrNo(setting, value) },
-        _ => throw new SalvorException(
-            FailureKind.Usage,
-            $"unknown setting \"{setting}\" in the URL of bucket {options.Bucket}",
-            $"{Suggestion.Sentence(setting, S3Reader.Settings)}Known are {Suggestion.Enumerate(S3Reader.Settings)}."),
+        _ => throw Unknown(options, setting),
     };
+
+    static string[] SettingsOf(S3Options options) =>
+        options.Service == S3Service.Google ? S3Reader.GoogleSettings : S3Reader.Settings;
+
+    static SalvorException Unknown(S3Options options, string setting) => new(
+        FailureKind.Usage,
+        $"unknown setting \"{setting}\" in the URL of bucket {options.Bucket}",
+        $"{Suggestion.Sentence(setting, SettingsOf(options))}Known are {Suggestion.Enumerate(SettingsOf(options))}.");
 
     static S3Encryption EncryptionOf(string value) =>
         S3Reader.Encryptions.FirstOrDefault(item => item.Name == value) is { Name: not null } known
@@ -67,5 +79,5 @@ static class S3Url
     };
 
     static SalvorException Wrong(string setting, string value, string known) =>
-        new(FailureKind.Usage, $"unknown {setting} \"{value}\" in an s3:// URL", $"Known are {known}. {Example}");
+        new(FailureKind.Usage, $"unknown {setting} \"{value}\" in the URL of a bucket", $"Known are {known}. {Example}");
 }

@@ -68,7 +68,7 @@ sealed class AzureBlobClient(AzureBlobOptions options, HttpMessageInvoker http, 
         }
         catch (OperationCanceledException e) when (!cancellationToken.IsCancellationRequested)
         {
-            throw errors.TooLate(request, late.IsCancellationRequested ? timeMax : AzureTransport.ConnectMax, e);
+            throw errors.TooLate(request, late.IsCancellationRequested ? timeMax : HttpTransport.ConnectMax, e);
         }
         catch (Exception e) when (e is HttpRequestException or IOException)
         {

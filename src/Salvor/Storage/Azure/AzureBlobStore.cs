@@ -14,7 +14,7 @@ namespace Salvor.Storage;
 /// <param name="http">What carries requests; null for the connections that all of a process share.</param>
 public sealed class AzureBlobStore(AzureBlobOptions options, TimeProvider? time = null, HttpMessageInvoker? http = null) : IObjectStore
 {
-    readonly AzureBlobClient client = new(options, http ?? AzureTransport.Shared, time ?? TimeProvider.System);
+    readonly AzureBlobClient client = new(options, http ?? HttpTransport.Remote, time ?? TimeProvider.System);
     readonly string container = $"{options.Endpoint.AbsoluteUri.TrimEnd('/')}/{options.Container}";
 
     /// <summary>What stands before a key in the name of its blob.</summary>

@@ -91,7 +91,7 @@ sealed class AzureIdentity
             Content = new FormUrlEncodedContent(
                 [new("client_id", client), new("scope", $"{Resource}.default"), new("grant_type", "client_credentials"), .. proof]),
         };
-        return await SendAsync($"application {client}", request, AzureTransport.Shared, cancellationToken);
+        return await SendAsync($"application {client}", request, HttpTransport.Remote, cancellationToken);
     }
 
     /// <summary>Null where nothing answers, because the machine is not one of Azure's.</summary>

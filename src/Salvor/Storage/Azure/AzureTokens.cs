@@ -12,33 +12,10 @@ public sealed record AzureToken(string Text, DateTimeOffset ExpiresAt)
 /// <param name="time">Tells when one ends.</param>
 public sealed class AzureTokens(Func<Task<AzureToken>> fetch, TimeProvider time)
 {
-    /// <summary>So long before its end a token is replaced.</summary>
-    static readonly TimeSpan Margin = TimeSpan.FromMinutes(5);
+    readonly Lent<AzureToken> lent = new(fetch, token => token.ExpiresAt, time);
 
-    readonly Lock gate = new();
-
-    /// <summary>The last one that was asked for, by whom all wait who come meanwhile.</summary>
-    Task<AzureToken>? last;
-
-    public async Task<string> GetAsync(CancellationToken cancellationToken) =>
-        (await Last().WaitAsync(cancellationToken)).Text;
+    public async Task<string> GetAsync(CancellationToken cancellationToken) => (await lent.GetAsync(cancellationToken)).Text;
 
     /// <summary>The service did not take the token: the next call fetches another.</summary>
-    public void Forget()
-    {
-        lock (gate)
-        {
-            last = null;
-        }
-    }
-
-    Task<AzureToken> Last()
-    {
-        lock (gate)
-        {
-            var isOver = last is null or { IsCanceled: true } or { IsFaulted: true }
-                || (last.IsCompletedSuccessfully && last.Result.ExpiresAt - Margin <= time.GetUtcNow());
-            return isOver ? last = fetch() : last!;
-        }
-    }
+    public void Forget() => lent.Forget();
 }

@@ -1,6 +1,3 @@
-using System.ComponentModel;
-using System.Diagnostics;
-
 namespace Salvor.Storage.S3;
 
 /// <summary>
@@ -9,63 +6,30 @@ namespace Salvor.Storage.S3;
 /// </summary>
 /// <param name="configured">What the configuration says; null where it leaves that to the rest.</param>
 /// <param name="profile">The profile that the configuration names; then nothing else is asked.</param>
+/// <param name="service">Who wants to know: Google's keys are in variables of their own, and nowhere else.</param>
 sealed class AwsCredentialChain(
     AwsCredentials? configured, string? profile, string region, AwsEnvironment environment, HttpMessageInvoker local,
-    HttpMessageInvoker remote, TimeProvider time)
+    HttpMessageInvoker remote, TimeProvider time, S3Service service = S3Service.Amazon)
 {
-    static readonly TimeSpan AheadOfEnd = TimeSpan.FromMinutes(5);
-    static readonly TimeSpan ProcessMax = TimeSpan.FromMinutes(1);
+    Lent<AwsCredentials>? lent;
 
-    readonly Lock gate = new();
-    AwsCredentials? current;
-    Task<AwsCredentials>? search;
+    Lent<AwsCredentials> Found => LazyInitializer.EnsureInitialized(
+        ref lent, () => new Lent<AwsCredentials>(FindAsync, credentials => credentials.Expires, time));
 
-    /// <summary>All who ask at the same time wait for one search, which goes on when one of them leaves.</summary>
-    public async ValueTask<AwsCredentials> GetAsync(CancellationToken cancellationToken)
-    {
-        Task<AwsCredentials> found;
-        lock (gate)
-        {
-            if ((configured ?? current) is { } known && IsFresh(known))
-            {
-                return known;
-            }
-
-            found = search = search is { IsCompleted: false } ? search : Task.Run(FindAsync, CancellationToken.None);
-        }
-
-        return await found.WaitAsync(cancellationToken);
-    }
+    public ValueTask<AwsCredentials> GetAsync(CancellationToken cancellationToken) =>
+        configured is { } known ? ValueTask.FromResult(known) : Found.GetAsync(cancellationToken);
 
     /// <summary>The service says that these have ended; the next call looks for others.</summary>
-    public void Forget(AwsCredentials ended)
-    {
-        lock (gate)
-        {
-            current = ReferenceEquals(current, ended) ? null : current;
-        }
-    }
+    public void Forget(AwsCredentials ended) => Found.Forget(ended);
 
-    bool IsFresh(AwsCredentials credentials) => credentials.Expires is not { } end || time.GetUtcNow() < end - AheadOfEnd;
-
-    async Task<AwsCredentials> FindAsync()
-    {
-        var found = profile is null
-            ? OfVariables()
-                ?? await AwsTokens.OfWebIdentityAsync(environment, region, remote)
-                ?? await OfProfileAsync(environment.NameOf(null))
-                ?? await AwsTokens.OfContainerAsync(environment, local)
-                ?? await AwsTokens.OfMachineAsync(environment, local)
-            : await OfProfileAsync(profile);
-        if (found is not null)
-        {
-            lock (gate)
-            {
-                return current = found;
-            }
-        }
-
-        throw profile is null && environment.Variable("AWS_PROFILE") is null
+    async Task<AwsCredentials> FindAsync() =>
+        (service == S3Service.Google ? OfGoogle() : await OfAmazonAsync())
+        ?? throw (service == S3Service.Google
+            ? new StorageException(
+                StorageFailure.Denied,
+                "there are no keys for Google Cloud Storage",
+                "Set GCS_ACCESS_KEY_ID and GCS_SECRET_ACCESS_KEY; 'gcloud storage hmac create SERVICE-ACCOUNT' makes them.")
+            : profile is null && environment.Variable("AWS_PROFILE") is null
             ? new StorageException(
                 StorageFailure.Denied,
                 "there are no credentials for S3",
@@ -73,97 +37,24 @@ sealed class AwsCredentialChain(
             : new StorageException(
                 StorageFailure.Denied,
                 $"profile {environment.NameOf(profile)} has no credentials",
-                $"Add aws_access_key_id and aws_secret_access_key to [{environment.NameOf(profile)}] in {environment.CredentialsPath}.");
-    }
+                $"Add aws_access_key_id and aws_secret_access_key to [{environment.NameOf(profile)}] in {environment.CredentialsPath}."));
 
-    AwsCredentials? OfVariables()
+    async Task<AwsCredentials?> OfAmazonAsync()
     {
-        var id = environment.Variable("AWS_ACCESS_KEY_ID");
-        var secret = environment.Variable("AWS_SECRET_ACCESS_KEY");
-        if (id is null && secret is null)
-        {
-            return null;
-        }
-
-        if (id is null || secret is null)
-        {
-            throw new StorageException(
-                StorageFailure.Denied,
-                $"variable {(id is null ? "AWS_SECRET_ACCESS_KEY" : "AWS_ACCESS_KEY_ID")} is set, and "
-                    + $"{(id is null ? "AWS_ACCESS_KEY_ID" : "AWS_SECRET_ACCESS_KEY")} is not",
-                "Set both or none.");
-        }
-
-        return new AwsCredentials(id, secret, environment.Variable("AWS_SESSION_TOKEN"), "variable AWS_ACCESS_KEY_ID");
+        var profiles = new AwsProfiles(environment, region, local, remote, time);
+        return profile is null
+            ? environment.Credentials("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN")
+                ?? await AwsTokens.OfWebIdentityAsync(environment, region, remote)
+                ?? await profiles.FindAsync(environment.NameOf(null))
+                ?? await AwsTokens.OfContainerAsync(environment, local)
+                ?? await AwsTokens.OfMachineAsync(environment, local)
+            : await profiles.FindAsync(profile);
     }
 
-    async Task<AwsCredentials?> OfProfileAsync(string name)
-    {
-        var settings = environment.Profile(name);
-        if (settings.TryGetValue("aws_access_key_id", out var id) && settings.TryGetValue("aws_secret_access_key", out var secret))
-        {
-            return new AwsCredentials(id, secret, settings.GetValueOrDefault("aws_session_token"), $"profile {name}");
-        }
-
-        if (settings.TryGetValue("credential_process", out var command))
-        {
-            return await RunAsync(name, command);
-        }
-
-        if (settings.Keys.FirstOrDefault(key => key is "role_arn" or "sso_session" or "sso_start_url") is { } foreign)
-        {
-            throw new StorageException(
-                StorageFailure.Denied,
-                $"profile {name} has {foreign}, which needs Amazon's own tool",
-                "Name a profile with "
-                    + $"'credential_process = aws configure export-credentials --profile {name} --format process' instead.");
-        }
-
-        return null;
-    }
-
-    static async Task<AwsCredentials> RunAsync(string profile, string command)
-    {
-        using var deadline = new CancellationTokenSource(ProcessMax);
-        var reason = "it did not print credentials";
-        try
-        {
-            using var process = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", command])
-            {
-                RedirectStandardOutput = true,
-                RedirectStandardInput = true,
-            })!;
-            process.StandardInput.Close();
-            try
-            {
-                var text = await process.StandardOutput.ReadToEndAsync(deadline.Token);
-                await process.WaitForExitAsync(deadline.Token);
-                reason = process.ExitCode == 0 ? reason : $"it ended with {process.ExitCode}";
-                if (process.ExitCode == 0 && AwsTokens.Parse(text, $"profile {profile}") is { } found)
-                {
-                    return found;
-                }
-            }
-            finally
-            {
-                if (!process.HasExited)
-                {
-                    process.Kill(entireProcessTree: true);
-                }
-            }
-        }
-        catch (OperationCanceledException)
-        {
-            reason = $"it did not end within {ProcessMax.TotalSeconds:0} s";
-        }
-        catch (Win32Exception e)
-        {
-            reason = e.Message;
-        }
-
-        throw new StorageException(
-            StorageFailure.Denied,
-            $"the credential_process of profile {profile} failed: {reason}",
-            "Run the command of that line by hand: it must print one JSON document with AccessKeyId and SecretAccessKey.");
-    }
+    /// <summary>Many keep Google's keys in the variables that tools for S3 read; they are told by how they begin.</summary>
+    AwsCredentials? OfGoogle() =>
+        environment.Credentials("GCS_ACCESS_KEY_ID", "GCS_SECRET_ACCESS_KEY", null)
+        ?? (environment.Variable("AWS_ACCESS_KEY_ID")?.StartsWith("GOOG", StringComparison.Ordinal) == true
+            ? environment.Credentials("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", null)
+            : null);
 }

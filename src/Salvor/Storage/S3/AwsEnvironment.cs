@@ -12,6 +12,24 @@ sealed class AwsEnvironment(Func<string, string?> variable)
     /// <summary>Null where it is not set or empty.</summary>
     public string? Variable(string name) => variable(name) is { Length: > 0 } value ? value : null;
 
+    /// <summary>Keys in two variables, and what goes with them in a third; null where neither is set. One alone is an error.</summary>
+    public AwsCredentials? Credentials(string idName, string secretName, string? tokenName)
+    {
+        var (id, secret) = (Variable(idName), Variable(secretName));
+        if (id is null && secret is null)
+        {
+            return null;
+        }
+
+        if (id is null || secret is null)
+        {
+            var (present, absent) = id is null ? (secretName, idName) : (idName, secretName);
+            throw new StorageException(StorageFailure.Denied, $"variable {present} is set, and {absent} is not", "Set both or none.");
+        }
+
+        return new AwsCredentials(id, secret, tokenName is null ? null : Variable(tokenName), $"variable {idName}");
+    }
+
     public string? Region(string? profile) =>
         Variable("AWS_REGION") ?? Variable("AWS_DEFAULT_REGION") ?? Setting(NameOf(profile), "region");
 

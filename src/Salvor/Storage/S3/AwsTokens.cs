@@ -1,12 +1,11 @@
+using System.Net;
 using System.Text.Json;
-using System.Xml;
-using System.Xml.Linq;
 
 namespace Salvor.Storage.S3;
 
 /// <summary>
-/// Credentials that are lent for hours: to a role by a token, to a container, to a machine. Sources: "AssumeRoleWithWebIdentity" of the STS
-/// reference, "Container credential provider" of the SDK reference guide, "Use IMDSv2" of the EC2 guide.
+/// Credentials that are lent for hours: to a container, to a machine. Sources: "Container credential provider" of the SDK reference guide,
+/// "Use IMDSv2" of the EC2 guide.
 /// </summary>
 static class AwsTokens
 {
@@ -18,7 +17,7 @@ static class AwsTokens
     /// <summary>What answers on the machine itself answers at once; elsewhere nobody does.</summary>
     static readonly TimeSpan LocalWait = TimeSpan.FromSeconds(2);
 
-    static readonly TimeSpan RemoteWait = TimeSpan.FromSeconds(20);
+    public static readonly TimeSpan RemoteWait = TimeSpan.FromSeconds(20);
 
     /// <summary>Credentials in the JSON that a command, a container or a machine gives; null where it is something else.</summary>
     public static AwsCredentials? Parse(string json, string origin)
@@ -38,37 +37,11 @@ static class AwsTokens
     }
 
     public static async Task<AwsCredentials?> OfWebIdentityAsync(
-        AwsEnvironment environment, string region, HttpMessageInvoker http)
-    {
-        const string Origin = "the role of AWS_ROLE_ARN";
-        if (environment.Variable("AWS_WEB_IDENTITY_TOKEN_FILE") is not { } file || environment.Variable("AWS_ROLE_ARN") is not { } role)
-        {
-            return null;
-        }
-
-        var form = new FormUrlEncodedContent(
-        [
-            new("Action", "AssumeRoleWithWebIdentity"),
-            new("Version", "2011-06-15"),
-            new("RoleArn", role),
-            new("RoleSessionName", environment.Variable("AWS_ROLE_SESSION_NAME") ?? "salvor"),
-            new("WebIdentityToken", ReadToken(file)),
-        ]);
-        var host = environment.Variable("AWS_ENDPOINT_URL_STS") ?? $"https://sts.{region}.amazonaws.com";
-        var answer = await AskAsync(http, new(HttpMethod.Post, host) { Content = form }, Origin, RemoteWait);
-        try
-        {
-            var fields = XDocument.Parse(answer).Descendants().Where(element => !element.HasElements)
-                .GroupBy(element => element.Name.LocalName).ToDictionary(group => group.Key, group => group.First().Value);
-            return new AwsCredentials(
-                fields["AccessKeyId"], fields["SecretAccessKey"], fields["SessionToken"], Origin,
-                XmlConvert.ToDateTimeOffset(fields["Expiration"]));
-        }
-        catch (Exception e) when (e is XmlException or KeyNotFoundException or FormatException)
-        {
-            throw Foreign(Origin);
-        }
-    }
+        AwsEnvironment environment, string region, HttpMessageInvoker http) =>
+        environment.Variable("AWS_WEB_IDENTITY_TOKEN_FILE") is { } file && environment.Variable("AWS_ROLE_ARN") is { } role
+            ? await AwsRoles.OfTokenAsync(
+                file, role, environment.Variable("AWS_ROLE_SESSION_NAME"), "the role of AWS_ROLE_ARN", environment, region, http)
+            : null;
 
     public static async Task<AwsCredentials?> OfContainerAsync(
         AwsEnvironment environment, HttpMessageInvoker http)
@@ -131,7 +104,8 @@ static class AwsTokens
         return request;
     }
 
-    static async Task<string> AskAsync(
+    /// <summary>One request, one answer of success; anything else is a failure. Throws <see cref="StorageException"/>.</summary>
+    public static async Task<string> AskAsync(
         HttpMessageInvoker http, HttpRequestMessage request, string origin, TimeSpan wait)
     {
         using var deadline = new CancellationTokenSource(wait);
@@ -143,7 +117,9 @@ static class AwsTokens
                 await response.Content.LoadIntoBufferAsync(AnswerBytesMax, deadline.Token);
                 return response.IsSuccessStatusCode
                     ? await response.Content.ReadAsStringAsync(deadline.Token)
-                    : throw Unanswered(origin, request, $"{(int)response.StatusCode}", null);
+                    : throw Refused(
+                        origin, request, response.StatusCode,
+                        S3Xml.ReadRefusal(await response.Content.ReadAsByteArrayAsync(deadline.Token)));
             }
             catch (OperationCanceledException)
             {
@@ -156,18 +132,31 @@ static class AwsTokens
         }
     }
 
-    static StorageException Unanswered(string origin, HttpRequestMessage request, string what, Exception? inner) => new(
-        StorageFailure.Unreachable,
+    /// <summary>What was refused to us, and not to whoever comes at a bad moment, does not pass by itself.</summary>
+    static StorageException Refused(string origin, HttpRequestMessage request, HttpStatusCode status, S3Refusal refusal)
+    {
+        var failure = status is HttpStatusCode.BadRequest or HttpStatusCode.Unauthorized or HttpStatusCode.Forbidden
+            ? StorageFailure.Denied
+            : StorageFailure.Unreachable;
+        return Unanswered(origin, request, S3Errors.Words(status, refusal), null, failure);
+    }
+
+    static StorageException Unanswered(
+        string origin, HttpRequestMessage request, string what, Exception? inner,
+        StorageFailure failure = StorageFailure.Unreachable) => new(
+        failure,
         $"cannot get credentials of {origin}: {request.RequestUri!.Authority} answered {what}",
         "Check the role, and that this machine may reach that address; or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.",
         inner);
 
-    static StorageException Foreign(string origin) => new(
+    /// <summary>The answer has no credentials in it.</summary>
+    public static StorageException Foreign(string origin) => new(
         StorageFailure.Denied,
         $"cannot get credentials of {origin}: the answer has none in it",
         "Check the role; or set AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY.");
 
-    static string ReadToken(string path)
+    /// <summary>A token that somebody keeps fresh in a file.</summary>
+    public static string ReadToken(string path)
     {
         try
         {

@@ -95,7 +95,7 @@ sealed class S3Client(S3Place place, AwsCredentialChain credentials, HttpMessage
             hash = SigV4.HashOf(call.Content.Span);
         }
 
-        SigV4.Sign(request, signer, place.Region, hash, time.GetUtcNow());
+        SigV4.Sign(request, signer, place.Region, hash, time.GetUtcNow(), place.Dialect);
         return request;
     }
 

@@ -114,7 +114,9 @@ static class S3Errors
     static (StorageFailure Failure, string Reason, string Hint) NoBucket(S3Place place) => (
         StorageFailure.Denied,
         $"there is no bucket {place.Bucket} at {place.Endpoint}",
-        $"Correct 'bucket', 'region' and 'endpoint', or make it: 'aws s3 mb s3://{place.Bucket} --region {place.Region}'.");
+        place.IsGoogle
+            ? $"Correct 'bucket', or make it: 'gcloud storage buckets create gs://{place.Bucket}'."
+            : $"Correct 'bucket', 'region' and 'endpoint', or make it: 'aws s3 mb s3://{place.Bucket} --region {place.Region}'.");
 
     static (StorageFailure Failure, string Reason, string Hint) Elsewhere(S3Place place, S3Refusal refusal) =>
         refusal.Region.Length > 0 && refusal.Region != place.Region
@@ -141,6 +143,16 @@ static class S3Errors
         S3Place place, S3Call call, AwsCredentials signer, S3Refusal refusal)
     {
         var said = refusal.Text.Length > 0 && refusal.Text != "Access Denied" ? $" ({refusal.Text})" : "";
+        if (place.IsGoogle)
+        {
+            var right = call.Verb switch { "write" => "create", "delete" => "delete", "list" => "list", _ => "get" };
+            return (
+                StorageFailure.Denied,
+                $"the credentials of {signer.Origin} may not {call.Verb}{said}",
+                $"Grant storage.objects.{right} on gs://{place.Bucket} to whom the key belongs; "
+                    + "roles/storage.objectUser has all that is needed.");
+        }
+
         var (permission, on) = call.Verb switch
         {
             "write" => ("s3:PutObject", $"{place.Bucket}/{place.Prefix}*"),
@@ -165,9 +177,12 @@ static class S3Errors
     static (StorageFailure Failure, string Reason, string Hint) WrongKeys(S3Place place, string reason) => (
         StorageFailure.Denied,
         reason,
-        $"Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile, and that they are for {place.Endpoint}.");
+        place.IsGoogle
+            ? "Check GCS_ACCESS_KEY_ID and GCS_SECRET_ACCESS_KEY: 'gcloud storage hmac list' shows which keys are active."
+            : $"Check AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or the profile, and that they are for {place.Endpoint}.");
 
-    static string Words(HttpStatusCode status, S3Refusal refusal) =>
+    /// <summary>What was answered, for a line of a message.</summary>
+    public static string Words(HttpStatusCode status, S3Refusal refusal) =>
         string.Join(' ', new[] { $"{(int)status}", refusal.Code, refusal.Text.Length > 0 ? $"({refusal.Text})" : "" }
             .Where(word => word.Length > 0));
 

@@ -7,6 +7,9 @@ public sealed record S3Options
 {
     public required string Bucket { get; init; }
 
+    /// <summary>Whose words it understands.</summary>
+    public S3Service Service { get; init; }
+
     /// <summary>What stands in front of every key, without slashes at its ends; empty for the root of the bucket.</summary>
     public string Prefix { get; init; } = "";
 
@@ -51,7 +54,8 @@ public sealed record S3Options
                 ("profile", Profile), ("allow_insecure", AllowInsecure ? "true" : null),
             ];
             var query = string.Join('&', settings.Where(item => item.Value is not null).Select(item => $"{item.Name}={item.Value}"));
-            return $"s3://{Bucket}{(Prefix.Length == 0 ? "" : "/" + Prefix)}{(query.Length == 0 ? "" : "?" + query)}";
+            var scheme = Service == S3Service.Google ? "gs" : "s3";
+            return $"{scheme}://{Bucket}{(Prefix.Length == 0 ? "" : "/" + Prefix)}{(query.Length == 0 ? "" : "?" + query)}";
         }
     }
 }

@@ -6,6 +6,10 @@ namespace Salvor.Storage.S3;
 sealed class S3Place
 {
     const string DefaultRegion = "us-east-1";
+
+    /// <summary>All of Google's buckets, wherever they are.</summary>
+    const string GoogleRegion = "auto";
+    const string GoogleEndpoint = "https://storage.googleapis.com";
     const int WordLengthMax = 2048;
 
     /// <summary>What lies in them comes back after hours.</summary>
@@ -16,6 +20,7 @@ sealed class S3Place
     S3Place(S3Options options, string region, Uri endpoint, bool isAmazon)
     {
         Bucket = options.Bucket;
+        Dialect = S3Dialect.Of(options.Service);
         Region = region;
         Prefix = options.Prefix.Length == 0 ? "" : options.Prefix + "/";
         Location = options.Location;
@@ -29,6 +34,11 @@ sealed class S3Place
     }
 
     public string Bucket { get; }
+
+    /// <summary>The words of the service.</summary>
+    public S3Dialect Dialect { get; }
+
+    public bool IsGoogle => Dialect == S3Dialect.Google;
 
     public string Region { get; }
 
@@ -49,6 +59,11 @@ sealed class S3Place
     public static S3Place Of(S3Options options, AwsEnvironment environment)
     {
         Check(options);
+        if (options.Service == S3Service.Google)
+        {
+            return new S3Place(options, GoogleRegion, ParseEndpoint(options, options.Endpoint ?? GoogleEndpoint), isAmazon: false);
+        }
+
         var region = options.Region ?? environment.Region(options.Profile) ?? DefaultRegion;
         CheckRegion(options, region);
         var given = options.Endpoint ?? environment.Endpoint(options.Profile);

@@ -24,12 +24,6 @@ public sealed class S3Store : IObjectStore
 
     static readonly HttpStatusCode[] AnyStatus = Enum.GetValues<HttpStatusCode>();
 
-    /// <summary>Connections are made when they are needed, and shared by all buckets.</summary>
-    static readonly Lazy<HttpMessageInvoker> Remote = new(() => NewClient(useProxy: true));
-
-    /// <summary>For what answers on the machine itself, which no proxy may hear of.</summary>
-    static readonly Lazy<HttpMessageInvoker> Local = new(() => NewClient(useProxy: false));
-
     readonly S3Options options;
     readonly Func<string, bool> isRarelyRead;
     readonly S3Place place;
@@ -48,7 +42,7 @@ public sealed class S3Store : IObjectStore
     /// </param>
     /// <param name="time">The clock of signatures and deadlines.</param>
     public S3Store(S3Options options, Func<string, bool> isRarelyRead, TimeProvider? time = null)
-        : this(options, isRarelyRead, time ?? TimeProvider.System, AwsEnvironment.Current, Remote.Value, Local.Value)
+        : this(options, isRarelyRead, time ?? TimeProvider.System, AwsEnvironment.Current, HttpTransport.Remote, HttpTransport.Local)
     {
     }
 
@@ -60,7 +54,7 @@ public sealed class S3Store : IObjectStore
         this.isRarelyRead = isRarelyRead;
         place = S3Place.Of(options, environment);
         var chain = new AwsCredentialChain(
-            options.Credentials, options.Profile, place.Region, environment, local, remote, time);
+            options.Credentials, options.Profile, place.Region, environment, local, remote, time, options.Service);
         client = new S3Client(place, chain, remote, time);
     }
 
@@ -70,10 +64,12 @@ public sealed class S3Store : IObjectStore
     /// <inheritdoc/>
     public async Task<PutResult> PutAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {
-        var call = WriteCall(key, content, ("If-None-Match", "*"), HttpStatusCode.PreconditionFailed, HttpStatusCode.Conflict);
+        var call = WriteCall(key, content, place.Dialect.CreateOnly, HttpStatusCode.PreconditionFailed, HttpStatusCode.Conflict);
         for (var conflicts = 0; ; conflicts++)
         {
-            var status = await WriteAsync(call, cancellationToken);
+            var status = place.IsGoogle
+                ? await WriteToGoogleAsync(call, cancellationToken)
+                : await WriteAsync(call, cancellationToken);
             if (status != HttpStatusCode.Conflict)
             {
                 return status == HttpStatusCode.OK ? PutResult.Created : PutResult.AlreadyExists;
@@ -182,7 +178,7 @@ public sealed class S3Store : IObjectStore
 
         if (options.StorageClass is { } name && content.Length >= ClassBytesMin && isRarelyRead(key))
         {
-            headers.Add(("x-amz-storage-class", name));
+            headers.Add(($"{place.Dialect.HeaderPrefix}storage-class", name));
         }
 
         if (options.Encryption != S3Encryption.Default)
@@ -202,6 +198,37 @@ public sealed class S3Store : IObjectStore
             Bytes = content.Length,
             Expected = [HttpStatusCode.OK, .. understood],
         };
+    }
+
+    /// <summary>Who may create there and not overwrite may be told that of what exists; else nothing may be put at all.</summary>
+    async Task<HttpStatusCode> WriteToGoogleAsync(S3Call call, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await WriteAsync(call, cancellationToken);
+        }
+        catch (StorageException e) when (e.Failure == StorageFailure.Denied)
+        {
+            if (!await IsThereAsync(call.Key, cancellationToken))
+            {
+                throw;
+            }
+
+            return HttpStatusCode.PreconditionFailed;
+        }
+    }
+
+    async Task<bool> IsThereAsync(string key, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await SizeAsync(key, cancellationToken) is not null;
+        }
+        catch (StorageException)
+        {
+            // Not to be known: then the first refusal is the one to tell.
+            return false;
+        }
     }
 
     async Task<HttpStatusCode> WriteAsync(S3Call call, CancellationToken cancellationToken)
@@ -318,19 +345,4 @@ public sealed class S3Store : IObjectStore
             throw S3Errors.Foreign(place, call, "something else than a listing", e);
         }
     }
-
-    static HttpMessageInvoker NewClient(bool useProxy) => new(new SocketsHttpHandler
-    {
-        UseProxy = useProxy,
-        UseCookies = false,
-        AllowAutoRedirect = false,
-        ConnectTimeout = TimeSpan.FromSeconds(10),
-        Expect100ContinueTimeout = TimeSpan.FromSeconds(2),
-
-        // Services close what is idle after some time; a request that meets that moment fails for nothing.
-        PooledConnectionIdleTimeout = TimeSpan.FromSeconds(15),
-
-        // New connections follow what the name service says.
-        PooledConnectionLifetime = TimeSpan.FromMinutes(5),
-    });
 }

@@ -6,13 +6,11 @@ namespace Salvor.Storage.S3;
 
 /// <summary>
 /// Amazon's signature, version 4, in the header <c>Authorization</c>: over the method, the address, all headers and the hash of the
-/// content. Source: "Signature Version 4 signing process" of the S3 API reference, whose examples are the tests.
+/// content. Source: "Signature Version 4 signing process" of the S3 API reference, whose examples are the tests. Google's is the same with
+/// other constants.
 /// </summary>
 static class SigV4
 {
-    const string Algorithm = "AWS4-HMAC-SHA256";
-    const string Service = "s3";
-
     /// <summary>Of no content.</summary>
     public const string EmptyHash = "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855";
 
@@ -24,27 +22,30 @@ static class SigV4
     /// <summary>Adds the headers that prove who sends the request. What is added to its headers later is not covered.</summary>
     /// <param name="request">With an absolute address whose path and query are encoded by <see cref="Encode"/>.</param>
     /// <param name="contentHash">SHA-256 of the content, in hexadecimal digits.</param>
+    /// <param name="dialect">The words of the service; Amazon's where it is left out.</param>
     public static void Sign(
-        HttpRequestMessage request, AwsCredentials credentials, string region, string contentHash, DateTimeOffset now)
+        HttpRequestMessage request, AwsCredentials credentials, string region, string contentHash, DateTimeOffset now,
+        S3Dialect? dialect = null)
     {
+        var words = dialect ?? S3Dialect.Amazon;
         var time = now.ToUniversalTime().ToString("yyyyMMdd'T'HHmmss'Z'", CultureInfo.InvariantCulture);
-        request.Headers.TryAddWithoutValidation("x-amz-date", time);
-        request.Headers.TryAddWithoutValidation("x-amz-content-sha256", contentHash);
+        request.Headers.TryAddWithoutValidation($"{words.HeaderPrefix}date", time);
+        request.Headers.TryAddWithoutValidation($"{words.HeaderPrefix}content-sha256", contentHash);
         if (credentials.SessionToken is { } token)
         {
-            request.Headers.TryAddWithoutValidation("x-amz-security-token", token);
+            request.Headers.TryAddWithoutValidation($"{words.HeaderPrefix}security-token", token);
         }
 
         var headers = HeadersOf(request);
         var names = string.Join(';', headers.Keys);
-        var scope = $"{time[..8]}/{region}/{Service}/aws4_request";
+        var scope = $"{time[..8]}/{region}/{words.Name}/{words.Terminator}";
         var canonical = Canonical(request, headers, names, contentHash);
-        var toSign = $"{Algorithm}\n{time}\n{scope}\n{HashOf(Encoding.UTF8.GetBytes(canonical))}";
-        var key = KeyOf(credentials.SecretAccessKey, time[..8], region);
+        var toSign = $"{words.Algorithm}\n{time}\n{scope}\n{HashOf(Encoding.UTF8.GetBytes(canonical))}";
+        var key = KeyOf(credentials.SecretAccessKey, words, time[..8], region);
         var signature = Convert.ToHexStringLower(HMACSHA256.HashData(key, Encoding.UTF8.GetBytes(toSign)));
         request.Headers.TryAddWithoutValidation(
             "Authorization",
-            $"{Algorithm} Credential={credentials.AccessKeyId}/{scope}, SignedHeaders={names}, Signature={signature}");
+            $"{words.Algorithm} Credential={credentials.AccessKeyId}/{scope}, SignedHeaders={names}, Signature={signature}");
     }
 
     /// <summary>All but what speaks of the connection and not of the request.</summary>
@@ -82,10 +83,10 @@ static class SigV4
         .Select(pair => pair.Contains('=', StringComparison.Ordinal) ? pair : pair + "=")
         .Order(StringComparer.Ordinal));
 
-    static byte[] KeyOf(string secret, string day, string region)
+    static byte[] KeyOf(string secret, S3Dialect words, string day, string region)
     {
-        var key = Encoding.UTF8.GetBytes("AWS4" + secret);
-        foreach (var part in (ReadOnlySpan<string>)[day, region, Service, "aws4_request"])
+        var key = Encoding.UTF8.GetBytes(words.KeyPrefix + secret);
+        foreach (var part in (ReadOnlySpan<string>)[day, region, words.Name, words.Terminator])
         {
             key = HMACSHA256.HashData(key, Encoding.UTF8.GetBytes(part));
         }

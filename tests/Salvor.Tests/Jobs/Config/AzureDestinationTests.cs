@@ -148,7 +148,7 @@ public sealed class AzureDestinationTests
     [InlineData("azure://?account=acme", "destination azure:// has no container", "Add container: salvor.")]
     [InlineData("https://example.com/x?sig=canary",
         "destination https://example.com/x is of type https, which is not available in this version",
-        "Use a path, or a URL that begins with file://, s3://, sftp:// or azure://.")]
+        "Use a path, or a URL that begins with file://, s3://, gs://, sftp:// or azure://.")]
     public void What_is_wrong_in_a_url_is_named_without_secrets(string url, string message, string hint)
     {
         var failure = Assert.Throws<SalvorException>(() => Url(url));

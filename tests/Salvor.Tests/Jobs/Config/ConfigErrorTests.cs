@@ -82,14 +82,6 @@ public sealed class ConfigErrorTests
         $"{Minimal}\nrestore: {{ scrach: x }}");
 
     [Theory]
-    [InlineData("gcs")]
-    public void A_destination_type_of_a_later_version_is_named(string type) => AssertError(
-        "2:18",
-        $"destination type {type} is not available in this version",
-        "Available are file, s3, sftp and azure. Run 'salvor version' to see which version this is.",
-        Minimal.Replace("type: file", $"type: {type}, bucket: b"));
-
-    [Theory]
     [InlineData("postgres")]
     [InlineData("files")]
     [InlineData("command")]
@@ -105,7 +97,7 @@ public sealed class ConfigErrorTests
         AssertError(
             "2:18",
             "unknown type \"flie\" in destination local",
-            "Did you mean \"file\"? Available are file, s3, sftp and azure.",
+            "Did you mean \"file\"? Available are file, s3, sftp, azure and gcs.",
             Minimal.Replace("type: file", "type: flie"));
         AssertError(
             "4:16",

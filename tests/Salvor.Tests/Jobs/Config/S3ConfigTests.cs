@@ -108,7 +108,7 @@ public sealed class S3ConfigTests
         "s3://acme?regin=canary", "unknown setting \"regin\" in the URL of bucket acme",
         "Did you mean \"region\"? Known are region, endpoint, path_style, storage_class, sse, kms_key, profile and allow_insecure.")]
     [InlineData(
-        "s3://acme?path_style=1", "unknown path_style \"1\" in an s3:// URL",
+        "s3://acme?path_style=1", "unknown path_style \"1\" in the URL of a bucket",
         "Known are true and false. Write it as in s3://acme-backups/salvor?region=eu-west-1.")]
     [InlineData("s3://", "\"\" cannot be the name of a bucket", "Write it as in bucket: acme-backups.")]
     public void What_is_wrong_with_a_url_is_said_without_what_may_be_secret(string url, string message, string hint)

@@ -168,7 +168,8 @@ public sealed class AwsCredentialTests : IDisposable
         WriteConfig("[profile backups]\nsso_session = acme\n[profile broken]\ncredential_process = echo canary; exit 3\n");
         await AssertRefusedAsync(
             "profile backups has sso_session, which needs Amazon's own tool",
-            "Name a profile with 'credential_process = aws configure export-credentials --profile backups --format process' instead.",
+            "Run 'aws sso login --profile backups', and name a profile with "
+                + "'credential_process = aws configure export-credentials --profile backups --format process' instead.",
             "backups");
         await AssertRefusedAsync(
             "the credential_process of profile broken failed: it ended with 3",
