@@ -14,6 +14,7 @@ sealed class LogMerging : IAsyncDisposable
 {
     static readonly TimeSpan Step = TimeSpan.FromMinutes(1);
 
+    readonly Action tidied;
     readonly TimeProvider time;
     readonly ILogger logger;
     readonly Func<IEnumerable<(SqliteReplicator Source, IObjectStore Store)>> sources;
@@ -21,9 +22,14 @@ sealed class LogMerging : IAsyncDisposable
     readonly Dictionary<SqliteReplicator, Source> known = [];
     readonly Task running;
 
-    public LogMerging(Func<IEnumerable<(SqliteReplicator Source, IObjectStore Store)>> sources, TimeProvider time, ILogger logger)
+    /// <param name="sources">What there is to merge, and the store through which.</param>
+    /// <param name="tidied">Called about every minute, after the merging.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="logger">For what an operator has to know.</param>
+    public LogMerging(
+        Func<IEnumerable<(SqliteReplicator Source, IObjectStore Store)>> sources, Action tidied, TimeProvider time, ILogger logger)
     {
-        (this.sources, this.time, this.logger) = (sources, time, logger);
+        (this.sources, this.tidied, this.time, this.logger) = (sources, tidied, time, logger);
         running = Task.Run(RunAsync);
     }
 
@@ -49,6 +55,8 @@ sealed class LogMerging : IAsyncDisposable
             {
                 await MergeIfDueAsync(source, store);
             }
+
+            tidied();
         }
     }
 

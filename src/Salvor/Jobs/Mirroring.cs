@@ -24,6 +24,9 @@ sealed class Mirroring(
     static readonly TimeSpan RetryMin = TimeSpan.FromSeconds(1);
     static readonly TimeSpan RetryMax = TimeSpan.FromMinutes(1);
 
+    /// <summary>How often more than the log is looked at there, unless something else is known to have been stored.</summary>
+    static readonly TimeSpan RootsEvery = TimeSpan.FromMinutes(1);
+
     /// <summary>How often all keys are compared: what was removed at the copy, or written in between, shows in no other way.</summary>
     static readonly TimeSpan CompareEvery = TimeSpan.FromMinutes(10);
 
@@ -36,10 +39,13 @@ sealed class Mirroring(
     int passes;
     VaultMirror? mirror;
     (uint, ulong, long) seen;
+    (uint Branch, DateTimeOffset? Snapshot) seenRoots;
     DateTimeOffset? behindSince = time.GetUtcNow();
     string error = "";
     string hint = "";
     long comparedAt;
+    int rootsNoticed;
+    (int Noticed, long At)? rootsCopied;
 
     SemaphoreSlim Noticed { get; } = new(1, 1);
 
@@ -69,11 +75,25 @@ sealed class Mirroring(
             }
 
             seen = (status.Branch, status.Position, status.StoredBytes);
-            behindSince ??= time.GetUtcNow();
-            if (Noticed.CurrentCount == 0)
+            if (seenRoots != (status.Branch, status.SnapshotTime))
             {
-                Noticed.Release();
+                seenRoots = (status.Branch, status.SnapshotTime);
+                rootsNoticed++;
             }
+
+            behindSince ??= time.GetUtcNow();
+            WakeUp();
+        }
+    }
+
+    /// <summary>Something else than log was published, such as a backup.</summary>
+    public void NoticeRoots()
+    {
+        lock (gate)
+        {
+            rootsNoticed++;
+            behindSince ??= time.GetUtcNow();
+            WakeUp();
         }
     }
 
@@ -196,9 +216,16 @@ sealed class Mirroring(
                 mirror = new VaultMirror(vault, store);
             }
 
+            var roots = (Volatile.Read(ref rootsNoticed), time.GetTimestamp());
+            if (!AreRootsDue() && await mirror.TryFollowAsync(cancellationToken))
+            {
+                return null;
+            }
+
             var everything = comparedAt == 0 || time.GetElapsedTime(comparedAt) >= CompareEvery;
             var pass = await mirror.RunAsync(everything, cancellationToken);
             comparedAt = everything && pass.Damage is null ? time.GetTimestamp() : comparedAt;
+            rootsCopied = pass.Damage is null ? roots : null;
             return pass.Damage;
         }
         finally
@@ -206,6 +233,13 @@ sealed class Mirroring(
             turns.Release();
         }
     }
+
+    /// <summary>
+    /// Whether more than the log is to be looked at: always where that costs nothing, and where something else was published, by us as we
+    /// know or by another process, such as a new key slot.
+    /// </summary>
+    bool AreRootsDue() => first is FileStore
+        || rootsCopied is not { } last || last.Noticed != Volatile.Read(ref rootsNoticed) || time.GetElapsedTime(last.At) >= RootsEvery;
 
     void Note(SalvorException? failure, DateTimeOffset started, (uint, ulong, long) before, int number)
     {

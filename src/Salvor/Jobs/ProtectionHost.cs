@@ -24,6 +24,9 @@ public sealed class ProtectionHost : IAsyncDisposable
     /// <summary>Bounds the memory for copies, however many sources there are: each holds one object.</summary>
     const int MirrorsAtOnce = 2;
 
+    /// <summary>About two minutes of a busy database: merging its log and copying it need not fetch what was just put.</summary>
+    const long RecentBytesMax = 32 << 20;
+
     static readonly TimeSpan StatusStep = TimeSpan.FromSeconds(1);
 
     readonly string command;
@@ -34,6 +37,7 @@ public sealed class ProtectionHost : IAsyncDisposable
     readonly ControlServer control;
     readonly HeadPublisher heads;
     readonly LogMerging merging;
+    readonly RecentObjects recent;
     readonly SemaphoreSlim mirrorTurns = new(MirrorsAtOnce);
     readonly Lock gate = new();
     readonly Dictionary<string, Protection> protections = [];
@@ -55,7 +59,8 @@ public sealed class ProtectionHost : IAsyncDisposable
         };
         control = new ControlServer(ControlServer.ChoosePath(), AnswerAsync);
         heads = new HeadPublisher(command, time, random, logger);
-        merging = new LogMerging(() => All().Select(item => (item.Replicator, item.Store)), time, logger);
+        recent = new RecentObjects(RecentBytesMax, time);
+        merging = new LogMerging(() => All().Select(item => (item.Replicator, item.Reading)), recent.Trim, time, logger);
         _ = BeatAsync();
     }
 
@@ -69,15 +74,15 @@ public sealed class ProtectionHost : IAsyncDisposable
     public void Add(ReplicatorOptions options, IObjectStore store, IReadOnlyList<SourceDestination>? further = null)
     {
         var replicator = new SqliteReplicator(
-            options with { Socket = control.Path, Command = command }, store, engine, time, random, logger)
+            options with { Socket = control.Path, Command = command }, Recent(store, answers: false), engine, time, random, logger)
         {
             FurtherStores = [.. (further ?? []).Select(item => item.Store)],
         };
-        var protection = new Protection(replicator, store, new CancellationTokenSource());
+        var protection = new Protection(replicator, store, Recent(store, answers: true), new CancellationTokenSource());
         foreach (var item in further ?? [])
         {
             var mirroring = new Mirroring(
-                options.Name, options.Keys, store, item, mirrorTurns, time, logger, () => WriteSoon(protection));
+                options.Name, options.Keys, protection.Reading, item, mirrorTurns, time, logger, () => WriteSoon(protection));
             protection.Mirrors.Add(mirroring);
             protection.Mirrored.Add(mirroring.RunAsync(protection.Stopping.Token));
         }
@@ -137,7 +142,7 @@ public sealed class ProtectionHost : IAsyncDisposable
 
     /// <summary>Makes a backup of everything committed to a database before the call.</summary>
     public Task<BackupRecord> BackUpAsync(string name, BackupRequest request, CancellationToken cancellationToken) =>
-        All().First(item => item.Replicator.Options.Name == name).Replicator.BackUpAsync(request, cancellationToken);
+        BackUpAsync(All().First(item => item.Replicator.Options.Name == name), request, cancellationToken);
 
     /// <summary>
     /// As <see cref="SyncAsync(string, CancellationToken)"/>, before a stop: nothing to wait for where a database does not exist, cannot be
@@ -208,7 +213,7 @@ public sealed class ProtectionHost : IAsyncDisposable
         await Task.WhenAll(protection.Mirrored).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         protection.Mirrors.ForEach(mirror => mirror.Notice(protection.Replicator.Status));
         await Task.WhenAll(protection.Mirrors.Select(mirror => mirror.DrainAsync()));
-        protection.Write(time.GetUtcNow(), logger);
+        protection.WriteLast(time.GetUtcNow(), logger);
         protection.Replicator.Dispose();
         protection.Stopping.Dispose();
     }
@@ -223,6 +228,18 @@ public sealed class ProtectionHost : IAsyncDisposable
             .Select(mirror => mirror.CatchUpAsync(status).WaitAsync(cancellationToken)));
         return position;
     }
+
+    static async Task<BackupRecord> BackUpAsync(
+        Protection protection, BackupRequest request, CancellationToken cancellationToken)
+    {
+        var backup = await protection.Replicator.BackUpAsync(request, cancellationToken);
+        protection.Mirrors.ForEach(mirror => mirror.NoticeRoots());
+        return backup;
+    }
+
+    /// <summary>Where a read costs nothing, nothing is kept for it.</summary>
+    IObjectStore Recent(IObjectStore store, bool answers) =>
+        store is FileStore ? store : new RecentStore(store, recent, VaultKeys.IsWrittenLog, answers);
 
     static FrameCompression? CompressionOf(ControlRequest request) => request.Compression is { } text
         ? FrameCompression.Parse(text, (message, hint) => new SalvorException(FailureKind.Usage, message, hint))
@@ -244,7 +261,8 @@ public sealed class ProtectionHost : IAsyncDisposable
                     Ok = true, Source = source, Position = (await SyncAsync(protection, cancellationToken)).Value,
                 };
             case "backup":
-                var backup = await protection.Replicator.BackUpAsync(
+                var backup = await BackUpAsync(
+                    protection,
                     new BackupRequest(request.Label, request.Mode, request.RetentionDays) { Compression = CompressionOf(request) },
                     cancellationToken);
                 return new ControlResponse { Ok = true, Source = source, Position = backup.Position, Backup = backup };
@@ -328,15 +346,19 @@ public sealed class ProtectionHost : IAsyncDisposable
         return Directory.Exists(options.StateDirectory);
     }
 
-    sealed class Protection(SqliteReplicator replicator, IObjectStore store, CancellationTokenSource stopping)
+    sealed class Protection(SqliteReplicator replicator, IObjectStore store, IObjectStore reading, CancellationTokenSource stopping)
     {
         public int StatusDue;
+        bool isOver;
         readonly Lock writing = new();
         bool failedBefore;
 
         public SqliteReplicator Replicator { get; } = replicator;
 
         public IObjectStore Store { get; } = store;
+
+        /// <summary>The same place for what reads the log soon after it was written.</summary>
+        public IObjectStore Reading { get; } = reading;
 
         public CancellationTokenSource Stopping { get; } = stopping;
 
@@ -354,7 +376,7 @@ public sealed class ProtectionHost : IAsyncDisposable
             {
                 try
                 {
-                    if (Replicator.MayWriteState && MakeDirectory(options))
+                    if (!isOver && Replicator.MayWriteState && MakeDirectory(options))
                     {
                         var path = LocalState.StatusPath(options.StateDirectory, options.Path);
                         var copies = Mirrors.Select(mirror => mirror.Status).ToList();
@@ -371,6 +393,16 @@ public sealed class ProtectionHost : IAsyncDisposable
 
                     failedBefore = true;
                 }
+            }
+        }
+
+        /// <summary>Writes the status file once more, and never again: the folder may belong to somebody else then, or be gone.</summary>
+        public void WriteLast(DateTimeOffset now, ILogger logger)
+        {
+            lock (writing)
+            {
+                Write(now, logger);
+                isOver = true;
             }
         }
     }

@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Runtime.CompilerServices;
@@ -369,9 +370,24 @@ public sealed class VaultAccess
     }
 
     /// <summary>Whether an object is there and is this one to the byte.</summary>
-    internal async Task<bool> HoldsAsync(string key, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken) =>
-        await Store.GetAsync(Prefix + key, ObjectWriter.ObjectBytesMax, cancellationToken) is { } stored
-        && stored.AsSpan().SequenceEqual(bytes.Span);
+    internal async Task<bool> HoldsAsync(string key, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        // In one call: a longer one shows by the byte more.
+        var buffer = ArrayPool<byte>.Shared.Rent(bytes.Length + 1);
+        try
+        {
+            var read = await Store.ReadAsync(Prefix + key, 0, buffer.AsMemory(0, bytes.Length + 1), cancellationToken);
+            return buffer.AsSpan(0, read).SequenceEqual(bytes.Span);
+        }
+        catch (StorageException e) when (e.Failure == StorageFailure.NotFound)
+        {
+            return false;
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+    }
 
     /// <summary>Reads the details of an object whose details are JSON.</summary>
     internal async Task<T> ReadRecordAsync<T>(

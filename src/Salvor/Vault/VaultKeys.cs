@@ -50,6 +50,13 @@ static class VaultKeys
     /// <summary>Whether a key of a destination is that of a pack: large, and read by restores and verifications alone.</summary>
     public static bool IsPack(string key) => key.Contains("/" + Packs, StringComparison.Ordinal);
 
+    /// <summary>Whether a key of a destination is that of a log object as a writer makes it: small, and merged soon.</summary>
+    public static bool IsWrittenLog(string key)
+    {
+        var at = key.Length - Log(0, 0).Length;
+        return at > 0 && key[at - 1] == '/' && TryNumberOfLog(key[at..], out _);
+    }
+
     public static string Move(ulong number) => string.Create(CultureInfo.InvariantCulture, $"{Moves}{number:D10}");
 
     public static string Backup(ulong id) => string.Create(CultureInfo.InvariantCulture, $"{Backups}{id:D10}");

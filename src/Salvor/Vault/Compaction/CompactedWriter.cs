@@ -138,8 +138,7 @@ sealed class CompactedWriter(VaultCatalog catalog, ObjectHeader header, LogEntry
     async Task<bool> PutAsync(string key, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {
         var isNew = await catalog.Vault.PutAsync(key, bytes, cancellationToken);
-        var stored = await catalog.Vault.GetAsync(key, cancellationToken);
-        if (stored is not null && stored.AsSpan().SequenceEqual(bytes.Span))
+        if (await catalog.Vault.HoldsAsync(key, bytes, cancellationToken))
         {
             storedBytes += bytes.Length;
             return true;

@@ -29,6 +29,33 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
     long bytes;
     DamagedObjectException? damage;
 
+    /// <summary>
+    /// Copies what followed in the newest log that is known, by one listing; false where only <see cref="RunAsync"/> can go on: nothing was
+    /// copied yet, or there is a hole.
+    /// </summary>
+    public async Task<bool> TryFollowAsync(CancellationToken cancellationToken)
+    {
+        if (copied.Keys.Max(StringComparer.Ordinal) is not { } log)
+        {
+            return false;
+        }
+
+        damage = null;
+        var end = copied[log];
+        await foreach (var row in first.ListHereAsync(log, copied[log], cancellationToken))
+        {
+            end = row.Key;
+        }
+
+        if (!await CopyTailsAsync(new() { [log] = end }, cancellationToken) || damage is not null)
+        {
+            return false;
+        }
+
+        copied[log] = end;
+        return true;
+    }
+
     /// <summary>Copies what is missing. What is stored while it runs is left for the next pass.</summary>
     /// <param name="everything">Compares all keys, and not only what came after the last pass.</param>
     /// <param name="cancellationToken">Ends it between two objects; what was copied is complete.</param>
