@@ -65,6 +65,10 @@ public sealed class SqliteReplicator : IDisposable
     static readonly TimeSpan RetryMax = TimeSpan.FromSeconds(30);
     static readonly TimeSpan WaitStep = TimeSpan.FromSeconds(5);
 
+    /// <summary>Where a vault ends is read from it, so nothing can be captured before that worked.</summary>
+    const string Unprotected =
+        "; until that works nothing of this database is captured, and what is committed meanwhile becomes one restore point";
+
     /// <summary>How often somebody who is to export the key is waited for.</summary>
     static readonly TimeSpan ExportStep = TimeSpan.FromSeconds(2);
 
@@ -146,7 +150,7 @@ public sealed class SqliteReplicator : IDisposable
                 State = storeFailure is not null && state is SourceState.Starting or SourceState.Healthy or SourceState.Copying
                     ? SourceState.BackingOff
                     : state,
-                Detail = (storeFailure ?? failure)?.Message ?? "",
+                Detail = ((storeFailure ?? failure)?.Message ?? "") + (storeFailure is not null && current is null ? Unprotected : ""),
                 Hint = (storeFailure ?? failure)?.Hint ?? "",
                 Resyncs = resyncs,
             };
