@@ -63,6 +63,18 @@ sealed class CliRig : IAsyncDisposable
         return process;
     }
 
+    /// <summary>As <see cref="Start"/>, by another command such as one that makes it run elsewhere.</summary>
+    public ChildProcess StartWith(IEnumerable<string> prefix, params IEnumerable<string> arguments)
+    {
+        IReadOnlyList<string> command = [.. prefix, .. SalvorProcess.CommandLine, .. arguments];
+        var process = ChildProcess.Start(command[0], command.Skip(1), Folder);
+        _processes.Add(process);
+        return process;
+    }
+
+    public Task<ProcessResult> RunWithAsync(IEnumerable<string> prefix, params IEnumerable<string> arguments) =>
+        StartWith(prefix, arguments).ExitAsync();
+
     /// <summary>Starts to replicate the database, and waits until its first copy is durable.</summary>
     public async Task<ChildProcess> ReplicateAsync(params string[] more)
     {
