@@ -19,12 +19,16 @@ sealed class CephGateway
 
     // Its standard input closes when this process ends, however it does, and that ends the script with all that it started.
     readonly Process script;
+    readonly string folder;
 
-    CephGateway(Process script, int port)
+    CephGateway(Process script, string folder, int port)
     {
-        this.script = script;
-        Endpoint = $"http://127.0.0.1:{port}";
+        (this.script, this.folder) = (script, folder);
+        Address = new(IPAddress.Loopback, port);
+        Endpoint = $"http://{Address}";
     }
+
+    public IPEndPoint Address { get; }
 
     public string Endpoint { get; }
 
@@ -64,6 +68,53 @@ sealed class CephGateway
 
     public static S3Store Open(S3Options options) => new(options, _ => true);
 
+    /// <summary>One more gateway to the same buckets, which a test may end and start again, by its port.</summary>
+    public async Task<ChildProcess> StartAnotherAsync(int port)
+    {
+        var another = ChildProcess.Start(
+            "radosgw",
+            [
+                "-f", "-c", Path.Combine(folder, "ceph.conf"), "-n", "client.rgw", "--keyring", Path.Combine(folder, "rgw/keyring"),
+                $"--rgw-frontends=beast endpoint=127.0.0.1:{port} tcp_nodelay=1", $"--admin-socket={folder}/another-{port}.asok",
+                $"--pid-file={folder}/another-{port}.pid", $"--log-file={folder}/log/another-{port}.log",
+                "--rgw-bucket-quota-ttl=0", "--rgw-user-quota-bucket-sync-interval=1",
+            ]);
+        await Eventually.HoldsAsync(
+            () => another.HasExited ? throw new InvalidOperationException($"it ended: {another.Stderr}") : IsOpen(port),
+            () => $"no second gateway: {another.Stderr}", Eventually.StartMax);
+        return another;
+    }
+
+    /// <summary>How many objects a bucket may have; null for any number.</summary>
+    public async Task LimitAsync(string bucket, int? objectsMax)
+    {
+        string[] on = ["-c", Path.Combine(folder, "ceph.conf"), "--quota-scope=bucket", $"--bucket={bucket}"];
+        string[][] commands = objectsMax is { } max
+            ? [["quota", "set", .. on, $"--max-objects={max}"], ["quota", "enable", .. on]]
+            : [["quota", "disable", .. on]];
+        foreach (var command in commands)
+        {
+            var result = await ChildProcess.RunAsync("radosgw-admin", command);
+            Assert.True(result.ExitCode == 0, $"{result}");
+        }
+    }
+
+    public static int FreePort() => FreePorts(1)[0];
+
+    static bool IsOpen(int port)
+    {
+        try
+        {
+            using var client = new TcpClient();
+            client.Connect(IPAddress.Loopback, port);
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
+    }
+
     /// <summary>Puts a setting of a bucket, or the bucket itself.</summary>
     async Task ManageAsync(string bucket, string setting, string content)
     {
@@ -92,7 +143,7 @@ sealed class CephGateway
 
         Environment.SetEnvironmentVariable("AWS_ACCESS_KEY_ID", Owner.AccessKeyId);
         Environment.SetEnvironmentVariable("AWS_SECRET_ACCESS_KEY", Secret);
-        return new CephGateway(script, ports[0]);
+        return new CephGateway(script, folder, ports[0]);
     }
 
     static int[] FreePorts(int count)

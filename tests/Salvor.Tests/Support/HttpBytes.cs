@@ -62,7 +62,12 @@ sealed class HttpBytes(Socket socket, CancellationToken cancellationToken)
         }
 
         var head = Encoding.Latin1.GetString(buffer, 0, bodyAt);
-        var hasNoBody = isHead
+        if (HttpMessage.HeaderIn(head, "Expect") == "100-continue")
+        {
+            await WriteAsync("HTTP/1.1 100 Continue\r\n\r\n"u8.ToArray());
+        }
+
+        var hasNoBody = isHead || head.StartsWith("HTTP/1.1 100", StringComparison.Ordinal)
             || head.StartsWith("HTTP/1.1 204", StringComparison.Ordinal) || head.StartsWith("HTTP/1.1 304", StringComparison.Ordinal);
         var end = hasNoBody ? bodyAt
             : HttpMessage.HeaderIn(head, "Transfer-Encoding") == "chunked" ? await EndOfChunksAsync(bodyAt)

@@ -3,7 +3,7 @@ using System.Text.Json;
 namespace Salvor.Tests.Support;
 
 /// <summary>A run of restore points, as <c>list --json</c> offers it.</summary>
-sealed record ListedSpan(int Branch, long FromPosition, long ToPosition, DateTimeOffset From, DateTimeOffset To);
+sealed record ListedSpan(int Branch, long FromPosition, long ToPosition, DateTimeOffset From, DateTimeOffset To, string Granularity);
 
 /// <summary>What <c>list --json</c> offers of one vault.</summary>
 sealed record Listing(IReadOnlyList<ListedSpan> Spans)

@@ -32,6 +32,12 @@ abstract record ProxyFault
     /// <summary>Passes the answer on so many bytes at a time, with pauses.</summary>
     public sealed record Drip(int Bytes, TimeSpan Pause) : ProxyFault;
 
+    /// <summary>Answers as the server answered the same request the last time, whatever happened since.</summary>
+    public sealed record Stale : ProxyFault;
+
+    /// <summary>Nothing goes wrong.</summary>
+    public sealed record Pass : ProxyFault;
+
     /// <summary>Takes the request and never answers.</summary>
     public sealed record Silence : ProxyFault;
 }
@@ -48,6 +54,7 @@ sealed class LoopbackProxy : IAsyncDisposable
     readonly Lock gate = new();
     readonly List<Rule> rules = [];
     readonly ConcurrentQueue<string> requests = new();
+    readonly ConcurrentDictionary<string, HttpMessage> lastAnswers = new();
     readonly ConcurrentDictionary<Task, bool> serving = new();
     readonly Task accepting;
 
@@ -75,6 +82,18 @@ sealed class LoopbackProxy : IAsyncDisposable
         lock (gate)
         {
             rules.Add(new(fault, method, part) { Left = times });
+        }
+    }
+
+    /// <summary>How many faults were asked for and did not happen yet.</summary>
+    public int Waiting
+    {
+        get
+        {
+            lock (gate)
+            {
+                return rules.Sum(rule => rule.Left);
+            }
         }
     }
 
@@ -170,7 +189,10 @@ sealed class LoopbackProxy : IAsyncDisposable
                 near.Reset();
                 return false;
             case ProxyFault.Answer answer:
-                await near.WriteAsync(Encoding.ASCII.GetBytes(TextOf(answer)));
+                await near.WriteAsync(Encoding.ASCII.GetBytes(TextOf(answer, hasBody: !IsHead(line))));
+                return true;
+            case ProxyFault.Stale when lastAnswers.TryGetValue(line, out var last):
+                await near.WriteAsync(last.Bytes);
                 return true;
             case ProxyFault.FlipRequestBit flip:
                 request.Bytes[request.BodyAt + flip.AtByte] ^= 1;
@@ -178,10 +200,30 @@ sealed class LoopbackProxy : IAsyncDisposable
         }
 
         await far.WriteAsync(request.Bytes);
-        var response = await far.ReadAsync(line.StartsWith("HEAD ", StringComparison.Ordinal)) ?? throw new IOException("no answer");
+        var response = await AnswerAsync(line, far);
+        if (line.StartsWith("GET ", StringComparison.Ordinal))
+        {
+            lastAnswers[line] = response;
+        }
+
         await Task.Delay(Latency, ended.Token);
         return await PassOnAsync(response, fault, near);
     }
+
+    /// <summary>What the server says first, that it goes on reading, is no answer.</summary>
+    static async Task<HttpMessage> AnswerAsync(string line, HttpBytes far)
+    {
+        while (true)
+        {
+            var response = await far.ReadAsync(IsHead(line)) ?? throw new IOException("no answer");
+            if (!response.FirstLine.StartsWith("HTTP/1.1 100", StringComparison.Ordinal))
+            {
+                return response;
+            }
+        }
+    }
+
+    static bool IsHead(string line) => line.StartsWith("HEAD ", StringComparison.Ordinal);
 
     async Task<bool> PassOnAsync(HttpMessage response, ProxyFault? fault, HttpBytes near)
     {
@@ -221,7 +263,7 @@ sealed class LoopbackProxy : IAsyncDisposable
         }
     }
 
-    static string TextOf(ProxyFault.Answer answer) => string.Concat(
+    static string TextOf(ProxyFault.Answer answer, bool hasBody) => string.Concat(
         $"HTTP/1.1 {answer.Status}\r\n", string.Concat(answer.Headers.Select(header => $"{header}\r\n")),
-        $"Content-Length: {answer.Body.Length}\r\n\r\n", answer.Body);
+        $"Content-Length: {answer.Body.Length}\r\n\r\n", hasBody ? answer.Body : "");
 }

@@ -57,7 +57,7 @@ osd_data = $dir/osd0
 keyring = $dir/keyring
 crash_dir = $dir
 [client.rgw]
-rgw_frontends = beast endpoint=127.0.0.1:$port
+rgw_frontends = beast endpoint=127.0.0.1:$port tcp_nodelay=1
 rgw_data = $dir/rgw
 rgw_enable_usage_log = false
 rgw_crypt_require_ssl = false
