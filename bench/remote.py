@@ -123,7 +123,8 @@ def free_ports(count):
 
 
 def curl(port, path, *options):
-    return Timed(["curl", "-sSf", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", f"{KEY}:{SECRET}", *options,
+    return Timed(["curl", "-sSf", "--aws-sigv4", "aws:amz:us-east-1:s3", "--user", f"{KEY}:{SECRET}",
+                  "-H", "x-amz-content-sha256: UNSIGNED-PAYLOAD", *options,
                   f"http://127.0.0.1:{port}/{path}"])
 
 

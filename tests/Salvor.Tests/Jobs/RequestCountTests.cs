@@ -17,6 +17,7 @@ public sealed class RequestCountTests : IAsyncDisposable
     readonly ScratchDirectory scratch = new();
     readonly ConcurrentQueue<StoreCall> calls = new();
     readonly ConcurrentQueue<StoreCall> furtherCalls = new();
+    readonly MemoryStore copy = new();
     FastTime time = null!;
     ProtectionHost? host;
 
@@ -31,8 +32,8 @@ public sealed class RequestCountTests : IAsyncDisposable
                 Name = "app", Path = scratch["app.db"], StateDirectory = scratch["state"], Batch = SqliteSourceConfig.BatchRemoteDefault,
                 BlockMax = SqliteSourceConfig.BlockMaxDefault, WalMaxBytes = SqliteSourceConfig.WalMaxBytesDefault,
             },
-            Counting(calls),
-            [new SourceDestination(Counting(furtherCalls), IsRequired: true)]);
+            Counting(new MemoryStore(), calls),
+            [new SourceDestination(Counting(copy, furtherCalls), IsRequired: true)]);
         await host.SyncAsync("app", TestContext.Current.CancellationToken);
     }
 
@@ -69,6 +70,13 @@ public sealed class RequestCountTests : IAsyncDisposable
         Assert.True(Count(first, StoreOperation.List) <= 0.7 * seconds, told);
         Assert.True(Count(further, StoreOperation.Put) <= most, told);
         Assert.True(further.Count <= 2 * most, told);
+
+        // And what was spared is not missing.
+        var position = await host!.SyncAsync("app", TestContext.Current.CancellationToken);
+        var restored = scratch["restored.db"];
+        await File.WriteAllBytesAsync(restored, await VaultReading.RestoreAsync(copy, 1, position), TestContext.Current.CancellationToken);
+        await using var reader = SqlApp.Start(restored);
+        Assert.Equal($"{commits}", await reader.ReadAsync("SELECT count(*) FROM t"));
     }
 
     [Fact]
@@ -90,7 +98,7 @@ public sealed class RequestCountTests : IAsyncDisposable
         Assert.Empty(furtherCalls);
     }
 
-    static FaultyStore Counting(ConcurrentQueue<StoreCall> calls) => new(new MemoryStore(), call =>
+    static FaultyStore Counting(MemoryStore store, ConcurrentQueue<StoreCall> calls) => new(store, call =>
     {
         calls.Enqueue(call);
         return Fault.None;
