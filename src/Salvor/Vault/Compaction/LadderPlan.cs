@@ -18,7 +18,8 @@ public static class LadderPlan
 
     /// <summary>
     /// Runs of an hour where minutes are due, of a day where hours are, of about 30 days where days are; each only when all of it has
-    /// left the finer rung, and only where a rewrite drops something. What has expired is not rewritten: it goes as a whole.
+    /// left the finer rung, and only where a rewrite drops something. What has expired goes as a whole, so it is rewritten, in runs of
+    /// about 30 days, only where a point stays all the same: those beside it would stay with it, and all through which they are reached.
     /// </summary>
     /// <param name="ladder">How fine.</param>
     /// <param name="entries">The objects of the branch that nothing coarser covers, in order, each change-set complete.</param>
@@ -46,7 +47,7 @@ public static class LadderPlan
             var place = PlaceOf(ladder, entry, now);
             if (place != open)
             {
-                Close(runs, run, kept);
+                CloseRun();
             }
 
             open = place;
@@ -58,8 +59,18 @@ public static class LadderPlan
             lead.Clear();
         }
 
-        Close(runs, run, kept);
+        CloseRun();
         return runs;
+
+        void CloseRun()
+        {
+            if (open?.Unit != Granularity.Longer || run.Any(entry => entry.Points.Any(point => named.Contains(point.Position))))
+            {
+                Close(runs, run, kept);
+            }
+
+            run.Clear();
+        }
     }
 
     /// <summary>The run that an object belongs to; null where it is to stay as it is, for now or for ever.</summary>
@@ -84,7 +95,9 @@ public static class LadderPlan
             }
         }
 
-        return null;
+        return ladder.RungOf(now - Micros.ToTime(micros)) is null
+            ? (Granularity.Longer, Floor(LadderUnits.IndexOf(micros, Granularity.Days), DaysPerRun))
+            : null;
     }
 
     static long Floor(long value, int unit) => (long)Math.Floor((decimal)value / unit);
@@ -99,13 +112,11 @@ public static class LadderPlan
         var goes = whole.Any(entry => entry.Points.SkipLast(1).Any(point => !kept.Contains(point.Position)));
         var joins = whole.SkipLast(1).Any(entry => !kept.Contains(entry.Points[^1].Position))
             && run.Sum(entry => entry.Entry.StoredBytes) <= JoinedBytesMax;
-        if (goes || joins)
+        if ((goes || joins))
         {
             runs.Add(new CompactionRun(
                 [.. run.Select(entry => entry.Entry)],
                 run.SelectMany(entry => entry.Points).Select(point => point.Position).Where(kept.Contains).ToHashSet()));
         }
-
-        run.Clear();
     }
 }

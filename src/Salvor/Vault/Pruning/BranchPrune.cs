@@ -4,11 +4,14 @@ using Salvor.Vault.Compaction;
 namespace Salvor.Vault.Pruning;
 
 /// <summary>
-/// What a prune does to one branch. Four things go: what is rewritten more coarsely; what was, by an earlier run that was stopped; objects
-/// all of whose points have expired, where nothing that is kept is reached through them; and snapshots from which nothing is reached.
+/// What a prune does to one branch. Five things go: what is rewritten more coarsely; what was, by an earlier run that was stopped; what was
+/// merged by a writer that did not live to remove it; objects all of whose points have expired, where nothing that is kept is reached through them; and snapshots from which nothing is reached.
 /// </summary>
 sealed class BranchPrune
 {
+    /// <summary>A writer that lives has merged what is older, and removed it ten minutes later.</summary>
+    static readonly TimeSpan MergedRemoved = TimeSpan.FromDays(1);
+
     readonly PruneBranch branch;
     readonly PrunePolicy policy;
     readonly Ladder ladder;
@@ -22,7 +25,6 @@ sealed class BranchPrune
 
     /// <summary>The first point of each object that there will be.</summary>
     readonly List<Position> firsts = [];
-
 
     public BranchPrune(PruneBranch branch, PrunePolicy policy, IReadOnlySet<Position> named, DateTimeOffset now)
     {
@@ -179,6 +181,9 @@ sealed class BranchPrune
     /// <summary>Whether anything may happen to an object yet.</summary>
     bool IsDue(PruneObject item) => policy.Before is not { } before || Micros.ToTime(item.Points[^1].TimeMicros) < before;
 
+    /// <summary>Whether it goes for the size alone. What a rewrite of it would leave is not known, so none counts as making room.</summary>
+    bool IsCut(PruneObject item) => IsExpired(item.Points[^1]) && policy.Keep.RungOf(AgeOf(item.Points[^1])) is not null;
+
     bool IsExpired(LadderPoint point) => ladder.RungOf(AgeOf(point)) is null;
 
     TimeSpan AgeOf(LadderPoint point) => now - Micros.ToTime(point.TimeMicros);
@@ -200,13 +205,14 @@ sealed class BranchPrune
         {
             var item = branch.Chain[i];
             var isNext = piece.Count == 0 || piece[^1].Entry.Last + 1 == item.Entry.First;
-            if (!isNext || !stays[i] || (item.Points.Count > 0 && !IsDue(item)))
+            var isRewritten = stays[i] && (item.Points.Count == 0 || (IsDue(item) && !IsCut(item)));
+            if (!isNext || !isRewritten)
             {
                 runs.AddRange(LadderPlan.Find(ladder, piece, named, now));
                 piece.Clear();
             }
 
-            if (stays[i] && (item.Points.Count == 0 || IsDue(item)))
+            if (isRewritten)
             {
                 piece.Add(new LadderEntry(item.Entry, item.Points));
             }
@@ -237,14 +243,16 @@ sealed class BranchPrune
         }
     }
 
-    /// <summary>What an earlier run rewrote and did not condemn.</summary>
+    /// <summary>What an earlier run rewrote and did not condemn, and what was merged and not removed.</summary>
     void Thin(PruneObject item)
     {
         var positions = item.Points.Select(point => point.Position).ToHashSet();
-        if (!item.IsLossless && item.Finer.Count > 0 && IsDue(item)
+        if (item.Finer.Count > 0 && (item.IsLossless ? AgeOf(item.Points[^1]) > MergedRemoved : IsDue(item))
             && Points(item).All(point => !kept.ContainsKey(point.Position) || positions.Contains(point.Position)))
         {
-            Condemn("rewritten more coarsely", VaultKeys.Log(branch.Number, item.Entry), item.Finer);
+            Condemn(
+                item.IsLossless ? "merged into a larger object" : "rewritten more coarsely",
+                VaultKeys.Log(branch.Number, item.Entry), item.Finer);
             firsts.Add(item.Points[0].Position);
         }
         else if (item.Points.Count > 0)

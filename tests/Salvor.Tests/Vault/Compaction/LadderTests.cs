@@ -120,6 +120,24 @@ public sealed class LadderTests
         Assert.InRange(rewritten.Sum(entry => entry.Points.Count), 0, (1 * 288) + (6 * 144) + (24 * 24) + 20 + 400);
     }
 
+    [Fact]
+    public void What_has_expired_is_rewritten_only_where_a_point_of_it_stays_all_the_same()
+    {
+        LadderEntry[] entries =
+        [
+            Object(1, "2024-03-01T00:00:00Z"), Object(2, "2024-03-02T00:00:00Z"), Object(3, "2024-03-03T00:00:00Z"),
+            Object(4, "2024-08-01T00:00:00Z"), Object(5, "2024-08-02T00:00:00Z"), Object(6, "2026-08-20T10:00:00Z"),
+        ];
+
+        var run = Assert.Single(LadderPlan.Find(Ladder.Default, entries, new HashSet<Position> { new(3) }, Now));
+
+        Assert.Equal([1UL, 2, 3], run.Entries.Select(entry => entry.First));
+        Assert.Equal([new Position(3)], run.Kept!);
+        Assert.Empty(LadderPlan.Find(Ladder.Default, entries, None, Now));
+    }
+
+    static LadderEntry Object(ulong number, string time) => new(LogEntry.Of(number, 1000), [At(number, time)]);
+
     static List<LadderEntry> Carry(List<LadderEntry> entries, IReadOnlyList<CompactionRun> runs)
     {
         var after = new List<LadderEntry>();

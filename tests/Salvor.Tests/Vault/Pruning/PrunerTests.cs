@@ -116,7 +116,7 @@ public sealed class PrunerTests
         var offered = await aged.OfferedAsync();
         Assert.Contains(proven.Position.Value, offered);
         Assert.Contains(newest.Position.Value, offered);
-        Assert.InRange(offered.Count, 2, 100);
+        Assert.InRange(offered.Count, 2, 2 + 20);
         await aged.ExpectRestorableAsync();
         Assert.Empty(await FindingsAsync(aged.Store));
         var failure = await Assert.ThrowsAsync<SalvorException>(() => VaultReading.RestoreAsync(aged.Store, 1, new Position(3)));
