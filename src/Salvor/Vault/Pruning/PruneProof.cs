@@ -123,8 +123,13 @@ sealed class PruneProof(VaultAccess vault)
             key = group.By;
         }
 
-        // The merging of the log may have put it into a larger object, which has all of it.
+        // The merging of the log may have put it into a larger object, which has all of it, or has expired since.
         var (entry, branch) = (VaultKeys.LogEntryOf(key, storedBytes: 0).Entry, VaultKeys.BranchOf(key));
+        if (catalog.Logs(branch).IsPruned(entry.First, entry.Last))
+        {
+            return;
+        }
+
         var wider = catalog.Logs(branch).Chain
             .LastOrDefault(next => !next.IsMissing && next.First <= entry.First && entry.Last <= next.Last);
         key = wider.Last > 0 ? VaultKeys.Log(branch, wider) : key;

@@ -45,15 +45,7 @@ public sealed class PrunedMergesTests
         var offered = await aged.OfferedAsync();
         var singles = await MergeAsync(aged, 1, 20);
         var (small, large) = (VaultKeys.Log(1, new LogEntry(1, 20, 0)), VaultKeys.Log(1, new LogEntry(1, 40, 0)));
-        await aged.ForgeAsync(new CondemnedRecord
-        {
-            At = DateTimeOffset.UnixEpoch,
-            Host = "h",
-            Pid = 1,
-            GraceSeconds = 0,
-            Groups = [new CondemnedGroup("because", small, singles)],
-            Pruned = [],
-        });
+        await aged.ForgeAsync(Record(small, singles));
         await MergeAsync(aged, 1, 40);
         await aged.Model.Vault.DeleteAsync(small, default);
         var whole = (await aged.Store.GetAsync("app/" + large, 1 << 24, default))!;
@@ -66,6 +58,36 @@ public sealed class PrunedMergesTests
         Assert.Equal(20, (await aged.DeleteAsync()).Objects);
         Assert.Equal(offered, await aged.OfferedAsync());
     }
+
+    [Fact]
+    public async Task Nothing_stands_for_an_object_that_merging_took_into_one_that_has_expired_since()
+    {
+        var aged = await AgedVault.CreateAsync();
+        var singles = await MergeAsync(aged, 1, 20);
+        var small = VaultKeys.Log(1, new LogEntry(1, 20, 0));
+        await aged.ForgeAsync(Record(small, singles));
+        await MergeAsync(aged, 1, 40);
+        await aged.Model.Vault.DeleteAsync(small, default);
+        var (plan, _) = await aged.CondemnAsync();
+        Assert.Equal(1UL, plan.Pruned[0].First);
+        var offered = await aged.OfferedAsync();
+        aged.Time.Advance(Week);
+
+        await aged.DeleteAsync();
+
+        Assert.DoesNotContain("app/" + singles[0], await AgedVault.KeysAsync(aged.Store));
+        Assert.Equal(offered, await aged.OfferedAsync());
+    }
+
+    static CondemnedRecord Record(string by, IReadOnlyList<string> keys) => new()
+    {
+        At = DateTimeOffset.UnixEpoch,
+        Host = "h",
+        Pid = 1,
+        GraceSeconds = 0,
+        Groups = [new CondemnedGroup("because", by, keys)],
+        Pruned = [],
+    };
 
     /// <summary>Merges these numbers of the first branch without a loss. Returns the keys of the objects that are merged.</summary>
     static async Task<List<string>> MergeAsync(AgedVault aged, ulong first, ulong last)
