@@ -27,12 +27,17 @@ static class BenchCommand
 
     static readonly Option<bool> Quick = new("--quick") { Description = "Only which calls are allowed, and how long they take." };
 
+    static readonly Option<bool> Probe = new("--probe")
+    {
+        Description = "Only try whether copies there can be destroyed: delete, hide, overwrite and unlock an object of its own.",
+    };
+
     public static Command Create() => new("bench", "Try a destination, and measure it.")
     {
         new Command(
             "destination", "Try every promise that backups rest on at a destination, and measure how fast it is.")
         {
-            Destination, Size, Quick,
+            Destination, Size, Quick, Probe,
         }.WithAction(RunAsync),
     };
 
@@ -45,6 +50,11 @@ static class BenchCommand
         }
 
         var destination = Find(invocation);
+        if (invocation.Get(Probe))
+        {
+            return await ProbeAsync(invocation, destination);
+        }
+
         var store = Destinations.OpenForWriting(destination);
         invocation.Print($"{destination.Name} at {store.Location}");
         var bench = new DestinationBench(store, invocation.Time, invocation.Random);
@@ -98,6 +108,24 @@ static class BenchCommand
                 speed is null ? null : Math.Round(speed.Value.Read.BytesPerSecond)),
             CliJson.Default.BenchDestinationDocument);
         return promises.All(item => item.Broken is null) ? 0 : (int)FailureKind.DestinationUnreachable;
+    }
+
+    static async Task<int> ProbeAsync(Invocation invocation, DestinationConfig destination)
+    {
+        invocation.Print($"{destination.Name} at {destination.Location}");
+        var report = await TamperProbe.RunAsync(destination, invocation.Time, invocation.Random, invocation.Cancellation);
+        foreach (var step in report.Steps)
+        {
+            invocation.Print($"  {(step.IsHeld ? Symbols.Ok : "[broken]")} {step.Name}: {step.Said}");
+        }
+
+        invocation.Print($"{(report.IsProtected ? Symbols.Ok : "[unprotected]")} {report.Summary}");
+        invocation.PrintJson(
+            new TamperDocument(
+                destination.Name, report.Location, report.IsLockAsked, report.IsProtected, report.Summary,
+                [.. report.Steps.Select(step => new TamperStepBody(step.Name, step.IsHeld, step.Said))]),
+            CliJson.Default.TamperDocument);
+        return report.IsLockAsked && !report.IsProtected ? (int)FailureKind.Failure : 0;
     }
 
     /// <summary>One that is configured; else what is spelled as a place.</summary>

@@ -35,7 +35,8 @@ static class DaemonCommand
         var verifying = new VerifySchedule(() => daemon.Config, invocation.Time, new Random(invocation.Random.Next()), log)
             .RunAsync(invocation.Cancellation);
         var pruning = new PruneSchedule(() => daemon.Config, invocation.Time, log).RunAsync(invocation.Cancellation);
-        var ended = Task.WhenAny(reloading, host.WhenLockedOut(), verifying, pruning).Unwrap();
+        var locking = new LockSchedule(() => daemon.Config, invocation.Time, log).RunAsync(invocation.Cancellation);
+        var ended = Task.WhenAny(reloading, host.WhenLockedOut(), verifying, pruning, locking).Unwrap();
         var code = await Foreground.RunAsync(invocation, host, ended, invocation.Get(Exec));
         invocation.PrintJson(new DaemonDocument(path, host.Names.Count, "stopped"), CliJson.Default.DaemonDocument);
         return code;

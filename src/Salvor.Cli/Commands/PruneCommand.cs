@@ -51,8 +51,33 @@ static class PruneCommand
             bodies.Add(await RunAsync(invocation, place, rules));
         }
 
+        if (!invocation.Get(DryRun) && !options.IsFromGiven(invocation))
+        {
+            await ExtendLocksAsync(invocation, bodies);
+        }
+
         invocation.PrintJson(new PruneDocument(invocation.Get(DryRun), bodies), CliJson.Default.PruneDocument);
         return 0;
+    }
+
+    /// <summary>What stays is locked anew where it is due: a prune says what is needed, so that belongs to it.</summary>
+    static async Task ExtendLocksAsync(Invocation invocation, List<PruneBody> bodies)
+    {
+        var config = invocation.LoadConfig();
+        foreach (var source in config.Sources.Values)
+        {
+            foreach (var member in ConfiguredSources.Members(source, _ => { }).Where(item => bodies.Any(body => body.Source == item.Name)))
+            {
+                foreach (var done in await new LockExtension(config, invocation.Time).RunAsync(source, member, invocation.Cancellation))
+                {
+                    if (done.Until is { } until)
+                    {
+                        invocation.Print(
+                            $"{member.Name} at {done.Destination}: {done.Extended} lock(s) now last until {InstantText.Format(until)}");
+                    }
+                }
+            }
+        }
     }
 
     static async Task<PruneBody> RunAsync(Invocation invocation, VaultPlace place, BackupRules rules)

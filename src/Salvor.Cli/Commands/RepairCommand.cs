@@ -12,9 +12,14 @@ static class RepairCommand
     static readonly VaultOptions Vault = new();
     static readonly Option<bool> DryRun = new("--dry-run") { Description = "Print what would be done and write nothing." };
 
+    static readonly Option<bool> Strict = new("--strict")
+    {
+        Description = "Exit 1 where a damaged copy cannot be written, and is healthy elsewhere.",
+    };
+
     public static Command Create()
     {
-        var command = new Command("repair", "Heal the copies of a vault from each other, byte by byte the same.") { DryRun };
+        var command = new Command("repair", "Heal the copies of a vault from each other, byte by byte the same.") { DryRun, Strict };
         Vault.AddTo(command);
         return command.WithAction(RunAsync);
     }
@@ -29,6 +34,7 @@ static class RepairCommand
 
         var code = bodies.Any(body => body.Lost > 0) ? FailureKind.Integrity
             : bodies.Any(body => body.Failed > 0) ? FailureKind.DestinationUnreachable
+            : invocation.Get(Strict) && bodies.Any(body => body.Degraded > 0) ? FailureKind.Failure
             : default;
         invocation.PrintJson(
             new RepairDocument(invocation.Get(DryRun), bodies, code == default), CliJson.Default.RepairDocument);
@@ -38,7 +44,7 @@ static class RepairCommand
     static async Task<RepairBody> RunAsync(Invocation invocation, VerifyTarget target)
     {
         var name = target.Name;
-        if (target.Copies.Count < 2)
+        if (target.Copies is [{ Failure: null } only] && !await only.Store.KeepsEarlierAsync(invocation.Cancellation))
         {
             invocation.Print($"{name}: nothing to do, because it has one destination and is healed from others");
             return new RepairBody(name, 0, 0, 0, 0, 0, []);
@@ -69,7 +75,14 @@ static class RepairCommand
         var healed = invocation.Get(DryRun) ? $"{body.Healed} would be healed" : $"{body.Healed} healed";
         invocation.Print(
             $"{(body.Lost + body.Failed == 0 ? Symbols.Ok : "[damaged]")} {name}: {body.Objects} object(s) "
-                + $"at {copies.Count} destination(s), {healed}, {body.Lost} lost, {body.Failed} not writable");
+                + $"at {copies.Count} destination(s), {healed}, {body.Lost} lost, {body.Failed + body.Degraded} not writable");
+        if (body.Degraded > 0)
+        {
+            invocation.Tell(
+                $"warning: {name}: {body.Degraded} object(s) stay damaged where nothing may be written over, and are whole elsewhere. "
+                    + "hint: Restores read the good copy; write a new copy to another destination if the damage spreads.");
+        }
+
         return body;
     }
 
@@ -123,13 +136,18 @@ static class RepairCommand
 
     static RepairBody Body(string source, long objects, List<RepairStep> steps)
     {
-        bool IsFailed(RepairStep step) => step.Failure is not null;
-        bool IsLost(RepairStep step) => !IsFailed(step) && step.Action is RepairAction.Lost or RepairAction.Refused;
+        bool IsDegraded(RepairStep step) =>
+            step is { Key.Length: > 0, Failure: StorageException { Failure: StorageFailure.Denied } };
+        bool IsFailed(RepairStep step) => step.Failure is not null && !IsDegraded(step);
+        bool IsLost(RepairStep step) => step.Failure is null && step.Action is RepairAction.Lost or RepairAction.Refused;
         return new RepairBody(
             source, objects,
-            steps.Count(step => !IsFailed(step) && !IsLost(step)), steps.Count(IsLost), steps.Count(IsFailed),
+            steps.Count(step => step.Failure is null && !IsLost(step)), steps.Count(IsLost), steps.Count(IsFailed),
             steps.Sum(step => step.WrittenBytes),
             [.. steps.Select(step => new RepairStepBody(
-                step.Key, step.Action.ToString().ToLowerInvariant(), step.From, step.To, step.Reason, step.Failure?.Message ?? ""))]);
+                step.Key, step.Action.ToString().ToLowerInvariant(), step.From, step.To, step.Reason, step.Failure?.Message ?? ""))])
+        {
+            Degraded = steps.Count(IsDegraded),
+        };
     }
 }

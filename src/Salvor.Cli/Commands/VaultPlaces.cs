@@ -101,7 +101,7 @@ sealed record VaultPlace(VaultAccess Vault, string StateDirectory, SqliteSourceC
         {
             foreach (var destination in source.To.Select(to => config.Destinations[to]))
             {
-                var store = Destinations.Open(destination);
+                var store = Destinations.Open(destination, maintains: true);
                 var keys = KeyOptions.Find(invocation, source);
                 if (await VaultAccess.FindAsync(store, member.Name, keys, invocation.Cancellation) is { } vault)
                 {

@@ -85,6 +85,11 @@ sealed record BenchDestinationDocument(
     string Destination, string Location, IReadOnlyList<string> Refused, IReadOnlyList<PromiseBody> Promises,
     IReadOnlyList<CallTimesBody> Latency, double? WriteBytesPerSecond, double? ReadBytesPerSecond);
 
+sealed record TamperDocument(
+    string Destination, string Location, bool LockAsked, bool Protected, string Summary, IReadOnlyList<TamperStepBody> Steps);
+
+sealed record TamperStepBody(string Name, bool Held, string Said);
+
 sealed record PromiseBody(string Name, bool Kept, string Broken);
 
 sealed record CallTimesBody(string Call, int Count, double P50Milliseconds, double MaxMilliseconds);
@@ -116,7 +121,10 @@ sealed record DataFileDocument(
 sealed record RepairDocument(bool DryRun, IReadOnlyList<RepairBody> Sources, bool Ok);
 
 sealed record RepairBody(
-    string Source, long Objects, int Healed, int Lost, int Failed, long WrittenBytes, IReadOnlyList<RepairStepBody> Steps);
+    string Source, long Objects, int Healed, int Lost, int Failed, long WrittenBytes, IReadOnlyList<RepairStepBody> Steps)
+{
+    public int Degraded { get; init; }
+}
 
 sealed record RepairStepBody(string Key, string Action, string? From, string To, string Reason, string Failure);
 
@@ -145,6 +153,7 @@ sealed record UndeleteDocument(string Source, string Location, ulong Number, IRe
 [JsonSerializable(typeof(BreakLockDocument))]
 [JsonSerializable(typeof(UsageDocument))]
 [JsonSerializable(typeof(BenchDestinationDocument))]
+[JsonSerializable(typeof(TamperDocument))]
 [JsonSerializable(typeof(ReplicateDocument))]
 [JsonSerializable(typeof(DaemonDocument))]
 [JsonSerializable(typeof(DemoDocument))]

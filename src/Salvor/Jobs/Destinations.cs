@@ -17,7 +17,9 @@ public static class Destinations
     /// The store of a destination, for a command that ends: what may pass is tried again a few times, where a network is between. Touches
     /// nothing there.
     /// </summary>
-    public static IObjectStore Open(DestinationConfig destination) => StoreOf(destination) switch
+    /// <param name="destination">The destination.</param>
+    /// <param name="maintains">Whether it is to be pruned: then the credentials for deletions are used, where there are any.</param>
+    public static IObjectStore Open(DestinationConfig destination, bool maintains = false) => StoreOf(destination, maintains) switch
     {
         FileStore local => local,
         var remote => new RetryingStore(remote, TimeProvider.System, new Random(Environment.ProcessId), _ => { })
@@ -26,10 +28,17 @@ public static class Destinations
         },
     };
 
-    static IObjectStore StoreOf(DestinationConfig destination) => destination switch
+    /// <summary>A bucket as itself, to be asked about locks and versions; each call made once.</summary>
+    public static S3Store OpenBucket(S3DestinationConfig bucket, bool maintains = false) => new(
+        maintains ? bucket.Options : bucket.Options with { Maintain = null }, VaultKeys.IsPack)
+    {
+        IsLocked = VaultKeys.IsLasting,
+    };
+
+    static IObjectStore StoreOf(DestinationConfig destination, bool maintains = false) => destination switch
     {
         FileDestinationConfig file => new FileStore(file.Path),
-        S3DestinationConfig s3 => new S3Store(s3.Options, VaultKeys.IsPack),
+        S3DestinationConfig s3 => OpenBucket(s3, maintains),
         AzureDestinationConfig azure => new AzureBlobStore(azure.ToOptions(TimeProvider.System, Environment.GetEnvironmentVariable)),
         SftpDestinationConfig sftp => new SftpStore(sftp.Options),
         _ => throw new InvalidOperationException($"no store for {destination.GetType().Name}"),

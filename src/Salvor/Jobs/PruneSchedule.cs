@@ -74,7 +74,7 @@ public sealed class PruneSchedule(Func<SalvorConfig> config, TimeProvider time, 
         try
         {
             var copies = await SourceCopies.FindAsync(
-                current, member.Name, source.To.Take(1), ConfiguredSources.KeysOf(source), cancellationToken);
+                current, member.Name, source.To.Take(1), ConfiguredSources.KeysOf(source), cancellationToken, maintains: true);
             return copies is [{ Vault: { } vault }]
                 ? await PruneAsync(source, member.Name, vault.With(source.Compression), proven, cancellationToken)
                 : null;

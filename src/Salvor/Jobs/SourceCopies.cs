@@ -18,13 +18,14 @@ public static class SourceCopies
 {
     /// <summary>The copies at configured destinations, in their order.</summary>
     public static async Task<IReadOnlyList<SourceCopy>> FindAsync(
-        SalvorConfig config, string source, IEnumerable<string> destinations, Keyring? keys, CancellationToken cancellationToken)
+        SalvorConfig config, string source, IEnumerable<string> destinations, Keyring? keys, CancellationToken cancellationToken,
+        bool maintains = false)
     {
         var copies = new List<SourceCopy>();
         foreach (var destination in destinations.Select(name => config.Destinations[name]))
         {
             var open = copies.FirstOrDefault(copy => copy.Vault is not null)?.Vault;
-            copies.Add(await LookAsync(Destinations.Open(destination), source, open, keys, cancellationToken));
+            copies.Add(await LookAsync(Destinations.Open(destination, maintains), source, open, keys, cancellationToken));
         }
 
         return copies;

@@ -166,6 +166,8 @@ public sealed class SourceVerification(string source, IReadOnlyList<SourceCopy> 
     string Hint(Finding finding) =>
         finding.Layer == FindingLayer.Database
             ? "The source was like this at that moment: run 'PRAGMA integrity_check' on it, and restore an earlier point."
+        : finding.IsKept
+            ? $"Run 'salvor repair {source}' before that is deleted too, and find out who did it: restores see through it meanwhile."
         : copies.Count > 1
             ? $"Run 'salvor repair {source}': it takes the good bytes from another destination."
         : "There is no other copy to heal it from: 'salvor list' shows what can be restored still. Add a second destination.";

@@ -40,6 +40,9 @@ static class LocalState
     /// <summary>The answer of the last verification.</summary>
     public static string VerifyPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "verify.json");
 
+    /// <summary>When locks at destinations were last extended.</summary>
+    public static string LocksPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "locks.json");
+
     /// <summary>What the last prune of the daemon did.</summary>
     public static string PrunePath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "prune.json");
 

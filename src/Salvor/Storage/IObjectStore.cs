@@ -78,9 +78,35 @@ public interface IObjectStore
     /// </summary>
     Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken);
 
-    /// <summary>Removes an object. Removing what does not exist succeeds.</summary>
+    /// <summary>
+    /// Removes an object for good, with all that the destination keeps of it. Removing what does not exist succeeds; where something of it
+    /// has to stay, fails with <see cref="StorageFailure.Denied"/> and hides nothing.
+    /// </summary>
     Task DeleteAsync(string key, CancellationToken cancellationToken);
+
+    /// <summary>
+    /// Whether the destination keeps what others delete and overwrite. Then what was only hidden is there still for every call, and
+    /// <see cref="EarlierAsync"/> has what was overwritten.
+    /// </summary>
+    Task<bool> KeepsEarlierAsync(CancellationToken cancellationToken) => Task.FromResult(false);
+
+    /// <summary>
+    /// The contents of a key that newer ones were put over, oldest first; none where nothing was overwritten, or the destination does not
+    /// keep it.
+    /// </summary>
+    Task<IReadOnlyList<ObjectVersion>> EarlierAsync(string key, CancellationToken cancellationToken) =>
+        Task.FromResult<IReadOnlyList<ObjectVersion>>([]);
+
+    /// <summary>As <see cref="ReadAsync"/>, of an earlier content.</summary>
+    Task<int> ReadEarlierAsync(
+        string key, ObjectVersion version, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
+        Task.FromException<int>(StorageErrors.NotFound(key, Location));
 }
+
+/// <summary>An earlier content of a key.</summary>
+/// <param name="Id">What the destination calls it.</param>
+/// <param name="SizeBytes">Its size.</param>
+public readonly record struct ObjectVersion(string Id, long SizeBytes);
 
 /// <summary>Takes the beginning of an object; the bytes are valid during the call.</summary>
 /// <param name="index">Which object.</param>
@@ -103,6 +129,9 @@ public readonly record struct ObjectInfo(string Key, long SizeBytes)
 {
     /// <summary>When the destination stored it, by its own clock; null where it does not say. For figures only.</summary>
     public DateTimeOffset? StoredAt { get; init; }
+
+    /// <summary>Whether somebody deleted it, and it can be read only because the destination keeps what is deleted.</summary>
+    public bool IsHidden { get; init; }
 }
 
 /// <summary>Why a call to a store failed, by what a caller does next.</summary>

@@ -87,6 +87,16 @@ public sealed class RetryingStore(IObjectStore inner, TimeProvider time, Random 
         },
         cancellationToken);
 
+    public Task<bool> KeepsEarlierAsync(CancellationToken cancellationToken) =>
+        RepeatAsync(() => inner.KeepsEarlierAsync(cancellationToken), cancellationToken);
+
+    public Task<IReadOnlyList<ObjectVersion>> EarlierAsync(string key, CancellationToken cancellationToken) =>
+        RepeatAsync(() => inner.EarlierAsync(key, cancellationToken), cancellationToken);
+
+    public Task<int> ReadEarlierAsync(
+        string key, ObjectVersion version, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
+        RepeatAsync(() => inner.ReadEarlierAsync(key, version, offset, buffer, cancellationToken), cancellationToken);
+
     async Task<T> RepeatAsync<T>(Func<Task<T>> attempt, CancellationToken cancellationToken)
     {
         var failed = false;

@@ -12,7 +12,7 @@ using Salvor.Vault.Keys;
 namespace Salvor.Vault;
 
 /// <summary>One vault at one destination: reads and makes its objects, and knows what it is of.</summary>
-public sealed class VaultAccess
+public sealed partial class VaultAccess
 {
     VaultAccess(IObjectStore store, string name, Guid id, VaultIdentity identity, VaultSecrets secrets)
     {
@@ -67,12 +67,9 @@ public sealed class VaultAccess
             return null;
         }
 
-        using var stored = await StoredObject.OpenAsync(
-            store, PrefixOf(name), VaultKeys.Identity, ObjectKind.Vault, VaultSecrets.Plain, whole: true, cancellationToken);
-        var details = await stored.ReadDetailsAsync(cancellationToken);
-        var identity = VaultJson.Read(VaultKeys.Identity, details, VaultJson.Default.VaultIdentity);
-        var secrets = await UnlockAsync(store, name, stored.Header.VaultId, identity, keys, cancellationToken);
-        return new VaultAccess(store, name, stored.Header.VaultId, identity, secrets);
+        var (id, identity) = await ReadIdentityAsync(store, name, cancellationToken);
+        var secrets = await UnlockAsync(store, name, id, identity, keys, cancellationToken);
+        return new VaultAccess(store, name, id, identity, secrets);
     }
 
     /// <summary>
@@ -94,10 +91,22 @@ public sealed class VaultAccess
             return null;
         }
 
-        using var stored = await StoredObject.OpenAsync(
-            store, PrefixOf(Name), VaultKeys.Identity, ObjectKind.Vault, VaultSecrets.Plain, whole: true, cancellationToken);
-        VaultJson.Read(VaultKeys.Identity, await stored.ReadDetailsAsync(cancellationToken), VaultJson.Default.VaultIdentity);
-        return stored.Header.VaultId;
+        return (await ReadIdentityAsync(store, Name, cancellationToken)).Id;
+    }
+
+    /// <summary>What a vault says of itself: in the clear, and where it was overwritten, what it said before.</summary>
+    static Task<(Guid Id, VaultIdentity Identity)> ReadIdentityAsync(
+        IObjectStore store, string name, CancellationToken cancellationToken)
+    {
+        return Versions.FirstGoodAsync(store, PrefixOf(name) + VaultKeys.Identity, ReadAsync, cancellationToken);
+
+        async Task<(Guid, VaultIdentity)> ReadAsync(IObjectStore from)
+        {
+            using var stored = await StoredObject.OpenAsync(
+                from, PrefixOf(name), VaultKeys.Identity, ObjectKind.Vault, VaultSecrets.Plain, whole: true, cancellationToken);
+            var details = await stored.ReadDetailsAsync(cancellationToken);
+            return (stored.Header.VaultId, VaultJson.Read(VaultKeys.Identity, details, VaultJson.Default.VaultIdentity));
+        }
     }
 
     /// <summary>Opens the plain vault of a source, making it where it is absent.</summary>
@@ -167,6 +176,9 @@ public sealed class VaultAccess
         Compression = compression, Copies = Copies, FellThrough = FellThrough,
     };
 
+    /// <summary>This vault at its destination alone, as it is there now: neither copies nor what was overwritten are asked.</summary>
+    internal VaultAccess Alone() => new(Store, Name, Id, Identity, Secrets) { Compression = Compression, isAlone = true };
+
     /// <summary>Begins an object of it.</summary>
     internal ObjectWriter NewObject(int expectedBytes = 16 << 10) => new(Secrets, Compression, expectedBytes);
 
@@ -195,156 +207,25 @@ public sealed class VaultAccess
         };
     }
 
-    /// <summary>Opens an object; where it is missing or damaged here, and in each frame that is, that of the first good copy.</summary>
-    /// <param name="misplaced">What is wrong with a header in this place, or null.</param>
-    internal async Task<StoredObject> OpenAsync(
-        string key, ObjectKind kind, bool whole, CancellationToken cancellationToken, Func<ObjectHeader, string?>? misplaced = null)
-    {
-        try
-        {
-            var stored = await OpenHereAsync(key, kind, whole, misplaced, cancellationToken);
-            stored.OtherCopy = Copies.Count == 0
-                ? null
-                : (damage, cancel) => TryOpenCopyAsync(key, kind, whole, misplaced, damage, cancel);
-            return stored;
-        }
-        catch (SalvorException e) when (Copies.Count > 0 && StoredObject.IsBad(e))
-        {
-            if (await TryOpenCopyAsync(key, kind, whole, misplaced, e, cancellationToken) is { } copy)
-            {
-                return copy;
-            }
-
-            throw;
-        }
-    }
-
-    async Task<StoredObject> OpenHereAsync(
-        string key, ObjectKind kind, bool whole, Func<ObjectHeader, string?>? misplaced, CancellationToken cancellationToken)
-    {
-        var stored = await StoredObject.OpenAsync(Store, Prefix, key, kind, Secrets, whole, cancellationToken);
-        var problem = Misplaced(stored.Header, misplaced);
-        if (problem is null)
-        {
-            return stored;
-        }
-
-        stored.Dispose();
-        throw new DamagedObjectException(key, problem);
-    }
-
-    /// <summary>The object at the first other destination that has it whole enough to open, or null.</summary>
-    async Task<StoredObject?> TryOpenCopyAsync(
-        string key, ObjectKind kind, bool whole, Func<ObjectHeader, string?>? misplaced, SalvorException damage,
-        CancellationToken cancellationToken)
-    {
-        for (var i = 0; i < Copies.Count; i++)
-        {
-            // A copy that is opened has the ones after it as its own copies.
-            var copy = new VaultAccess(Copies[i].Store, Copies[i].Name, Id, Identity, Secrets) { Copies = [.. Copies.Skip(i + 1)] };
-            try
-            {
-                var stored = await copy.OpenHereAsync(key, kind, whole, misplaced, cancellationToken);
-                stored.OtherCopy = (further, cancel) => copy.TryOpenCopyAsync(key, kind, whole, misplaced, further, cancel);
-                FellThrough?.Invoke(this, damage as DamagedObjectException ?? new DamagedObjectException(key, damage.Message));
-                return stored;
-            }
-            catch (SalvorException e) when (StoredObject.IsBad(e))
-            {
-                // The next copy may have it. What is wrong with this one, 'verify' says.
-            }
-        }
-
-        return null;
-    }
-
     /// <summary>All bytes of an object at this destination, or null where it has none.</summary>
     internal Task<byte[]?> GetAsync(string key, CancellationToken cancellationToken) =>
         Store.GetAsync(Prefix + key, ObjectWriter.ObjectBytesMax, cancellationToken);
 
     internal Task DeleteAsync(string key, CancellationToken cancellationToken) => Store.DeleteAsync(Prefix + key, cancellationToken);
 
-    /// <summary>
-    /// The header of an object, in one call and without looking at the rest of it; where it is missing or damaged here, that of the first
-    /// good copy.
-    /// </summary>
-    /// <param name="misplaced">What is wrong with a header in this place, or null.</param>
-    internal async Task<ObjectHeader> ReadHeaderAsync(
-        string key, ObjectKind kind, Func<ObjectHeader, string?> misplaced, CancellationToken cancellationToken)
+    /// <summary>Deletes an object; false where the destination does not allow it, by its permissions or by a lock.</summary>
+    internal async Task<bool> TryDeleteAsync(string key, CancellationToken cancellationToken)
     {
         try
         {
-            return await ReadHeaderHereAsync(key, kind, misplaced, cancellationToken);
+            await DeleteAsync(key, cancellationToken);
+            return true;
         }
-        catch (SalvorException e) when (Copies.Count > 0 && StoredObject.IsBad(e))
+        catch (StorageException e) when (e.Failure == StorageFailure.Denied)
         {
-            using var copy = await TryOpenCopyAsync(key, kind, whole: false, misplaced, e, cancellationToken);
-            if (copy is null)
-            {
-                throw;
-            }
-
-            return copy.Header;
+            return false;
         }
     }
-
-    async Task<ObjectHeader> ReadHeaderHereAsync(
-        string key, ObjectKind kind, Func<ObjectHeader, string?> misplaced, CancellationToken cancellationToken)
-    {
-        var bytes = new byte[ObjectHeader.SizeBytes];
-        try
-        {
-            var read = await Store.ReadAsync(Prefix + key, 0, bytes, cancellationToken);
-            return ReadHeader(key, kind, bytes.AsSpan(0, read), misplaced);
-        }
-        catch (StorageException e) when (e.Failure == StorageFailure.NotFound)
-        {
-            throw Missing(key);
-        }
-    }
-
-    /// <summary>As <see cref="ReadHeaderAsync"/>, for many objects: in the order of their indexes.</summary>
-    /// <param name="keyOf">The key by index.</param>
-    /// <param name="misplaced">What is wrong with a header under a key, or null.</param>
-    internal async Task<ObjectHeader[]> ReadHeadersAsync(
-        int count, Func<int, string> keyOf, ObjectKind kind, Func<string, ObjectHeader, string?> misplaced,
-        CancellationToken cancellationToken)
-    {
-        var headers = new ObjectHeader[count];
-        void Take(int index, ReadOnlySpan<byte> start, StorageException? failure)
-        {
-            var key = keyOf(index);
-            try
-            {
-                headers[index] = failure is null ? ReadHeader(key, kind, start, header => misplaced(key, header))
-                    : failure.Failure == StorageFailure.NotFound ? throw Missing(key)
-                    : throw failure;
-            }
-            catch (SalvorException e) when (Copies.Count > 0 && StoredObject.IsBad(e))
-            {
-                // Looked at once more, alone, and then at the copies.
-            }
-        }
-
-        await Store.ReadStartsAsync(count, index => Prefix + keyOf(index), ObjectHeader.SizeBytes, Take, cancellationToken);
-        for (var i = 0; i < count; i++)
-        {
-            headers[i] ??= await ReadHeaderAsync(keyOf(i), kind, header => misplaced(keyOf(i), header), cancellationToken);
-        }
-
-        return headers;
-    }
-
-    ObjectHeader ReadHeader(string key, ObjectKind kind, ReadOnlySpan<byte> start, Func<ObjectHeader, string?> misplaced)
-    {
-        var header = ObjectHeader.Read(key, start);
-        return header.Kind != kind
-            ? throw new DamagedObjectException(key, $"it is a {header.Kind} object where a {kind} object belongs")
-            : Misplaced(header, misplaced) is { } problem ? throw new DamagedObjectException(key, problem)
-            : header;
-    }
-
-    DamagedObjectException Missing(string key) => new(key, $"it is missing from {Store.Location}") { IsMissing = true };
 
     /// <summary>
     /// For a key that turned out to be taken. An earlier attempt was stored although its answer was lost: then the object is ours to the

@@ -57,6 +57,12 @@ static class VaultKeys
         return at > 0 && key[at - 1] == '/' && TryNumberOfLog(key[at..], out _);
     }
 
+    /// <summary>
+    /// Whether a key of a destination is that of an object that is to stay, and is locked where the destination has locks: all but what
+    /// lies beside the vaults, which are heads, replaced every few minutes, and what a bench leaves.
+    /// </summary>
+    public static bool IsLasting(string key) => !key.StartsWith('_');
+
     public static string Move(ulong number) => string.Create(CultureInfo.InvariantCulture, $"{Moves}{number:D10}");
 
     public static string Backup(ulong id) => string.Create(CultureInfo.InvariantCulture, $"{Backups}{id:D10}");

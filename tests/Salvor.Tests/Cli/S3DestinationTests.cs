@@ -55,6 +55,43 @@ public sealed class S3DestinationTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Whoever_hides_and_overwrites_all_of_a_locked_bucket_is_seen_through_named_and_undone()
+    {
+        var (_, bucket) = await ConfigureAsync("offsite", "object_lock: { mode: compliance, days: 1 }, ", isLockable: true);
+        await _rig.CreateDatabaseAsync();
+        var daemon = await _rig.DaemonAsync("app", "healthy");
+        await _rig.CommitAsync(2);
+        Assert.Equal(0, (await _rig.ConfiguredAsync("sync", "app", "--timeout", "20s")).ExitCode);
+        await CliRig.StopAsync(daemon);
+        var attacker = CephGateway.Open(bucket);
+        foreach (var (index, row) in (await attacker.ListAsync("", null, default).ToListAsync()).Index())
+        {
+            await (index % 2 == 0
+                ? attacker.Locks.HideAsync(row.Key, default)
+                : attacker.Locks.PutAsync(row.Key, new byte[400], only: null, default));
+        }
+
+        await _rig.ExpectAsync(0, "restore", "--from", bucket.Location, "--output", "a.db");
+        var damaged = await _rig.ConfiguredAsync("verify", "app");
+        var repaired = await _rig.ConfiguredAsync("repair", "app");
+        var healed = await _rig.ConfiguredAsync("verify", "app", "--deep");
+        daemon = await _rig.DaemonAsync("app", "healthy");
+        await _rig.CommitAsync(3);
+        Assert.Equal(0, (await _rig.ConfiguredAsync("sync", "app", "--timeout", "20s")).ExitCode);
+        await CliRig.StopAsync(daemon);
+        await _rig.ExpectAsync(0, "restore", "--from", bucket.Location, "--output", "b.db");
+
+        Assert.Equal("1 2", await CliRig.RowsAsync(_rig["a.db"]));
+        Assert.True(damaged.ExitCode == 5, $"{damaged}");
+        Assert.Contains("somebody deleted it, and the destination keeps it still", damaged.Stderr, StringComparison.Ordinal);
+        Assert.Contains(
+            "it was overwritten, and what was there before is kept and whole", damaged.Stderr, StringComparison.Ordinal);
+        Assert.True(repaired.ExitCode == 0 && repaired.Stdout.Contains(" 0 lost, 0 not writable", StringComparison.Ordinal), $"{repaired}");
+        Assert.True(healed.ExitCode == 0, $"{healed}");
+        Assert.Equal("1 2 3", await CliRig.RowsAsync(_rig["b.db"]));
+    }
+
+    [Fact]
     public async Task A_bucket_that_is_not_there_is_named_with_the_next_command()
     {
         var gateway = await CephGateway.StartedAsync();
@@ -137,9 +174,10 @@ public sealed class S3DestinationTests : IAsyncDisposable
     }
 
     /// <summary>A configuration of the database with a folder and a new bucket as destinations; the bucket's URL.</summary>
-    async Task<(string Url, S3Options Bucket)> ConfigureAsync(string to, string options)
+    async Task<(string Url, S3Options Bucket)> ConfigureAsync(string to, string options, bool isLockable = false)
     {
-        var bucket = await (await CephGateway.StartedAsync()).NewBucketAsync();
+        var gateway = await CephGateway.StartedAsync();
+        var bucket = isLockable ? await gateway.NewLockableBucketAsync() : await gateway.NewBucketAsync();
         File.WriteAllText(
             _rig["salvor.yaml"],
             $$"""

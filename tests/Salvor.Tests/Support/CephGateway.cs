@@ -48,6 +48,14 @@ sealed class CephGateway
         return new S3Options { Bucket = bucket, Endpoint = Endpoint, Credentials = Owner };
     }
 
+    /// <summary>A new bucket of <see cref="Owner"/> that keeps versions, and locks those that are put with a lock.</summary>
+    public async Task<S3Options> NewLockableBucketAsync()
+    {
+        var bucket = $"lockable-{Interlocked.Increment(ref buckets)}";
+        await ManageAsync(bucket, "", "", ("x-amz-bucket-object-lock-enabled", "true"));
+        return new S3Options { Bucket = bucket, Endpoint = Endpoint, Credentials = Owner };
+    }
+
     /// <summary>A new bucket as a URL, for command lines.</summary>
     public async Task<string> NewUrlAsync() => (await NewBucketAsync()).Location;
 
@@ -116,12 +124,17 @@ sealed class CephGateway
     }
 
     /// <summary>Puts a setting of a bucket, or the bucket itself.</summary>
-    async Task ManageAsync(string bucket, string setting, string content)
+    async Task ManageAsync(string bucket, string setting, string content, params (string Name, string Value)[] headers)
     {
         using var http = new HttpMessageInvoker(new SocketsHttpHandler { UseProxy = false });
         var bytes = System.Text.Encoding.UTF8.GetBytes(content);
         using var request = new HttpRequestMessage(HttpMethod.Put, $"{Endpoint}/{bucket}/{(setting.Length == 0 ? "" : "?" + setting)}");
         request.Content = new ByteArrayContent(bytes);
+        foreach (var (name, value) in headers)
+        {
+            request.Headers.TryAddWithoutValidation(name, value);
+        }
+
         SigV4.Sign(request, Owner, "us-east-1", SigV4.HashOf(bytes), DateTimeOffset.UtcNow);
         using var response = await http.SendAsync(request, TestContext.Current.CancellationToken);
         Assert.True(response.IsSuccessStatusCode, $"{setting} of {bucket}: {await response.Content.ReadAsStringAsync()}");

@@ -10,7 +10,7 @@ abstract class ForwardingStore(IObjectStore inner) : IObjectStore
     public virtual Task<PutResult> PutAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
         inner.PutAsync(key, content, cancellationToken);
 
-    public Task<int> ReadAsync(string key, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
+    public virtual Task<int> ReadAsync(string key, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
         inner.ReadAsync(key, offset, buffer, cancellationToken);
 
     public Task<long?> SizeAsync(string key, CancellationToken cancellationToken) => inner.SizeAsync(key, cancellationToken);
@@ -22,4 +22,13 @@ abstract class ForwardingStore(IObjectStore inner) : IObjectStore
         inner.ReplaceAsync(key, content, cancellationToken);
 
     public virtual Task DeleteAsync(string key, CancellationToken cancellationToken) => inner.DeleteAsync(key, cancellationToken);
+
+    public Task<bool> KeepsEarlierAsync(CancellationToken cancellationToken) => inner.KeepsEarlierAsync(cancellationToken);
+
+    public virtual Task<IReadOnlyList<ObjectVersion>> EarlierAsync(string key, CancellationToken cancellationToken) =>
+        inner.EarlierAsync(key, cancellationToken);
+
+    public virtual Task<int> ReadEarlierAsync(
+        string key, ObjectVersion version, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
+        inner.ReadEarlierAsync(key, version, offset, buffer, cancellationToken);
 }

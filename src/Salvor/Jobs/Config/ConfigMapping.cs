@@ -108,6 +108,10 @@ sealed class ConfigMapping
             : throw document.Error(node, $"{key} of {owner} is \"{text}\", which is not a size", SizeText.Hint);
     }
 
+    /// <summary>A mapping below this one; null where the key is absent.</summary>
+    public ConfigMapping? OptionalMapping(string key) =>
+        Value(key) is { } node ? new ConfigMapping(document, node, $"{key} of {owner}") : null;
+
     /// <summary>A whole number from 1 on; null where the key is absent.</summary>
     public int? OptionalCount(string key, int example, int max)
     {

@@ -9,11 +9,18 @@ static class S3Reader
     public static readonly (string Name, S3Encryption Value)[] Encryptions =
         [("aes256", S3Encryption.Aes256), ("aws:kms", S3Encryption.Kms)];
 
+    /// <summary>What <c>mode</c> of <c>object_lock</c> may say.</summary>
+    public static readonly (string Name, S3LockMode Value)[] LockModes =
+        [("governance", S3LockMode.Governance), ("compliance", S3LockMode.Compliance)];
+
+    /// <summary>A hundred years.</summary>
+    public const int LockDaysMax = 36_500;
+
     static readonly (string Name, bool Value)[] YesOrNo = [("true", true), ("false", false)];
 
     /// <summary>The keys of every URL and every configuration.</summary>
     public static readonly string[] Settings =
-        ["region", "endpoint", "path_style", "storage_class", "sse", "kms_key", "profile", "allow_insecure"];
+        ["region", "endpoint", "path_style", "storage_class", "sse", "kms_key", "object_lock", "profile", "allow_insecure"];
 
     /// <summary>Those of <c>gcs</c>.</summary>
     public static readonly string[] GoogleSettings = ["endpoint", "storage_class", "allow_insecure"];
@@ -21,7 +28,7 @@ static class S3Reader
     public static S3DestinationConfig Read(string name, ConfigMapping destination, string[] commonKeys)
     {
         destination.CheckKeys(
-            ["type", "bucket", "prefix", .. Settings, "access_key_id", "secret_access_key", "session_token", .. commonKeys]);
+            ["type", "bucket", "prefix", .. Settings, "access_key_id", "secret_access_key", "session_token", "maintain", .. commonKeys]);
         var options = new S3Options
         {
             Bucket = destination.Text("bucket", "acme-backups"),
@@ -32,9 +39,11 @@ static class S3Reader
             StorageClass = destination.OptionalText("storage_class", "STANDARD_IA"),
             Encryption = destination.Choice("sse", S3Encryption.Default, Encryptions),
             KmsKey = destination.OptionalText("kms_key", "alias/backups"),
+            Lock = ReadLock(destination),
             Profile = destination.OptionalText("profile", "backups"),
             AllowInsecure = destination.Choice("allow_insecure", false, YesOrNo),
-            Credentials = ReadCredentials(name, destination),
+            Credentials = ReadCredentials($"destination {name}", destination),
+            Maintain = ReadMaintain(name, destination),
         };
         return Checked(name, destination, options);
     }
@@ -69,8 +78,37 @@ static class S3Reader
         return new S3DestinationConfig { Name = name, Options = options };
     }
 
+    static S3Lock? ReadLock(ConfigMapping destination)
+    {
+        if (destination.OptionalMapping("object_lock") is not { } node)
+        {
+            return null;
+        }
+
+        node.CheckKeys("mode", "days");
+        var mode = node.Has("mode") ? node.Choice("mode", default, LockModes) : throw node.Missing("mode", "governance");
+        var days = node.OptionalCount("days", 30, LockDaysMax) ?? throw node.Missing("days", "30");
+        return new S3Lock(mode, TimeSpan.FromDays(days));
+    }
+
+    /// <summary>Who deletes for a prune; null where that is who writes.</summary>
+    static S3Maintainer? ReadMaintain(string name, ConfigMapping destination)
+    {
+        if (destination.OptionalMapping("maintain") is not { } node)
+        {
+            return null;
+        }
+
+        node.CheckKeys("access_key_id", "secret_access_key", "session_token", "profile");
+        var credentials = ReadCredentials($"maintain of destination {name}", node);
+        var profile = node.OptionalText("profile", "backups-maintain");
+        return credentials is null && profile is null
+            ? throw node.Missing("access_key_id", "${S3_MAINTAIN_KEY_ID}")
+            : new S3Maintainer(credentials, profile);
+    }
+
     /// <summary>Null where the environment, a profile or the machine says who we are.</summary>
-    static AwsCredentials? ReadCredentials(string name, ConfigMapping destination)
+    static AwsCredentials? ReadCredentials(string owner, ConfigMapping destination)
     {
         var id = destination.OptionalText("access_key_id", "${S3_KEY_ID}");
         var secret = destination.OptionalText("secret_access_key", "${S3_SECRET_KEY}");
@@ -82,13 +120,13 @@ static class S3Reader
 
         if (destination.Has("profile"))
         {
-            throw destination.Error("profile", $"destination {name} has both profile and keys of its own", "Keep one of the two.");
+            throw destination.Error("profile", $"{owner} has both profile and keys of its own", "Keep one of the two.");
         }
 
         return new AwsCredentials(
             id ?? throw destination.Missing("access_key_id", "${S3_KEY_ID}"),
             secret ?? throw destination.Missing("secret_access_key", "${S3_SECRET_KEY}"),
             token,
-            $"destination {name}");
+            owner);
     }
 }

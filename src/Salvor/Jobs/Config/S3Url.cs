@@ -1,3 +1,4 @@
+using System.Globalization;
 using Salvor.Storage.S3;
 using Salvor.Text;
 
@@ -53,6 +54,7 @@ static class S3Url
         "storage_class" => options with { StorageClass = value },
         "sse" => options with { Encryption = EncryptionOf(value) },
         "kms_key" => options with { KmsKey = value },
+        "object_lock" => options with { Lock = LockOf(value) },
         "profile" => options with { Profile = value },
         "allow_insecure" => options with { AllowInsecure = YesOrNo(setting, value) },
         _ => throw Unknown(options, setting),
@@ -70,6 +72,17 @@ static class S3Url
         S3Reader.Encryptions.FirstOrDefault(item => item.Name == value) is { Name: not null } known
             ? known.Value
             : throw Wrong("sse", value, "aes256 and aws:kms");
+
+    /// <summary><c>compliance:30</c>.</summary>
+    static S3Lock LockOf(string value)
+    {
+        var colon = value.IndexOf(':', StringComparison.Ordinal);
+        return colon > 0 && S3Reader.LockModes.FirstOrDefault(item => item.Name == value[..colon]) is { Name: not null } mode
+            && int.TryParse(value.AsSpan(colon + 1), NumberStyles.None, CultureInfo.InvariantCulture, out var days)
+            && days is >= 1 and <= S3Reader.LockDaysMax
+            ? new S3Lock(mode.Value, TimeSpan.FromDays(days))
+            : throw Wrong("object_lock", value, "governance:DAYS and compliance:DAYS");
+    }
 
     static bool YesOrNo(string setting, string value) => value switch
     {

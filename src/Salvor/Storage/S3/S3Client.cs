@@ -8,6 +8,9 @@ namespace Salvor.Storage.S3;
 /// <param name="Key">The key of an object without the prefix; empty for the bucket.</param>
 sealed record S3Call(HttpMethod Method, string Verb, string Key)
 {
+    /// <summary>Whether the bucket is asked, although it is for the sake of an object.</summary>
+    public bool IsOfBucket { get; init; }
+
     /// <summary>Encoded, without the question mark.</summary>
     public string Query { get; init; } = "";
 
@@ -17,6 +20,12 @@ sealed record S3Call(HttpMethod Method, string Verb, string Key)
 
     /// <summary>How many bytes are sent or received at most; gives the call its time.</summary>
     public long Bytes { get; init; }
+
+    /// <summary>Whether the service wants to be told the MD5 of the content, as it does of everything about locks.</summary>
+    public bool HasDigest { get; init; }
+
+    /// <summary>Whether it asks for a lock.</summary>
+    public bool IsLocking => Headers.Any(header => header.Name == S3Locks.ModeHeader);
 
     /// <summary>The answers that the caller understands; others are failures.</summary>
     public required HttpStatusCode[] Expected { get; init; }
@@ -80,7 +89,7 @@ sealed class S3Client(S3Place place, AwsCredentialChain credentials, HttpMessage
 
     HttpRequestMessage Build(S3Call call, AwsCredentials signer, S3Deadline deadline)
     {
-        var uri = place.UriOf(call.Key.Length == 0 ? null : place.Prefix + call.Key, call.Query);
+        var uri = place.UriOf(call.IsOfBucket || call.Key.Length == 0 ? null : place.Prefix + call.Key, call.Query);
         var request = new HttpRequestMessage(call.Method, uri) { Version = HttpVersion.Version11 };
         foreach (var (name, value) in call.Headers)
         {
@@ -93,6 +102,10 @@ sealed class S3Client(S3Place place, AwsCredentialChain credentials, HttpMessage
             request.Content = new UploadContent(call.Content, deadline);
             request.Headers.ExpectContinue = call.Content.Length >= AskFirstBytes;
             hash = SigV4.HashOf(call.Content.Span);
+            if (call.HasDigest)
+            {
+                request.Content.Headers.ContentMD5 = S3Locks.DigestOf(call.Content.Span);
+            }
         }
 
         SigV4.Sign(request, signer, place.Region, hash, time.GetUtcNow(), place.Dialect);

@@ -21,6 +21,8 @@ static class S3Errors
                 StorageFailure.Denied,
                 $"the credentials of {signer.Origin} have ended",
                 "Get new ones; where they are lent for hours, let a profile with credential_process or a role give them."),
+            "ObjectLockConfigurationNotFoundError" => NoLock(place),
+            "InvalidRequest" when call.IsLocking => NoLock(place),
             "RequestTimeTooSkewed" => Skewed(ahead),
             "AccessDenied" or "AllAccessDisabled" or "AccountProblem" => NotAllowed(place, call, signer, refusal),
             "QuotaExceeded" or "InsufficientCapacity" or "XMinioStorageFull" => Full(refusal.Code),
@@ -88,8 +90,8 @@ static class S3Errors
     static (StorageFailure Failure, string Reason, string Hint) ByStatus(
         S3Place place, S3Call call, HttpStatusCode status, S3Refusal refusal, AwsCredentials signer) => status switch
         {
-            HttpStatusCode.NotFound when refusal.Code.Length == 0 && call.Key.Length > 0 => default,
-            HttpStatusCode.NotFound when call.Key.Length == 0 => NoBucket(place),
+            HttpStatusCode.NotFound when refusal.Code.Length == 0 && call.Key.Length > 0 && !call.IsOfBucket => default,
+            HttpStatusCode.NotFound when call.Key.Length == 0 || call.IsOfBucket => NoBucket(place),
             HttpStatusCode.Forbidden or HttpStatusCode.Unauthorized => NotAllowed(place, call, signer, refusal),
             HttpStatusCode.MovedPermanently or HttpStatusCode.TemporaryRedirect or HttpStatusCode.Found => Elsewhere(place, refusal),
             HttpStatusCode.InsufficientStorage => Full(Words(status, refusal)),
@@ -117,6 +119,12 @@ static class S3Errors
         place.IsGoogle
             ? $"Correct 'bucket', or make it: 'gcloud storage buckets create gs://{place.Bucket}'."
             : $"Correct 'bucket', 'region' and 'endpoint', or make it: 'aws s3 mb s3://{place.Bucket} --region {place.Region}'.");
+
+    static (StorageFailure Failure, string Reason, string Hint) NoLock(S3Place place) => (
+        StorageFailure.Denied,
+        $"bucket {place.Bucket} has no object lock, and 'object_lock' asks for it",
+        "Use a bucket that was made with it: 'aws s3api create-bucket --object-lock-enabled-for-bucket --bucket NAME', "
+            + "or leave 'object_lock' out.");
 
     static (StorageFailure Failure, string Reason, string Hint) Elsewhere(S3Place place, S3Refusal refusal) =>
         refusal.Region.Length > 0 && refusal.Region != place.Region
@@ -153,8 +161,22 @@ static class S3Errors
                     + "roles/storage.objectUser has all that is needed.");
         }
 
+        if (call.Verb == "delete a version of")
+        {
+            return (
+                StorageFailure.Denied,
+                $"it is locked, or the credentials of {signer.Origin} may not delete versions{said}",
+                $"Wait until its lock ends, or allow s3:DeleteObjectVersion on arn:aws:s3:::{place.Bucket}/{place.Prefix}*.");
+        }
+
         var (permission, on) = call.Verb switch
         {
+            "write" when call.IsLocking => ("s3:PutObject and s3:PutObjectRetention", $"{place.Bucket}/{place.Prefix}*"),
+            "extend the lock of" => ("s3:PutObjectRetention", $"{place.Bucket}/{place.Prefix}*"),
+            "read a version of" => ("s3:GetObjectVersion", $"{place.Bucket}/{place.Prefix}*"),
+            "list versions" => ("s3:ListBucketVersions", place.Bucket),
+            _ when call.IsOfBucket => ("s3:GetBucketVersioning", place.Bucket),
+            "look for object lock" => ("s3:GetBucketObjectLockConfiguration", place.Bucket),
             "write" => ("s3:PutObject", $"{place.Bucket}/{place.Prefix}*"),
             "delete" => ("s3:DeleteObject", $"{place.Bucket}/{place.Prefix}*"),
             "list" => ("s3:ListBucket", place.Bucket),

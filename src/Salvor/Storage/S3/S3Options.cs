@@ -31,11 +31,17 @@ public sealed record S3Options
     /// <summary>The key of <see cref="S3Encryption.Kms"/>; null for the bucket's own.</summary>
     public string? KmsKey { get; init; }
 
+    /// <summary>How long what is put can neither be deleted nor overwritten; null where the bucket alone says that.</summary>
+    public S3Lock? Lock { get; init; }
+
     /// <summary>Who we are. Null: the environment, a profile, the container or the machine say it.</summary>
     public AwsCredentials? Credentials { get; init; }
 
     /// <summary>The section of <c>~/.aws/credentials</c> and <c>~/.aws/config</c>; null for <c>AWS_PROFILE</c> or <c>default</c>.</summary>
     public string? Profile { get; init; }
+
+    /// <summary>Who deletes, where who writes may not; null where they are one.</summary>
+    public S3Maintainer? Maintain { get; init; }
 
     /// <summary>Whether http may leave this machine.</summary>
     public bool AllowInsecure { get; init; }
@@ -71,4 +77,22 @@ public enum S3Encryption
 
     /// <summary>With a key that is managed by the operator (SSE-KMS).</summary>
     Kms,
+}
+
+/// <summary>Credentials for deletions: keys, or a profile.</summary>
+public sealed record S3Maintainer(AwsCredentials? Credentials, string? Profile);
+
+/// <summary>A lock on each version of an object, which the service itself holds.</summary>
+/// <param name="Mode">Who may end it.</param>
+/// <param name="Time">How long it lasts from the put on.</param>
+public sealed record S3Lock(S3LockMode Mode, TimeSpan Time);
+
+/// <summary>Who may end a lock before its time.</summary>
+public enum S3LockMode
+{
+    /// <summary>Whoever has the permission to.</summary>
+    Governance,
+
+    /// <summary>Nobody.</summary>
+    Compliance,
 }

@@ -1,8 +1,6 @@
-using System.Globalization;
+using System.Collections.Concurrent;
 using System.Net;
-using System.Net.Http.Headers;
 using System.Runtime.CompilerServices;
-using System.Xml;
 
 namespace Salvor.Storage.S3;
 
@@ -10,12 +8,15 @@ namespace Salvor.Storage.S3;
 /// A destination in a bucket, at Amazon's or any service that speaks its protocol. Each object is one object there, made by one request
 /// with <c>If-None-Match: *</c>; what the service confirms, it keeps. Each call is sent once: who waits, and how long, is decided above.
 /// </summary>
-public sealed class S3Store : IObjectStore
+public sealed partial class S3Store : IObjectStore
 {
     /// <summary>Below it a rarer storage class costs more than it saves: it charges for 128 KiB at least.</summary>
     const int ClassBytesMin = 128 << 10;
 
     const int RowsPerPage = 1000;
+
+    /// <summary>How many hidden keys are remembered.</summary>
+    const int HiddenMax = 100_000;
 
     /// <summary>Puts that meet each other are told to try again by Amazon's service; each time one of them is through.</summary>
     const int ConflictsMax = 20;
@@ -28,6 +29,14 @@ public sealed class S3Store : IObjectStore
     readonly Func<string, bool> isRarelyRead;
     readonly S3Place place;
     readonly S3Client client;
+
+    /// <summary>The same with credentials that may delete.</summary>
+    readonly S3Client deleter;
+
+    readonly S3Versions versions;
+
+    /// <summary>What to read for keys that were found to be hidden: so that they are looked for once.</summary>
+    readonly ConcurrentDictionary<string, ObjectVersion> hidden = new();
 
     /// <summary>Whether the service once answered as a service does where the bucket exists.</summary>
     volatile bool isBucketThere;
@@ -56,7 +65,22 @@ public sealed class S3Store : IObjectStore
         var chain = new AwsCredentialChain(
             options.Credentials, options.Profile, place.Region, environment, local, remote, time, options.Service);
         client = new S3Client(place, chain, remote, time);
+        deleter = options.Maintain is not { } maintain
+            ? client
+            : new S3Client(
+                place,
+                new AwsCredentialChain(
+                    maintain.Credentials, maintain.Profile, place.Region, environment, local, remote, time, options.Service),
+                remote, time);
+        versions = new S3Versions(place, client, deleter, isNeeded: options.Lock is not null);
+        Locks = new S3Locks(client, versions, time);
     }
+
+    /// <summary>Which keys are locked where the options say so: not what is replaced every few minutes.</summary>
+    public Func<string, bool> IsLocked { get; init; } = _ => true;
+
+    /// <summary>What can be asked about locks.</summary>
+    public S3Locks Locks { get; }
 
     /// <inheritdoc/>
     public string Location => place.Location;
@@ -72,6 +96,7 @@ public sealed class S3Store : IObjectStore
                 : await WriteAsync(call, cancellationToken);
             if (status != HttpStatusCode.Conflict)
             {
+                hidden.TryRemove(key, out _);
                 return status == HttpStatusCode.OK ? PutResult.Created : PutResult.AlreadyExists;
             }
 
@@ -83,8 +108,11 @@ public sealed class S3Store : IObjectStore
     }
 
     /// <inheritdoc/>
-    public async Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
+    public async Task ReplaceAsync(string key, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
+    {
         await WriteAsync(WriteCall(key, content, null), cancellationToken);
+        hidden.TryRemove(key, out _);
+    }
 
     /// <inheritdoc/>
     public async Task<int> ReadAsync(string key, long offset, Memory<byte> buffer, CancellationToken cancellationToken)
@@ -95,8 +123,58 @@ public sealed class S3Store : IObjectStore
             return await SizeAsync(key, cancellationToken) is null ? throw StorageErrors.NotFound(key, Location) : 0;
         }
 
-        var call = ReadCall("read", key, offset, buffer.Length);
-        return await client.SendAsync(call, (response, deadline) => TakeAsync(call, response, offset, buffer, deadline), cancellationToken);
+        if (hidden.TryGetValue(key, out var known))
+        {
+            return await ReadEarlierAsync(key, known, offset, buffer, cancellationToken);
+        }
+
+        try
+        {
+            return await ReadAsync(ReadCall("read", key, offset, buffer.Length), offset, buffer, cancellationToken);
+        }
+        catch (StorageException e) when (e.Failure == StorageFailure.NotFound)
+        {
+            return await FindHiddenAsync(key, cancellationToken) is { } version
+                ? await ReadEarlierAsync(key, version, offset, buffer, cancellationToken)
+                : throw e;
+        }
+    }
+
+    /// <inheritdoc/>
+    public async Task<bool> KeepsEarlierAsync(CancellationToken cancellationToken) =>
+        await versions.KeepAsync("look for versioning", "", cancellationToken);
+
+    /// <inheritdoc/>
+    public async Task<IReadOnlyList<ObjectVersion>> EarlierAsync(string key, CancellationToken cancellationToken)
+    {
+        ObjectKey.Check(key);
+        return
+        [
+            .. (await versions.OfAsync(key, cancellationToken)).Where(row => !row.IsMark).Skip(1).Reverse()
+                .Select(row => new ObjectVersion(row.Id, row.SizeBytes)),
+        ];
+    }
+
+    /// <inheritdoc/>
+    public Task<int> ReadEarlierAsync(
+        string key, ObjectVersion version, long offset, Memory<byte> buffer, CancellationToken cancellationToken)
+    {
+        var call = ReadCall("read a version of", key, offset, buffer.Length) with { Query = S3Versions.QueryOf(version.Id) };
+        return buffer.Length == 0 ? Task.FromResult(0) : ReadAsync(call, offset, buffer, cancellationToken);
+    }
+
+    Task<int> ReadAsync(S3Call call, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
+        client.SendAsync(call, (response, deadline) => TakeAsync(call, response, offset, buffer, deadline), cancellationToken);
+
+    /// <summary>The newest content below the mark that hides it; null where there is none.</summary>
+    async Task<ObjectVersion?> FindHiddenAsync(string key, CancellationToken cancellationToken)
+    {
+        if ((await versions.OfAsync(key, cancellationToken)).FirstOrDefault(row => !row.IsMark) is not { } row)
+        {
+            return null;
+        }
+
+        return hidden[key] = new ObjectVersion(row.Id, row.SizeBytes);
     }
 
     /// <inheritdoc/>
@@ -113,7 +191,8 @@ public sealed class S3Store : IObjectStore
         }
 
         // The answer to HEAD never says why. That to GET does: no such object, no such bucket, no permission, another region.
-        return status == HttpStatusCode.NotFound && isBucketThere ? null : await SizeByReadingAsync(key, cancellationToken);
+        return (status == HttpStatusCode.NotFound && isBucketThere ? null : await SizeByReadingAsync(key, cancellationToken))
+            ?? (await FindHiddenAsync(key, cancellationToken))?.SizeBytes;
     }
 
     /// <inheritdoc/>
@@ -121,6 +200,30 @@ public sealed class S3Store : IObjectStore
         string prefix, string? after, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
         ObjectKey.CheckPrefix(prefix);
+        if (!await versions.KeepAsync("list", "", cancellationToken))
+        {
+            await foreach (var row in ListCurrentAsync(prefix, after, cancellationToken))
+            {
+                yield return row;
+            }
+
+            yield break;
+        }
+
+        await foreach (var (info, version) in versions.ListObjectsAsync(prefix, after, cancellationToken))
+        {
+            if (info.IsHidden && hidden.Count < HiddenMax)
+            {
+                hidden[info.Key] = version;
+            }
+
+            yield return info;
+        }
+    }
+
+    async IAsyncEnumerable<ObjectInfo> ListCurrentAsync(
+        string prefix, string? after, [EnumeratorCancellation] CancellationToken cancellationToken)
+    {
         var last = after is null ? null : place.Prefix + after;
         for (var isCut = true; isCut;)
         {
@@ -150,199 +253,33 @@ public sealed class S3Store : IObjectStore
         }
     }
 
-    /// <inheritdoc/>
+    /// <summary>
+    /// Where versions are kept, all of them are deleted: a mark that hides them would look like what an attacker leaves, and free nothing.
+    /// </summary>
     public async Task DeleteAsync(string key, CancellationToken cancellationToken)
     {
         ObjectKey.Check(key);
+        if (await versions.KeepAsync("delete", key, cancellationToken))
+        {
+            // What hides them last: where one is locked, nothing changes for readers.
+            foreach (var version in (await versions.OfAsync(key, cancellationToken)).OrderBy(row => row.IsMark))
+            {
+                await versions.DeleteAsync(key, version.Id, cancellationToken);
+            }
+
+            hidden.TryRemove(key, out _);
+            return;
+        }
+
         var call = new S3Call(HttpMethod.Delete, "delete", key) { Expected = [HttpStatusCode.NoContent, HttpStatusCode.OK] };
         try
         {
-            await client.SendAsync(call, (_, _) => Task.FromResult(isBucketThere = true), cancellationToken);
+            await deleter.SendAsync(call, (_, _) => Task.FromResult(isBucketThere = true), cancellationToken);
         }
         catch (StorageException e) when (e.Failure == StorageFailure.NotFound)
         {
             // As some services say it.
             isBucketThere = true;
-        }
-    }
-
-    S3Call WriteCall(
-        string key, ReadOnlyMemory<byte> content, (string Name, string Value)? condition, params ReadOnlySpan<HttpStatusCode> understood)
-    {
-        ObjectKey.Check(key);
-        var headers = new List<(string Name, string Value)>();
-        if (condition is { } only)
-        {
-            headers.Add(only);
-        }
-
-        if (options.StorageClass is { } name && content.Length >= ClassBytesMin && isRarelyRead(key))
-        {
-            headers.Add(($"{place.Dialect.HeaderPrefix}storage-class", name));
-        }
-
-        if (options.Encryption != S3Encryption.Default)
-        {
-            headers.Add((EncryptionHeader, options.Encryption == S3Encryption.Kms ? "aws:kms" : "AES256"));
-        }
-
-        if (options.KmsKey is { } kmsKey)
-        {
-            headers.Add(("x-amz-server-side-encryption-aws-kms-key-id", kmsKey));
-        }
-
-        return new S3Call(HttpMethod.Put, "write", key)
-        {
-            Headers = headers,
-            Content = content,
-            Bytes = content.Length,
-            Expected = [HttpStatusCode.OK, .. understood],
-        };
-    }
-
-    /// <summary>Who may create there and not overwrite may be told that of what exists; else nothing may be put at all.</summary>
-    async Task<HttpStatusCode> WriteToGoogleAsync(S3Call call, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await WriteAsync(call, cancellationToken);
-        }
-        catch (StorageException e) when (e.Failure == StorageFailure.Denied)
-        {
-            if (!await IsThereAsync(call.Key, cancellationToken))
-            {
-                throw;
-            }
-
-            return HttpStatusCode.PreconditionFailed;
-        }
-    }
-
-    async Task<bool> IsThereAsync(string key, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await SizeAsync(key, cancellationToken) is not null;
-        }
-        catch (StorageException)
-        {
-            // Not to be known: then the first refusal is the one to tell.
-            return false;
-        }
-    }
-
-    async Task<HttpStatusCode> WriteAsync(S3Call call, CancellationToken cancellationToken)
-    {
-        if (isEncryptionMissing)
-        {
-            throw S3Errors.NotEncrypted(place, call);
-        }
-
-        var (status, isEncrypted) = await client.SendAsync(
-            call,
-            (response, _) => Task.FromResult((response.StatusCode, response.Headers.Contains(EncryptionHeader))),
-            cancellationToken);
-        isBucketThere = true;
-        if (status == HttpStatusCode.OK && options.Encryption != S3Encryption.Default && !isEncrypted)
-        {
-            isEncryptionMissing = true;
-            throw S3Errors.NotEncrypted(place, call);
-        }
-
-        return status;
-    }
-
-    static S3Call ReadCall(string verb, string key, long offset, int count) => new(HttpMethod.Get, verb, key)
-    {
-        Headers = [("Range", string.Create(CultureInfo.InvariantCulture, $"bytes={offset}-{offset + count - 1}"))],
-        Bytes = count,
-        Expected = [HttpStatusCode.PartialContent, HttpStatusCode.OK, HttpStatusCode.RequestedRangeNotSatisfiable],
-    };
-
-    async Task<int> TakeAsync(S3Call call, HttpResponseMessage response, long offset, Memory<byte> buffer, S3Deadline deadline)
-    {
-        isBucketThere = true;
-        if (response.StatusCode == HttpStatusCode.RequestedRangeNotSatisfiable)
-        {
-            return 0;
-        }
-
-        var count = CountOf(call, response, offset, buffer.Length);
-        using var stream = await response.Content.ReadAsStreamAsync(deadline.Token);
-        for (var at = 0; at < count;)
-        {
-            var read = await stream.ReadAsync(buffer[at..count], deadline.Token);
-            at += read > 0 ? read : throw new IOException($"{at} of {count} bytes came");
-            deadline.Move();
-        }
-
-        return count;
-    }
-
-    /// <summary>How many bytes the answer has for us. One that is about other bytes than we asked for is none.</summary>
-    int CountOf(S3Call call, HttpResponseMessage response, long offset, int max)
-    {
-        var range = response.Content.Headers.ContentRange;
-        var length = response.Content.Headers.ContentLength;
-        if (response.StatusCode == HttpStatusCode.OK && offset == 0 && length is not null)
-        {
-            return (int)Math.Min(length.Value, max);
-        }
-
-        return range is { From: { } from, To: { } to } && from == offset && to >= from && to - from < max
-            && (length is null || length == to - from + 1)
-            ? (int)(to - from + 1)
-            : throw S3Errors.Foreign(place, call, "with other bytes than were asked for");
-    }
-
-    async Task<long?> SizeByReadingAsync(string key, CancellationToken cancellationToken)
-    {
-        var call = ReadCall("look for", key, 0, 1);
-        try
-        {
-            return await client.SendAsync(call, (response, _) => Task.FromResult(SizeOf(call, response)), cancellationToken);
-        }
-        catch (StorageException e) when (e.Failure == StorageFailure.NotFound)
-        {
-            isBucketThere = true;
-            return null;
-        }
-    }
-
-    long? SizeOf(S3Call call, HttpResponseMessage response)
-    {
-        isBucketThere = true;
-        ContentRangeHeaderValue? range = response.Content.Headers.ContentRange;
-        return response.StatusCode switch
-        {
-            HttpStatusCode.RequestedRangeNotSatisfiable => range?.Length ?? 0,
-            HttpStatusCode.OK when response.Content.Headers.ContentLength is { } length => length,
-            _ => range?.Length ?? throw S3Errors.Foreign(place, call, "without the size"),
-        };
-    }
-
-    S3Call ListCall(string prefix, string? after)
-    {
-        var start = after is null ? "" : $"&start-after={SigV4.Encode(after)}";
-        return new S3Call(HttpMethod.Get, "list", "")
-        {
-            Query = $"encoding-type=url&list-type=2&max-keys={RowsPerPage}&prefix={SigV4.Encode(place.Prefix + prefix)}{start}",
-            Bytes = S3Xml.PageBytesMax / 8,
-            Expected = [HttpStatusCode.OK],
-        };
-    }
-
-    async Task<S3Page> ReadPageAsync(S3Call call, HttpResponseMessage response, S3Deadline deadline)
-    {
-        try
-        {
-            var page = S3Xml.ReadPage(await S3Client.ReadAllAsync(response, S3Xml.PageBytesMax, deadline));
-            isBucketThere = true;
-            return page;
-        }
-        catch (Exception e) when (e is XmlException or FormatException or OverflowException)
-        {
-            throw S3Errors.Foreign(place, call, "something else than a listing", e);
         }
     }
 }

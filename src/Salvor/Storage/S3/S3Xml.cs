@@ -8,6 +8,19 @@ namespace Salvor.Storage.S3;
 /// <param name="IsCut">Whether there are more behind the last row.</param>
 sealed record S3Page(IReadOnlyList<ObjectInfo> Rows, bool IsCut);
 
+/// <summary>One version of a key: a content, or a mark that hides those before it.</summary>
+/// <param name="Key">Whole, as the service has it.</param>
+/// <param name="Id">What the service calls it.</param>
+/// <param name="IsMark">Whether it is such a mark.</param>
+/// <param name="SizeBytes">Of the content; 0 of a mark.</param>
+/// <param name="StoredAt">When it was put, by the service's clock.</param>
+sealed record S3Version(string Key, string Id, bool IsMark, long SizeBytes, DateTimeOffset? StoredAt);
+
+/// <summary>One page of all versions.</summary>
+/// <param name="Rows">By key; of each key the newest first.</param>
+/// <param name="Next">Behind which key and version the next page begins; null where there is none.</param>
+sealed record S3VersionPage(IReadOnlyList<S3Version> Rows, (string Key, string Id)? Next);
+
 /// <summary>What a service says of a failure; what it does not say is empty.</summary>
 /// <param name="Code">A word such as <c>AccessDenied</c>.</param>
 /// <param name="Text">A sentence; any.</param>
@@ -59,6 +72,61 @@ static class S3Xml
         return isPage ? new S3Page(rows, isCut) : throw new FormatException("no listing");
     }
 
+    /// <summary>As <see cref="ReadPage"/>, of a listing of versions.</summary>
+    public static S3VersionPage ReadVersions(ReadOnlyMemory<byte> content)
+    {
+        using var reader = Open(content);
+        var rows = new List<S3Version>();
+        var (isPage, isCut, nextKey, nextId) = (false, false, "", "");
+        for (var more = reader.Read(); more;)
+        {
+            switch (reader.NodeType == XmlNodeType.Element ? reader.LocalName : "")
+            {
+                case "ListVersionsResult":
+                    isPage = true;
+                    more = reader.Read();
+                    break;
+                case "IsTruncated":
+                    isCut = reader.ReadElementContentAsString() == "true";
+                    break;
+                case "NextKeyMarker":
+                    nextKey = Uri.UnescapeDataString(reader.ReadElementContentAsString());
+                    break;
+                case "NextVersionIdMarker":
+                    nextId = reader.ReadElementContentAsString();
+                    break;
+                case "Version" or "DeleteMarker":
+                    rows.Add(ReadVersion(reader));
+                    break;
+                default:
+                    more = reader.Read();
+                    break;
+            }
+
+            more = more && !reader.EOF;
+        }
+
+        // Some services list the marks by themselves. The order of the versions of a key stays.
+        return isPage
+            ? new S3VersionPage([.. rows.OrderBy(row => row.Key, StringComparer.Ordinal)], isCut ? (nextKey, nextId) : null)
+            : throw new FormatException("no listing of versions");
+    }
+
+    /// <summary>The text of the only element of this name; null where there is none.</summary>
+    public static string? ReadText(ReadOnlyMemory<byte> content, string element)
+    {
+        using var reader = Open(content);
+        while (reader.Read())
+        {
+            if (reader.NodeType == XmlNodeType.Element && reader.LocalName == element)
+            {
+                return Tame(reader.ReadElementContentAsString());
+            }
+        }
+
+        return null;
+    }
+
     /// <summary>What the content says; nothing where it says nothing that can be read.</summary>
     public static S3Refusal ReadRefusal(ReadOnlyMemory<byte> content)
     {
@@ -95,7 +163,22 @@ static class S3Xml
 
     static ObjectInfo ReadRow(XmlReader reader)
     {
-        var (key, size, stored) = ((string?)null, -1L, (DateTimeOffset?)null);
+        var (key, _, size, stored) = ReadFields(reader);
+        return size >= 0 ? new ObjectInfo(key, size) { StoredAt = stored } : throw new FormatException("a row without size");
+    }
+
+    static S3Version ReadVersion(XmlReader reader)
+    {
+        var isMark = reader.LocalName == "DeleteMarker";
+        var (key, id, size, stored) = ReadFields(reader);
+        return id.Length > 0 && (isMark || size >= 0)
+            ? new S3Version(key, id, isMark, Math.Max(0, size), stored)
+            : throw new FormatException("a version without id or size");
+    }
+
+    static (string Key, string Id, long Size, DateTimeOffset? Stored) ReadFields(XmlReader reader)
+    {
+        var (key, id, size, stored) = ((string?)null, "", -1L, (DateTimeOffset?)null);
         using var row = reader.ReadSubtree();
         row.Read();
         for (row.Read(); !row.EOF;)
@@ -104,6 +187,9 @@ static class S3Xml
             {
                 case "Key":
                     key = Uri.UnescapeDataString(row.ReadElementContentAsString());
+                    break;
+                case "VersionId":
+                    id = row.ReadElementContentAsString();
                     break;
                 case "Size":
                     size = long.Parse(row.ReadElementContentAsString(), NumberStyles.None, CultureInfo.InvariantCulture);
@@ -120,9 +206,7 @@ static class S3Xml
             }
         }
 
-        return key is not null && size >= 0
-            ? new ObjectInfo(key, size) { StoredAt = stored }
-            : throw new FormatException("a row without key or size");
+        return (key ?? throw new FormatException("a row without key"), id, size, stored);
     }
 
     static XmlReader Open(ReadOnlyMemory<byte> content) => XmlReader.Create(

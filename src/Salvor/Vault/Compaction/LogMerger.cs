@@ -10,9 +10,15 @@ public sealed class LogMerger(VaultAccess vault, uint epoch, TimeProvider time)
 {
     static readonly TimeSpan LookAgain = TimeSpan.FromHours(1);
 
+    /// <summary>How long nothing is deleted any more where the destination refused to.</summary>
+    static readonly TimeSpan RefusedFor = TimeSpan.FromHours(6);
+
     readonly Dictionary<(uint Branch, LogEntry Entry), ObjectHeader> headers = [];
     readonly Dictionary<(uint Branch, LogEntry Entry), long> seen = [];
     readonly HashSet<(uint Branch, LogEntry Entry)> proved = [];
+
+    /// <summary>When the destination last refused a deletion; null where it never did.</summary>
+    long? refused;
 
     /// <summary>
     /// One pass. Returns after which time another one has something to do although nothing was published; null where that is never.
@@ -90,27 +96,36 @@ public sealed class LogMerger(VaultAccess vault, uint epoch, TimeProvider time)
             }
         }
 
-        if (due.Count > 0 && await new WriterClaims(vault).NewestEpochAsync(cancellationToken) == epoch)
+        var isRefusing = refused is { } at && time.GetElapsedTime(at) < RefusedFor;
+        if (due.Count > 0 && !isRefusing && await new WriterClaims(vault).NewestEpochAsync(cancellationToken) == epoch)
         {
+            refused = null;
             foreach (var (branch, entry, by) in due)
             {
                 await ExpectGoodAsync(catalog, branch, by, cancellationToken);
-                await DeleteAsync(catalog, branch, entry, cancellationToken);
+                if (!await TryDeleteAsync(catalog, branch, entry, cancellationToken))
+                {
+                    // By its lock, which is of one age with those behind it, or by permissions: none of them is asked for.
+                    refused = time.GetTimestamp();
+                    break;
+                }
             }
         }
 
         return pending;
     }
 
-    async Task DeleteAsync(VaultCatalog catalog, uint branch, LogEntry entry, CancellationToken cancellationToken)
+    async Task<bool> TryDeleteAsync(VaultCatalog catalog, uint branch, LogEntry entry, CancellationToken cancellationToken)
     {
         // The parts last: without the object that names them they are leftovers, and with it they are needed.
         var parts = entry.IsCompacted ? (await catalog.ReadLogAsync(branch, entry, cancellationToken)).Details.Parts : [];
-        await vault.DeleteAsync(VaultKeys.Log(branch, entry), cancellationToken);
-        foreach (var part in parts)
+        var isDeleted = await vault.TryDeleteAsync(VaultKeys.Log(branch, entry), cancellationToken);
+        foreach (var part in isDeleted ? parts : [])
         {
-            await vault.DeleteAsync(VaultKeys.LogPart(branch, entry, part.Number), cancellationToken);
+            isDeleted &= await vault.TryDeleteAsync(VaultKeys.LogPart(branch, entry, part.Number), cancellationToken);
         }
+
+        return isDeleted;
     }
 
     /// <summary>

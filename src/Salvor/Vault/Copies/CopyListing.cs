@@ -9,14 +9,14 @@ static class CopyListing
     /// <summary>Every key that any of them has, once, in order; the size is that of the first that has it.</summary>
     public static async IAsyncEnumerable<ObjectInfo> UnionAsync(IReadOnlyList<IAsyncEnumerable<ObjectInfo>> listings)
     {
-        await foreach (var row in SideBySideAsync(listings))
+        await foreach (var (_, rows) in SideBySideAsync(listings))
         {
-            yield return new ObjectInfo(row.Key, row.Sizes.First(size => size is not null)!.Value);
+            yield return rows.First(row => row is not null)!.Value;
         }
     }
 
-    /// <summary>Every key that any of them has, in order, with its size in each, or null where that one does not have it.</summary>
-    public static async IAsyncEnumerable<(string Key, long?[] Sizes)> SideBySideAsync(
+    /// <summary>Every key that any of them has, in order, with its row in each, or null where that one does not have it.</summary>
+    public static async IAsyncEnumerable<(string Key, ObjectInfo?[] Rows)> SideBySideAsync(
         IReadOnlyList<IAsyncEnumerable<ObjectInfo>> listings)
     {
         var rows = listings.Select(listing => listing.GetAsyncEnumerator()).ToList();
@@ -30,7 +30,7 @@ static class CopyListing
 
             while (current.Where(row => row is not null).Select(row => row!.Value.Key).Min(StringComparer.Ordinal) is { } key)
             {
-                yield return (key, [.. current.Select(row => row?.Key == key ? row.Value.SizeBytes : (long?)null)]);
+                yield return (key, [.. current.Select(row => row?.Key == key ? row : null)]);
                 for (var i = 0; i < rows.Count; i++)
                 {
                     if (current[i]?.Key == key)

@@ -3,7 +3,11 @@ using System.Runtime.CompilerServices;
 namespace Salvor.Vault.Copies;
 
 /// <summary>One key of a vault, with the size that the object has at each of several destinations; null where it is absent.</summary>
-readonly record struct CopyRow(string Key, long?[] Sizes);
+readonly record struct CopyRow(string Key, long?[] Sizes)
+{
+    /// <summary>Where somebody deleted it, and the destination keeps it.</summary>
+    public required bool[] IsHidden { get; init; }
+}
 
 /// <summary>
 /// Walks through a vault at several destinations in the order in which objects may be copied, so that a copy that stops anywhere is a
@@ -71,10 +75,13 @@ static class CopyOrder
     public static async IAsyncEnumerable<CopyRow> ListAsync(
         IReadOnlyList<VaultAccess> copies, string prefix, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        await foreach (var (key, sizes) in CopyListing.SideBySideAsync(
+        await foreach (var (key, rows) in CopyListing.SideBySideAsync(
             [.. copies.Select(copy => copy.ListHereAsync(prefix, after: null, cancellationToken))]))
         {
-            yield return new CopyRow(key, sizes);
+            yield return new CopyRow(key, [.. rows.Select(row => row?.SizeBytes)])
+            {
+                IsHidden = [.. rows.Select(row => row?.IsHidden == true)],
+            };
         }
     }
 }

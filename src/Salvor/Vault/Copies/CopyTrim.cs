@@ -44,7 +44,7 @@ sealed class CopyTrim(VaultAccess copy)
                 && item.Entry.First <= entry.First && entry.Last <= item.Entry.Last);
             if (by.Branch != 0 && await HasAllAsync(branch, by.Entry, cancellationToken))
             {
-                await copy.DeleteAsync(key, cancellationToken);
+                await copy.TryDeleteAsync(key, cancellationToken);
             }
         }
     }

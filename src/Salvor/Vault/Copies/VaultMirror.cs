@@ -184,7 +184,7 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
 
             foreach (var key in here.Order(StringComparer.Ordinal))
             {
-                await copy.DeleteAsync(key, cancellationToken);
+                await copy.TryDeleteAsync(key, cancellationToken);
             }
         }
 
@@ -222,7 +222,7 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
         {
             if (row.Sizes[0] is null)
             {
-                await copy.DeleteAsync(row.Key, cancellationToken);
+                await copy.TryDeleteAsync(row.Key, cancellationToken);
             }
             else if (await first.GetAsync(row.Key, cancellationToken) is { } content && ObjectBytes.FooterHash(content) is not null
                 && !await copy.HoldsAsync(row.Key, content, cancellationToken))

@@ -16,6 +16,12 @@ public readonly record struct CopyState(Hash256? Hash, string? Problem, bool IsF
 
     /// <summary>Whether there is nothing.</summary>
     public bool IsMissing => Hash is null && Problem is null;
+
+    /// <summary>Whether it is good, and somebody deleted it: the destination keeps it, for now.</summary>
+    public bool IsHidden { get; init; }
+
+    /// <summary>Where the destination has it as it was before somebody overwrote it, whole; null where it does not.</summary>
+    internal VaultAccess? Earlier { get; init; }
 }
 
 /// <summary>What a repair does about one object.</summary>
@@ -49,42 +55,42 @@ public sealed record RepairStep(RepairAction Action, string Key, string? From, s
 
     internal int FromIndex { get; init; }
 
+    /// <summary>What has the good bytes where it is no destination as it is now.</summary>
+    internal VaultAccess? FromEarlier { get; init; }
+
     internal int ToIndex { get; init; }
 
     /// <summary>What to do about one object, from how it is at each destination.</summary>
     internal static IEnumerable<RepairStep> Plan(string key, IReadOnlyList<string> locations, IReadOnlyList<CopyState> states)
     {
         var good = states.Index().FirstOrDefault(item => item.Item.Hash is not null, (Index: -1, Item: default));
+        var kept = good.Index >= 0
+            ? good
+            : states.Index().FirstOrDefault(item => item.Item.Earlier is not null, (Index: -1, Item: default));
         for (var i = 0; i < states.Count; i++)
         {
             var state = states[i];
-            if (state.IsForeign)
+            var (action, from, reason) = state switch
             {
-                yield return new(RepairAction.Refused, key, null, locations[i], state.Problem!) { ToIndex = i };
-            }
-            else if (state.Hash is { } hash)
+                { IsForeign: true, Earlier: null } => (RepairAction.Refused, -1, state.Problem!),
+                { Hash: { } hash } when hash != good.Item.Hash => (
+                    RepairAction.Refused, -1, $"it is whole, and another than at {locations[good.Index]}"),
+                { IsHidden: true } => (RepairAction.Copy, i, "somebody deleted it"),
+                { Hash: not null } => default,
+                { IsMissing: true } => (RepairAction.Copy, kept.Index, "it is missing"),
+                _ => (RepairAction.Replace, kept.Index, state.Problem!),
+            };
+            if (reason is null || (from < 0 && action == RepairAction.Copy))
             {
-                if (hash != good.Item.Hash)
-                {
-                    yield return new(
-                        RepairAction.Refused, key, null, locations[i], $"it is whole, and another than at {locations[good.Index]}")
-                    {
-                        ToIndex = i,
-                    };
-                }
+                continue;
             }
-            else if (good.Index >= 0)
+
+            yield return new RepairStep(
+                from < 0 && action == RepairAction.Replace ? RepairAction.Lost : action, key, from < 0 ? null : locations[from],
+                locations[i], reason)
             {
-                var action = state.IsMissing ? RepairAction.Copy : RepairAction.Replace;
-                yield return new(action, key, locations[good.Index], locations[i], state.Problem ?? "it is missing")
-                {
-                    FromIndex = good.Index, ToIndex = i,
-                };
-            }
-            else if (!state.IsMissing)
-            {
-                yield return new(RepairAction.Lost, key, null, locations[i], state.Problem!) { ToIndex = i };
-            }
+                FromIndex = from, ToIndex = i, FromEarlier = from < 0 || good.Index >= 0 ? null : kept.Item.Earlier,
+            };
         }
     }
 }
@@ -149,7 +155,7 @@ public sealed class VaultRepair(IReadOnlyList<VaultAccess> copies, int paralleli
         try
         {
             var target = copies[step.ToIndex];
-            var bytes = await copies[step.FromIndex].GetAsync(step.Key, cancellationToken);
+            var bytes = await (step.FromEarlier ?? copies[step.FromIndex]).GetAsync(step.Key, cancellationToken);
             if (ObjectBytes.FooterHash(bytes) is not { } hash)
             {
                 throw new DamagedObjectException(step.Key, $"it was good at {step.From} a moment ago and is not any more");
@@ -183,7 +189,13 @@ public sealed class VaultRepair(IReadOnlyList<VaultAccess> copies, int paralleli
         var states = new CopyState[copies.Count];
         for (var i = 0; i < copies.Count; i++)
         {
-            states[i] = row.Sizes[i] is null ? CopyState.Missing : await LookAsync(copies[i], row.Key, cancellationToken);
+            states[i] = row.Sizes[i] is null ? CopyState.Missing : await LookAsync(copies[i].Alone(), row.Key, cancellationToken);
+            states[i] = states[i] with
+            {
+                IsHidden = states[i].Hash is not null && row.IsHidden[i],
+                Earlier = states[i].Problem is null ? null
+                    : (await EarlierVersions.FindAsync(copies[i], row.Key, cancellationToken))?.Vault,
+            };
         }
 
         return states;

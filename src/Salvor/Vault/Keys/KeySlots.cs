@@ -180,11 +180,14 @@ public sealed class KeySlots
     static byte[] Bound(Guid vaultId, ulong number, KeySlotRecord record) =>
         Encoding.UTF8.GetBytes($"salvor key slot|{vaultId}|{number}|{record.Kind}|{record.Kdf.Describe()}|{record.Label}");
 
-    async Task<KeySlot> ReadAsync(ulong number, CancellationToken cancellationToken)
+    Task<KeySlot> ReadAsync(ulong number, CancellationToken cancellationToken) => Versions.FirstGoodAsync(
+        store, prefix + VaultKeys.KeySlot(number), from => ReadAsync(from, number, cancellationToken), cancellationToken);
+
+    async Task<KeySlot> ReadAsync(IObjectStore from, ulong number, CancellationToken cancellationToken)
     {
         var key = VaultKeys.KeySlot(number);
         using var stored = await StoredObject.OpenAsync(
-            store, prefix, key, ObjectKind.Key, VaultSecrets.Plain, whole: true, cancellationToken);
+            from, prefix, key, ObjectKind.Key, VaultSecrets.Plain, whole: true, cancellationToken);
         if (stored.Header.Number != number)
         {
             throw new DamagedObjectException(key, $"it is key slot {stored.Header.Number}, put in this place");

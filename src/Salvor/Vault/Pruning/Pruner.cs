@@ -160,23 +160,9 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
             {
                 if (VaultKeys.TryNumberOf(row.Key) is { } number && retired.Any(range => range.First <= number && number <= range.Last))
                 {
-                    await TryDeleteAsync(vault, row.Key, cancellationToken);
+                    await vault.TryDeleteAsync(row.Key, cancellationToken);
                 }
             }
-        }
-    }
-
-    /// <summary>Whether the destination allowed it.</summary>
-    static async Task<bool> TryDeleteAsync(VaultAccess vault, string key, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await vault.DeleteAsync(key, cancellationToken);
-            return true;
-        }
-        catch (StorageException e) when (e.Failure == StorageFailure.Denied)
-        {
-            return false;
         }
     }
 
@@ -362,7 +348,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         {
             var isDone = new bool[phase.Count];
             await InFlight.ForEachAsync(
-                phase.Count, async index => isDone[index] = await TryDeleteAsync(vault, phase[index], cancellationToken),
+                phase.Count, async index => isDone[index] = await vault.TryDeleteAsync(phase[index], cancellationToken),
                 cancellationToken);
             var done = phase.Where((_, index) => isDone[index]).ToList();
             var doneBytes = done.Sum(key => sizes[key]);

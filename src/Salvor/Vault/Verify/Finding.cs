@@ -33,7 +33,11 @@ public enum FindingLayer
 /// <param name="Key">The object, inside the vault.</param>
 /// <param name="What">What is wrong with it, as the part of a sentence after its name.</param>
 /// <param name="Consequence">What can no longer be restored from this copy.</param>
-public sealed record Finding(string Destination, string Key, FindingLayer Layer, string What, string Consequence);
+public sealed record Finding(string Destination, string Key, FindingLayer Layer, string What, string Consequence)
+{
+    /// <summary>Whether it is tampering that readers see through, because the destination keeps what was deleted or overwritten.</summary>
+    public bool IsKept { get; init; }
+}
 
 /// <summary>What a verification of one copy of a vault found.</summary>
 public sealed record VerifyReport

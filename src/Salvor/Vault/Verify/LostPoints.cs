@@ -15,6 +15,9 @@ sealed class LostPoints(IReadOnlyCollection<KnownBranch> branches, IReadOnlyColl
     /// <summary>What only writers and people read.</summary>
     public const string Nothing = "no restore point needs it";
 
+    /// <summary>What readers see through.</summary>
+    public const string NothingWhileKept = "restores read what is kept, for as long as it is";
+
     /// <summary>What only a superseded object could give.</summary>
     public const string Finer = "restore points that only it has still cannot be restored from this copy";
 

@@ -44,7 +44,7 @@ public sealed class VaultVerifier
     /// <param name="options">How much is read.</param>
     public VaultVerifier(VaultAccess vault, VerifyOptions options)
     {
-        this.vault = vault.Copies.Count == 0 ? vault : vault.With([], fellThrough: null);
+        this.vault = vault.Alone();
         run = new VerifyRun(this.vault, options);
     }
 
@@ -72,6 +72,12 @@ public sealed class VaultVerifier
         await log.RunAsync(cancellationToken);
         CheckHead(head, log.Chain);
         await CheckNamesAsync(cancellationToken);
+        await run.LookBeneathAsync(cancellationToken);
+        foreach (var key in run.Hidden.Where(key => !condemned.Hides(key) && !run.IsNamed(key)))
+        {
+            run.AddHidden(key);
+        }
+
         return Report(log.Chain);
     }
 

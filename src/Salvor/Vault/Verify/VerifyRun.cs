@@ -11,10 +11,17 @@ sealed class VerifyRun(VaultAccess vault, VerifyOptions options)
     const int FindingsMax = 1000;
 
     readonly List<(string Key, FindingLayer Layer, string What, Func<LostPoints, string> Consequence)> findings = [];
+    readonly HashSet<string> kept = [];
     Sample sample = options.Sample;
 
     /// <summary>The copy, without others.</summary>
     public VaultAccess Vault => vault;
+
+    /// <summary>The first of the objects that somebody deleted and the destination keeps.</summary>
+    public List<string> Hidden { get; } = [];
+
+    /// <summary>How many of those there are.</summary>
+    public long HiddenCount { get; private set; }
 
     /// <summary>How many objects were looked at.</summary>
     public long Objects { get; private set; }
@@ -106,6 +113,12 @@ sealed class VerifyRun(VaultAccess vault, VerifyOptions options)
     public void Count(ObjectInfo row, bool whole)
     {
         Objects++;
+        if (row.IsHidden)
+        {
+            HiddenCount++;
+            Hidden.AddRange(Hidden.Count < FindingsMax ? [row.Key] : []);
+        }
+
         if (whole)
         {
             ObjectsRead++;
@@ -135,5 +148,33 @@ sealed class VerifyRun(VaultAccess vault, VerifyOptions options)
 
     /// <summary>What was found, in this order.</summary>
     public IReadOnlyList<Finding> Findings(LostPoints lost) =>
-        [.. findings.Select(item => new Finding(vault.Location, item.Key, item.Layer, item.What, item.Consequence(lost)))];
+        [.. findings.Select(item => new Finding(vault.Location, item.Key, item.Layer, item.What, item.Consequence(lost))
+        {
+            IsKept = kept.Contains(item.Key),
+        })];
+
+    /// <summary>Says of what is damaged that it was overwritten, where what was there before is kept and good.</summary>
+    public async Task LookBeneathAsync(CancellationToken cancellationToken)
+    {
+        foreach (var (index, item) in findings.Index().ToList())
+        {
+            if (item.Key.Length > 0 && kept.Contains(item.Key) is false
+                && await EarlierVersions.FindAsync(vault, item.Key, cancellationToken) is not null)
+            {
+                kept.Add(item.Key);
+                findings[index] = item with
+                {
+                    What = $"{item.What}; it was overwritten, and what was there before is kept and whole",
+                    Consequence = _ => LostPoints.NothingWhileKept,
+                };
+            }
+        }
+    }
+
+    /// <summary>Tells of an object that was deleted and is kept.</summary>
+    public void AddHidden(string key)
+    {
+        kept.Add(key);
+        Add(key, FindingLayer.Listing, "somebody deleted it, and the destination keeps it still", _ => LostPoints.NothingWhileKept);
+    }
 }

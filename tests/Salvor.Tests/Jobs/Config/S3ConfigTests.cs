@@ -49,6 +49,30 @@ public sealed class S3ConfigTests
     }
 
     [Fact]
+    public void A_lock_and_who_deletes_can_be_said()
+    {
+        var offsite = Read(
+            "bucket: acme, object_lock: { mode: governance, days: 30 }, "
+                + "maintain: { access_key_id: '${ID}', secret_access_key: '${SECRET}' }",
+            ("ID", "id"), ("SECRET", "canary-secret"));
+
+        Assert.Equal(new S3Lock(S3LockMode.Governance, TimeSpan.FromDays(30)), offsite.Options.Lock);
+        Assert.Equal(
+            ("id", "canary-secret", "maintain of destination offsite"),
+            (offsite.Options.Maintain!.Credentials!.AccessKeyId, offsite.Options.Maintain.Credentials.SecretAccessKey,
+                offsite.Options.Maintain.Credentials.Origin));
+        Assert.DoesNotContain("canary", $"{offsite}", StringComparison.Ordinal);
+        Assert.Equal(
+            new S3Lock(S3LockMode.Compliance, TimeSpan.FromDays(7)),
+            ((S3DestinationConfig)DestinationUrl.Parse("s3://acme?object_lock=compliance:7")).Options.Lock);
+        foreach (var wrong in (string[])["compliance", "compliance:0", "worm:7", ":7"])
+        {
+            var failure = Assert.Throws<SalvorException>(() => DestinationUrl.Parse($"s3://acme?object_lock={wrong}"));
+            Assert.Equal($"unknown object_lock \"{wrong}\" in an s3:// URL", failure.Message);
+        }
+    }
+
+    [Fact]
     public void Other_keys_make_another_destination_so_that_a_reload_takes_them() => Assert.NotEqual(
         Read("bucket: acme, access_key_id: a, secret_access_key: b").ToString(),
         Read("bucket: acme, access_key_id: a, secret_access_key: c").ToString());
@@ -66,9 +90,18 @@ public sealed class S3ConfigTests
         "bucket: acme, profile: p, access_key_id: a", "2:47", "destination offsite has both profile and keys of its own",
         "Keep one of the two.")]
     [InlineData(
+        "bucket: acme, object_lock: { mode: worm, days: 3 }", "2:59", "unknown mode \"worm\" in object_lock of destination offsite",
+        "Known are governance and compliance.")]
+    [InlineData(
+        "bucket: acme, object_lock: { mode: compliance }", "2:51", "object_lock of destination offsite has no days", "Add days: 30.")]
+    [InlineData(
+        "bucket: acme, maintain: {}", "2:48", "maintain of destination offsite has no access_key_id",
+        "Add access_key_id: ${S3_MAINTAIN_KEY_ID}.")]
+    [InlineData(
         "bucket: acme, regoin: r", "2:38", "unknown key \"regoin\" in destination offsite",
-        "Did you mean \"region\"? Known keys are type, bucket, prefix, region, endpoint, path_style, storage_class, sse, kms_key, profile, "
-            + "allow_insecure, access_key_id, secret_access_key, session_token, required and price_per_gb_month.")]
+        "Did you mean \"region\"? Known keys are type, bucket, prefix, region, endpoint, path_style, storage_class, sse, kms_key, "
+            + "object_lock, profile, allow_insecure, access_key_id, secret_access_key, session_token, maintain, required and "
+            + "price_per_gb_month.")]
     public void What_is_wrong_is_said_with_its_place(string keys, string place, string message, string hint) =>
         AssertError(place, message, hint, () => Read(keys));
 
@@ -103,10 +136,11 @@ public sealed class S3ConfigTests
         "Keys belong into AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY: others can see the command line.")]
     [InlineData(
         "s3://acme?secret_access_key=canary", "unknown setting \"secret_access_key\" in the URL of bucket acme",
-        "Known are region, endpoint, path_style, storage_class, sse, kms_key, profile and allow_insecure.")]
+        "Known are region, endpoint, path_style, storage_class, sse, kms_key, object_lock, profile and allow_insecure.")]
     [InlineData(
         "s3://acme?regin=canary", "unknown setting \"regin\" in the URL of bucket acme",
-        "Did you mean \"region\"? Known are region, endpoint, path_style, storage_class, sse, kms_key, profile and allow_insecure.")]
+        "Did you mean \"region\"? Known are region, endpoint, path_style, storage_class, sse, kms_key, object_lock, profile and "
+            + "allow_insecure.")]
     [InlineData(
         "s3://acme?path_style=1", "unknown path_style \"1\" in the URL of a bucket",
         "Known are true and false. Write it as in s3://acme-backups/salvor?region=eu-west-1.")]

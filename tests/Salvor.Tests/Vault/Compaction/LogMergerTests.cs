@@ -86,6 +86,29 @@ public sealed class LogMergerTests
     }
 
     [Fact]
+    public async Task Where_nothing_may_be_deleted_merging_goes_on_and_what_is_superseded_stays()
+    {
+        var refusing = new RefusingStore(store);
+        await PrepareAsync();
+        var merger = new LogMerger((await VaultAccess.FindAsync(refusing, "app", default))!, 1, time);
+        await merger.RunAsync(default);
+        time.Advance(TimeSpan.FromMinutes(10));
+        await merger.RunAsync(default);
+        await merger.RunAsync(default);
+        while (model.Tip.Number < 80)
+        {
+            await model.CommitAsync(transactions: 1);
+        }
+
+        time.Advance(Micros.ToTime(model.Tip.TimeMicros) - time.GetUtcNow() + TimeSpan.FromMinutes(1));
+        await merger.RunAsync(default);
+
+        Assert.Equal(1, refusing.Asked);
+        Assert.NotNull(await store.SizeAsync(First, default));
+        Assert.True((await ChainAsync()).Count < 41, "what came later was not merged");
+    }
+
+    [Fact]
     public async Task An_idle_vault_comes_to_rest()
     {
         var merger = await PrepareAsync();
@@ -112,6 +135,17 @@ public sealed class LogMergerTests
 
         time.Advance(Micros.ToTime(model.Tip.TimeMicros) - time.GetUtcNow() + TimeSpan.FromMinutes(1));
         return Merger(epoch: 1);
+    }
+
+    sealed class RefusingStore(IObjectStore inner) : ForwardingStore(inner)
+    {
+        public int Asked { get; private set; }
+
+        public override Task DeleteAsync(string key, CancellationToken cancellationToken)
+        {
+            Asked++;
+            throw new StorageException(StorageFailure.Denied, "no", "No.");
+        }
     }
 
     LogMerger Merger(uint epoch) => new(model.Vault, epoch, time);

@@ -122,6 +122,40 @@ public sealed class FallThroughTests
         Assert.Empty(told);
     }
 
+    [Fact]
+    public async Task What_was_overwritten_is_read_frame_by_frame_from_the_first_earlier_version_that_is_good()
+    {
+        var vault = await BrokenVault.CreateAsync();
+        const string Key = "app/log/000001/0000000000000002";
+        var flipped = Forge.Change(vault.Whole[Key], copy => copy[ObjectHeader.SizeBytes] ^= 1);
+        var point = vault.Model.Points.First(point => point.Position.Value == 3);
+
+        // The oldest opens, and its first frame is damaged.
+        foreach (var now in (byte[][])[[1], flipped])
+        {
+            var store = new KeepingStore(vault.Whole.With(Key, now), Key, [flipped, vault.Whole[Key]]);
+            var retrying = new RetryingStore(store, TimeProvider.System, new Random(1), _ => { }) { AttemptsMax = 1 };
+            Assert.Equal(point.Content, await VaultReading.RestoreAsync(retrying, point.Branch, point.Position));
+        }
+    }
+
+    /// <summary>Keeps what one key had before.</summary>
+    sealed class KeepingStore(IObjectStore inner, string key, byte[][] earlier) : ForwardingStore(inner)
+    {
+        public override Task<IReadOnlyList<ObjectVersion>> EarlierAsync(string asked, CancellationToken cancellationToken) =>
+            Task.FromResult<IReadOnlyList<ObjectVersion>>(
+                asked == key ? [.. earlier.Select((content, index) => new ObjectVersion($"{index}", content.Length))] : []);
+
+        public override Task<int> ReadEarlierAsync(
+            string asked, ObjectVersion version, long offset, Memory<byte> buffer, CancellationToken cancellationToken)
+        {
+            var rest = earlier[int.Parse(version.Id, System.Globalization.CultureInfo.InvariantCulture)].AsSpan((int)offset);
+            var count = Math.Min(rest.Length, buffer.Length);
+            rest[..count].CopyTo(buffer.Span);
+            return Task.FromResult(count);
+        }
+    }
+
     static FrozenStore Break(FrozenStore store, string key, Random random)
     {
         var bytes = store[key];
