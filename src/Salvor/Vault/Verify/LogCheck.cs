@@ -218,6 +218,7 @@ sealed class LogCheck
         var parts = new List<ObjectInfo>();
         await foreach (var row in run.Vault.ListAsync(VaultKeys.LogsOf(branch), after: null, cancellationToken))
         {
+            run.NoteHidden(row);
             if (!run.IsNamed(row.Key) && !condemned.Hides(row.Key))
             {
                 var (entry, part) = VaultKeys.LogEntryOf(row.Key, row.SizeBytes);

@@ -17,11 +17,8 @@ sealed class VerifyRun(VaultAccess vault, VerifyOptions options)
     /// <summary>The copy, without others.</summary>
     public VaultAccess Vault => vault;
 
-    /// <summary>The first of the objects that somebody deleted and the destination keeps.</summary>
-    public List<string> Hidden { get; } = [];
-
-    /// <summary>How many of those there are.</summary>
-    public long HiddenCount { get; private set; }
+    /// <summary>The objects that somebody deleted and the destination keeps.</summary>
+    public HashSet<string> Hidden { get; } = [];
 
     /// <summary>How many objects were looked at.</summary>
     public long Objects { get; private set; }
@@ -109,16 +106,20 @@ sealed class VerifyRun(VaultAccess vault, VerifyOptions options)
         }
     }
 
+    /// <summary>Remembers an object that was listed although somebody deleted it.</summary>
+    public void NoteHidden(ObjectInfo row)
+    {
+        if (row.IsHidden)
+        {
+            Hidden.Add(row.Key);
+        }
+    }
+
     /// <summary>Counts an object.</summary>
     public void Count(ObjectInfo row, bool whole)
     {
         Objects++;
-        if (row.IsHidden)
-        {
-            HiddenCount++;
-            Hidden.AddRange(Hidden.Count < FindingsMax ? [row.Key] : []);
-        }
-
+        NoteHidden(row);
         if (whole)
         {
             ObjectsRead++;
