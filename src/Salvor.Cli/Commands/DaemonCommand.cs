@@ -29,6 +29,9 @@ static class DaemonCommand
         await using var host = new ProtectionHost(
             $"salvor daemon --config {Path.GetFullPath(path)}", invocation.Time, invocation.Random, log);
         using var daemon = new ConfiguredHost(host, path, log);
+        await using var http = config.Metrics is { } metrics
+            ? await DaemonMetrics.StartAsync(invocation, metrics, () => daemon.Applied ?? config, host)
+            : null;
         await daemon.ApplyAsync(config);
         invocation.Tell($"salvor daemon: {host.Names.Count} database(s) of {config.Sources.Count} source(s), from {path}");
         var reloading = daemon.ReloadOnSignalAsync(invocation.Cancellation);

@@ -1,7 +1,9 @@
 using System.CommandLine;
+using System.Text;
 using Salvor.Cli.Terminal;
 using Salvor.Jobs;
 using Salvor.Jobs.Config;
+using Salvor.Jobs.Health;
 using Salvor.Platform;
 using Salvor.Sqlite;
 using Salvor.Text;
@@ -24,243 +26,178 @@ static class StatusCommand
 
     static readonly Option<bool> Check = new("--check")
     {
-        Description = "Exit with 8 where a source is not served by a living process.",
+        Description = "Exit with 8 where a source is not served by a living process, or its destination does not work.",
     };
 
-    static readonly Option<string?> MaxVerifyAge = new("--max-verify-age")
+    static readonly Option<bool> Policy = new("--policy")
     {
-        Description = "With --check: exit with 8 where the last successful verification is older than this.", HelpName = "TIME",
+        Description = "With --check: also where it is not within the limits of its configuration.",
+    };
+
+    static readonly Option<string?> MaxLag = Limit("--max-lag", "a commit waits for longer than this to be durable");
+    static readonly Option<string?> MaxBackupAge = Limit("--max-backup-age", "the last backup is older than this");
+    static readonly Option<string?> MaxVerifyAge = Limit("--max-verify-age", "the last successful verification is older than this");
+
+    static readonly Option<string?> MaxDrillAge = Limit("--max-drill-age", "the last drill that passed is older than this");
+
+    /// <summary>Each with an example for the hint.</summary>
+    static readonly (Option Option, string Example)[] PartsOfACheck =
+    [
+        (Policy, "--policy"),
+        (MaxLag, "--max-lag 10m"),
+        (MaxBackupAge, "--max-backup-age 26h"),
+        (MaxVerifyAge, "--max-verify-age 36h"),
+        (MaxDrillAge, "--max-drill-age 35d"),
+    ];
+
+    static readonly Option<string> Format = new Option<string>("--format")
+    {
+        Description = "text, json (as --json), nagios (a line and the exit code of a plugin) or prom (as --prom).",
+        DefaultValueFactory = _ => "text", HelpName = "FORMAT",
+    }.WithChoices("text", "json", "nagios", "prom");
+
+    static readonly Option<bool> Prom = new("--prom") { Description = "Print metrics for Prometheus." };
+
+    static readonly Option<string?> Output = new("--output")
+    {
+        Description = "With --prom: write them to this file, in one step.", HelpName = "FILE",
     };
 
     public static Command Create() => new Command("status", "Print how each source fares, from local files only.")
     {
-        Source, Db, StateDirectory, Check, MaxVerifyAge,
+        Source, Db, StateDirectory, Check, Policy, MaxLag, MaxBackupAge, MaxVerifyAge, MaxDrillAge, Format, Prom, Output,
     }.WithAction(invocation => Task.FromResult(Run(invocation)));
+
+    static Option<string?> Limit(string name, string what) => new(name)
+    {
+        Description = $"With --check: also where {what}.", HelpName = "TIME",
+    };
 
     static int Run(Invocation invocation)
     {
-        if (invocation.Get(MaxVerifyAge) is not null && !invocation.Get(Check))
+        var format = invocation.Get(Prom) ? "prom" : invocation.Get(Format);
+        invocation.AsJson = format == "json";
+        if (format != "nagios")
         {
-            throw new SalvorException(
-                FailureKind.Usage, "'--max-verify-age' is a part of a check", "Write 'salvor status --check --max-verify-age 26h'.");
+            return Run(invocation, format);
         }
 
-        var bodies = Find(invocation).ToList();
-        foreach (var body in bodies)
+        try
         {
-            Print(invocation, body);
+            return Run(invocation, format);
+        }
+        catch (SalvorException e)
+        {
+            Console.Out.WriteLine($"UNKNOWN: {e.Message}");
+            return NagiosAnswer.Unknown;
+        }
+    }
+
+    static int Run(Invocation invocation, string format)
+    {
+        ExpectSense(invocation, format);
+        var reader = new HealthReader(invocation.Time);
+        SourceHealth[] all = [.. Find(invocation).Select(reader.Read)];
+        HealthProblem[][] problems = [.. all.Select(health => HealthCheck.Problems(health, LimitsOf(invocation, health)).ToArray())];
+        if (format == "nagios")
+        {
+            var answer = NagiosAnswer.Of(all, [.. all.Select(health => LimitsOf(invocation, health).BackupAge ?? health.Limits.BackupAge)],
+                [.. problems.SelectMany(item => item)]);
+            Console.Out.WriteLine(answer.Text);
+            return answer.ExitCode;
         }
 
-        if (!invocation.Get(Check) || (FailureOf(bodies) ?? Unproved(invocation, bodies)) is not { } problem)
+        if (format == "prom")
         {
-            invocation.PrintJson(new StatusDocument(bodies, Ok: true), CliJson.Default.StatusDocument);
-            return 0;
+            PrintMetrics(invocation, all);
+        }
+
+        foreach (var health in format == "prom" ? [] : all)
+        {
+            StatusText.Print(invocation, health);
         }
 
         // A document with all that is known, instead of the error alone.
-        Verb.PrintError(problem);
-        invocation.PrintJson(new StatusDocument(bodies, Ok: false), CliJson.Default.StatusDocument);
-        return (int)FailureKind.Unhealthy;
-    }
-
-    /// <summary>What is wrong with those who should serve; null where nothing is.</summary>
-    static SalvorException? FailureOf(IReadOnlyList<SourceStatusBody> bodies)
-    {
-        string[] dead = [.. bodies.Where(body => !body.Running).Select(body => body.Source)];
-        if (dead.Length > 0)
+        var failure = invocation.Get(Check) ? HealthCheck.Failure([.. problems.SelectMany(item => item)]) : null;
+        if (failure is not null)
         {
-            return new SalvorException(
-                FailureKind.Unhealthy,
-                $"nothing serves {Suggestion.Enumerate(dead)}",
-                "Start 'salvor daemon' or 'salvor replicate DB DEST', and look at its log for why it ended.");
+            Verb.PrintError(failure);
         }
 
-        return bodies.FirstOrDefault(body => !body.Responding) is { } frozen
-            ? new SalvorException(
-                FailureKind.Unhealthy,
-                $"pid {frozen.Pid}, which serves {frozen.Source}, does not respond",
-                $"Let it go on with 'kill -CONT {frozen.Pid}', or end it with 'kill -KILL {frozen.Pid}' and start it again: what was "
-                    + "committed meanwhile is caught up with.")
-            : null;
+        invocation.PrintJson(
+            new StatusDocument([.. all.Zip(problems, StatusBody.Of)], Ok: failure is null), CliJson.Default.StatusDocument);
+        return failure is null ? 0 : (int)failure.Kind;
     }
 
-    static SalvorException? Unproved(Invocation invocation, IEnumerable<SourceStatusBody> bodies)
+    static void ExpectSense(Invocation invocation, string format)
     {
-        if (invocation.Get(MaxVerifyAge) is not { } text)
+        foreach (var (option, example) in PartsOfACheck)
         {
-            return null;
-        }
-
-        var limit = DurationText.Parse(text);
-        string[] problems =
-        [
-            .. bodies.Select(body => body.Verified switch
+            if (invocation.Has(option) && !invocation.Get(Check) && format != "nagios")
             {
-                null => $"{body.Source} was never verified",
-                { Ok: false } => $"the last verification of {body.Source} found damage or failed",
-                { AgeSeconds: var age } when age > limit.TotalSeconds =>
-                    $"{body.Source} was verified {DurationText.FormatShort(TimeSpan.FromSeconds(Math.Round(age)))} ago",
-                _ => null,
-            }).OfType<string>(),
-        ];
-        return problems.Length == 0 ? null : new SalvorException(
-            FailureKind.Unhealthy,
-            $"{string.Join("; ", problems)}; at most {text} is allowed",
-            "Run 'salvor verify --deep', and let the daemon do it with 'verify: { every: 24h }'.");
+                throw new SalvorException(
+                    FailureKind.Usage, $"'{option.Name}' is a part of a check", $"Write 'salvor status --check {example}'.");
+            }
+        }
+
+        if (invocation.Has(Output) && format != "prom")
+        {
+            throw new SalvorException(
+                FailureKind.Usage, "'--output' is for metrics", "Write 'salvor status --prom --output FILE', or redirect what is printed.");
+        }
     }
 
-    static IEnumerable<SourceStatusBody> Find(Invocation invocation)
+    /// <summary>What is allowed: nothing is asked but life, unless the policy or an option says more.</summary>
+    static HealthLimits LimitsOf(Invocation invocation, SourceHealth health)
+    {
+        var limits = invocation.Get(Policy) ? health.Limits : HealthLimits.None;
+        return limits with
+        {
+            Lag = Given(MaxLag) ?? limits.Lag,
+            BackupAge = Given(MaxBackupAge) ?? limits.BackupAge,
+            VerifyAge = Given(MaxVerifyAge) ?? limits.VerifyAge,
+            DrillAge = Given(MaxDrillAge) ?? limits.DrillAge,
+            NeedsDrill = limits.NeedsDrill || invocation.Has(MaxDrillAge),
+        };
+
+        TimeSpan? Given(Option<string?> option) => invocation.Get(option) is { } text ? DurationText.Parse(text) : null;
+    }
+
+    static void PrintMetrics(Invocation invocation, IReadOnlyList<SourceHealth> all)
+    {
+        var text = MetricsText.Write(all);
+        if (invocation.Get(Output) is not { } file)
+        {
+            Console.Out.Write(text);
+            return;
+        }
+
+        // The collector of a node exporter runs as another user.
+        DurableFile.Replace(Path.GetFullPath(file), Encoding.UTF8.GetBytes(text));
+        File.SetUnixFileMode(
+            file, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
+    }
+
+    static IEnumerable<HealthTarget> Find(Invocation invocation)
     {
         var name = invocation.Get(Db) ?? invocation.Get(Source);
         if (name is not null)
         {
             var path = Path.GetFullPath(name);
-            var state = invocation.Get(StateDirectory) is { } given ? Path.GetFullPath(given) : LocalState.DefaultDirectory(path);
+            var state = OneShot.StateOf(path, invocation.Get(StateDirectory));
             if (File.Exists(path) || File.Exists(LocalState.StatusPath(state, path)))
             {
-                return [Read(invocation, Path.GetFileNameWithoutExtension(path), path, state)];
+                return [new HealthTarget(Path.GetFileNameWithoutExtension(path), path, state, Config: null)];
             }
         }
 
-        var config = invocation.LoadConfig();
-        return name is null ? config.Sources.Values.SelectMany(source => ReadAll(invocation, source))
-            : config.Sources.TryGetValue(name, out var whole) ? ReadAll(invocation, whole)
-            : [Read(invocation, ConfiguredSources.Find(config, name))];
-    }
+        var config = ConfigFile.LoadLocal(invocation.ConfigPath());
+        return name is null ? HealthReader.Targets(config, TellUnreadable)
+            : config.Sources.TryGetValue(name, out var whole) ? HealthReader.Targets(whole, TellUnreadable)
+            : [One(ConfiguredSources.Find(config, name))];
 
-    static IEnumerable<SourceStatusBody> ReadAll(Invocation invocation, SqliteSourceConfig source) => ConfiguredSources
-        .Members(source, failure => invocation.Tell($"salvor: {failure.Message}\nhint: {failure.Hint}"))
-        .Select(member => Read(invocation, (source, member)));
+        static HealthTarget One((SqliteSourceConfig Source, SourceMember Member) item) => HealthReader.TargetOf(item.Source, item.Member);
 
-    static SourceStatusBody Read(Invocation invocation, (SqliteSourceConfig Source, SourceMember Member) item) =>
-        Read(invocation, item.Member.Name, item.Member.Path, ConfiguredSources.OptionsOf(item.Source, item.Member).StateDirectory);
-
-    static SourceStatusBody Read(Invocation invocation, string name, string path, string stateDirectory)
-    {
-        // The kernel drops the lock with the process, so a dead daemon cannot look alive. Who waits for a database has no lock on it.
-        var holder = LockFile.HolderOf(LocalState.LockPath(stateDirectory, path));
-        var last = StatusFile.Read(LocalState.StatusPath(stateDirectory, path));
-        var waiter = last is { State: not "stopped" } && !last.IsFromTheDead() ? last.Pid : (int?)null;
-        var pid = holder?.Pid ?? waiter;
-        var responding = pid is { } known
-            && Heartbeat.IsSeen(known, holder is null ? last?.Socket : holder.Socket, invocation.Time.GetUtcNow());
-        return new SourceStatusBody(
-            last?.Source ?? name, path, pid is not null, pid, responding, last,
-            VerifyFile.Read(LocalState.VerifyPath(stateDirectory, path)) is { } verified
-                ? new VerifiedBody(
-                    verified.Kind, verified.FinishedAt, Math.Round((invocation.Time.GetUtcNow() - verified.FinishedAt).TotalSeconds, 3),
-                    verified.Ok, verified.Position)
-                : null,
-            PruneFile.Read(LocalState.PrunePath(stateDirectory, path)));
-    }
-
-    static void Print(Invocation invocation, SourceStatusBody body)
-    {
-        var last = body.Last;
-        var state = !body.Running ? "stopped"
-            : !body.Responding ? "not responding"
-            : last?.State is null or "stopped" ? "starting"
-            : last.State;
-        invocation.Print($"{body.Source}  {state}{(body.Pid is { } pid ? $"  pid {pid}" : "")}");
-        if (last is null)
-        {
-            var obstacle = SqliteDatabase.Obstacle(body.Path)?.Message;
-            invocation.Print($"  {body.Path}: never replicated from here{(obstacle is null ? "" : $"; {obstacle}")}");
-            return;
-        }
-
-        invocation.Print($"  {last.Path} {Symbols.Arrow} {last.Destination}");
-        if (last.PositionTime is { } time)
-        {
-            invocation.Print(
-                $"  position {last.Position} of {InstantText.Format(time)}, branch {last.Branch}"
-                    + (body.Running ? $", lag {last.LagSeconds:0.###} s" : ""));
-        }
-
-        if (last.OutboxObjects > 0)
-        {
-            invocation.Print(
-                $"  {last.OutboxObjects} object(s) of {SizeText.Format(last.OutboxBytes)} wait on this machine for the destination"
-                    + (last.OutboxObstacle.Length > 0 ? $"; no more can: {last.OutboxObstacle}" : ""));
-        }
-
-        if (last.SnapshotFailure.Length > 0)
-        {
-            invocation.Print($"  no snapshot was made: {last.SnapshotFailure}");
-        }
-
-        foreach (var copy in last.Copies)
-        {
-            invocation.Print(
-                $"  {(copy.Required ? "required copy" : "copy")} at {copy.Destination}: "
-                    + (copy.BehindSince is { } since ? $"behind since {InstantText.Format(since)}" : "complete"));
-            if (copy.Error.Length > 0)
-            {
-                invocation.Print($"    {copy.Error}");
-                invocation.Print($"    hint: {copy.Hint}");
-            }
-        }
-
-        if (body.Verified is { } verified)
-        {
-            var age = DurationText.FormatShort(TimeSpan.FromSeconds(Math.Max(0, Math.Round(verified.AgeSeconds))));
-            invocation.Print($"  verified ({verified.Kind}) {age} ago: {(verified.Ok ? "ok" : "not ok, run 'salvor verify'")}");
-        }
-
-        if (body.Pruned is { } pruned)
-        {
-            Print(invocation, pruned);
-        }
-
-        if (last.CopyTotalBytes > 0)
-        {
-            invocation.Print($"  copied {SizeText.Format(last.CopiedBytes)} of {SizeText.Format(last.CopyTotalBytes)}");
-        }
-
-        if (last.Detail.Length > 0)
-        {
-            invocation.Print($"  {last.Detail}");
-            invocation.Print($"  hint: {last.Hint}");
-        }
-    }
-
-    static void Print(Invocation invocation, PruneRecord pruned)
-    {
-        var now = invocation.Time.GetUtcNow();
-        if (pruned.WaitingSince is { } since)
-        {
-            if (now - since >= PruneRecord.WaitingMax)
-            {
-                invocation.Print(
-                    $"  warning: nothing was pruned for {Age(since)}, because no deep verification found all well since");
-                invocation.Print("  hint: Run 'salvor verify --deep': the daemon drops only what is older than a point that is proven.");
-            }
-
-            return;
-        }
-
-        if (pruned.Error.Length > 0)
-        {
-            invocation.Print($"  warning: it was not pruned {Age(pruned.At)} ago: {pruned.Error}");
-            invocation.Print($"  hint: {pruned.Hint}");
-            return;
-        }
-
-        invocation.Print($"  pruned {Age(pruned.At)} ago");
-        if (pruned.RefusedObjects > 0)
-        {
-            invocation.Print(
-                $"  {pruned.RefusedObjects} object(s) not deleted: the destination does not allow it. reported, not done");
-        }
-
-        if (pruned.ExcessBytes > 0)
-        {
-            invocation.Print(
-                $"  warning: {SizeText.Format(pruned.ExcessBytes)} above max_total_size, and nothing that may go changes that");
-            invocation.Print("  hint: Raise max_total_size, or let 'keep' be shorter.");
-        }
-
-        string Age(DateTimeOffset time) =>
-            DurationText.FormatShort(TimeSpan.FromSeconds(Math.Max(0, Math.Round((now - time).TotalSeconds))));
+        void TellUnreadable(SalvorException failure) => invocation.Tell($"salvor: {failure.Message}\nhint: {failure.Hint}");
     }
 }

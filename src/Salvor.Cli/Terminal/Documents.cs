@@ -44,10 +44,25 @@ sealed record RestoreDocument(
 sealed record StatusDocument(IReadOnlyList<SourceStatusBody> Sources, bool Ok);
 
 sealed record SourceStatusBody(
-    string Source, string Path, bool Running, int? Pid, bool Responding, StatusRecord? Last, VerifiedBody? Verified,
-    PruneRecord? Pruned);
+    string Source, string Path, string State, string Detail, bool Running, int? Pid, bool Responding, double? LagSeconds,
+    IReadOnlyList<DestinationStatusBody> Destinations, StatusRecord? Last, VerifiedBody? Verified, ProvedBody? Proved,
+    BackupStatusBody? Backup, PruneRecord? Pruned, NextRunsBody Next, IReadOnlyList<ProblemBody> Problems);
 
-sealed record VerifiedBody(string Kind, DateTimeOffset FinishedAt, double AgeSeconds, bool Ok, ulong Position);
+sealed record DestinationStatusBody(
+    string Name, string Location, bool Required, double LagSeconds, double? BackingOffSeconds, bool? VerifiedOk);
+
+sealed record VerifiedBody(
+    string Kind, DateTimeOffset FinishedAt, double AgeSeconds, bool Ok, ulong Position, DateTimeOffset? CleanAt);
+
+sealed record ProvedBody(uint Branch, ulong Position, DateTimeOffset Time);
+
+sealed record BackupStatusBody(
+    DateTimeOffset? LastSuccessAt, double? AgeSeconds, DateTimeOffset? LastFailureAt, string Failure, ulong? BackupId,
+    DateTimeOffset? BackupAt, long SizeBytes, long AddedBytes, double DurationSeconds, long Succeeded, long Failed);
+
+sealed record NextRunsBody(DateTimeOffset? BackupBy, DateTimeOffset? VerifyBy, DateTimeOffset? PruneBy);
+
+sealed record ProblemBody(string Kind, string Severity, string Message, string Hint);
 
 sealed record LockDocument(IReadOnlyList<LockBody> Locks);
 

@@ -35,7 +35,10 @@ sealed class Invocation
 
     public CancellationToken Cancellation { get; }
 
-    public bool Json => parsed.GetValue(JsonOption);
+    public bool Json => AsJson || parsed.GetValue(JsonOption);
+
+    /// <summary>Set by a verb that was asked for a document in another way than by <c>--json</c>.</summary>
+    public bool AsJson { get; set; }
 
     public bool Quiet => parsed.GetValue(QuietOption);
 

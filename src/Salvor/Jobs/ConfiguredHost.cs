@@ -33,6 +33,9 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
     /// <summary>The configuration as it is now.</summary>
     public SalvorConfig Config => config ?? throw new InvalidOperationException("no configuration was applied yet");
 
+    /// <summary>The same; null until one was applied.</summary>
+    public SalvorConfig? Applied => config;
+
     /// <summary>Makes the host protect what the configuration says.</summary>
     public async Task ApplyAsync(SalvorConfig next)
     {
@@ -176,8 +179,9 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
             ? list
             : storeLists[key] =
             [
-                new SourceDestination(StoreOf(destinations[0]), IsRequired: true),
-                .. destinations.Skip(1).Select(item => new SourceDestination(FurtherStoreOf(item), item.IsRequired)),
+                new SourceDestination(StoreOf(destinations[0]), IsRequired: true) { Name = destinations[0].Name },
+                .. destinations.Skip(1)
+                    .Select(item => new SourceDestination(FurtherStoreOf(item), item.IsRequired) { Name = item.Name }),
             ];
     }
 

@@ -36,6 +36,7 @@ public static class ConfiguredSources
         OutboxBytesMax = source.OutboxBytesMax,
         SnapshotEvery = source.SnapshotEvery,
         Compression = source.Compression,
+        DestinationName = source.To[0],
     };
 
     /// <summary>What a prune of a source keeps.</summary>

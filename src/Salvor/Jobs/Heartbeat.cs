@@ -27,6 +27,10 @@ static class Heartbeat
         }
     }
 
+    /// <summary>When a process showed last that it works; null where that is not known.</summary>
+    public static DateTimeOffset? LastOf(string? socketPath) =>
+        string.IsNullOrEmpty(socketPath) || !File.Exists(socketPath) ? null : new DateTimeOffset(File.GetLastWriteTimeUtc(socketPath));
+
     /// <summary>Whether a process of this machine responds, as far as that shows.</summary>
     /// <param name="pid">The process.</param>
     /// <param name="socketPath">Its control socket; empty or null where that is not known.</param>

@@ -59,7 +59,7 @@ sealed class Mirroring(
         {
             lock (gate)
             {
-                return new CopyStatus(store.Location, IsRequired, behindSince, error, hint);
+                return new CopyStatus(store.Location, IsRequired, behindSince, error, hint) { Name = destination.Name };
             }
         }
     }

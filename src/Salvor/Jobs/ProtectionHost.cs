@@ -11,7 +11,11 @@ namespace Salvor.Jobs;
 /// <summary>A destination of a source.</summary>
 /// <param name="Store">Where it is.</param>
 /// <param name="IsRequired">Whether a commit counts as durable only when it is there too.</param>
-public sealed record SourceDestination(IObjectStore Store, bool IsRequired);
+public sealed record SourceDestination(IObjectStore Store, bool IsRequired)
+{
+    /// <summary>What the configuration calls it; empty where it has no name.</summary>
+    public string Name { get; init; } = "";
+}
 
 /// <summary>
 /// Runs the protection of any number of databases in one process: one capture engine, one control socket, a status file for each, the heads
@@ -66,6 +70,9 @@ public sealed class ProtectionHost : IAsyncDisposable
 
     /// <summary>Raised on any thread with the status of a source that changed.</summary>
     public event Action<SourceStatus>? StatusChanged;
+
+    /// <summary>Whether the capture still turns, as the heartbeat shows it.</summary>
+    public bool Responds => Heartbeat.IsSeen(Environment.ProcessId, control.Path, time.GetUtcNow());
 
     /// <summary>How all sources fare.</summary>
     public IReadOnlyList<SourceStatus> Statuses => [.. All().Select(item => item.Replicator.Status)];
@@ -325,6 +332,7 @@ public sealed class ProtectionHost : IAsyncDisposable
         {
             await engine.RunAsync(() => true);
             Heartbeat.Beat(control.Path, time.GetUtcNow());
+            All().ForEach(protection => protection.WriteWaiting(time.GetUtcNow(), logger));
         }
     }
 
@@ -352,6 +360,7 @@ public sealed class ProtectionHost : IAsyncDisposable
         bool isOver;
         readonly Lock writing = new();
         bool failedBefore;
+        DateTimeOffset? writtenWaitingSince;
 
         public SqliteReplicator Replicator { get; } = replicator;
 
@@ -368,6 +377,18 @@ public sealed class ProtectionHost : IAsyncDisposable
 
         public List<Task> Mirrored { get; } = [];
 
+        /// <summary>
+        /// Writes the status file where it does not say what waits: a destination that hangs changes nothing else, and whoever reads the
+        /// file must see that lag grows.
+        /// </summary>
+        public void WriteWaiting(DateTimeOffset now, ILogger logger)
+        {
+            if (Replicator.Status.WaitingSince != writtenWaitingSince)
+            {
+                Write(now, logger);
+            }
+        }
+
         /// <summary>Writes the status file, if the folder for it exists by now.</summary>
         public void Write(DateTimeOffset now, ILogger logger)
         {
@@ -380,8 +401,9 @@ public sealed class ProtectionHost : IAsyncDisposable
                     {
                         var path = LocalState.StatusPath(options.StateDirectory, options.Path);
                         var copies = Mirrors.Select(mirror => mirror.Status).ToList();
-                        StatusFile.Write(path, StatusRecord.From(Replicator.Status, options.Socket, copies, now));
-                        failedBefore = false;
+                        var status = Replicator.Status;
+                        StatusFile.Write(path, StatusRecord.From(status, options.DestinationName, options.Socket, copies, now));
+                        (failedBefore, writtenWaitingSince) = (false, status.WaitingSince);
                     }
                 }
                 catch (Exception e) when (e is IOException or UnauthorizedAccessException or SalvorException)

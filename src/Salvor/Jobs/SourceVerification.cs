@@ -57,6 +57,7 @@ public sealed class SourceVerification(string source, IReadOnlyList<SourceCopy> 
             StartedAt = started,
             FinishedAt = time.GetUtcNow(),
             Ok = reports.All(report => report.FindingCount == 0),
+            EveryObject = !request.Options.Quick && request.Options.Sample == Sample.All,
             Branch = restore?.Branch ?? best.Branch,
             Position = restore?.Position ?? best.Newest.Value,
             Objects = reports.Sum(report => report.Objects),

@@ -15,6 +15,9 @@ public sealed record StatusRecord
 
     public required string Destination { get; init; }
 
+    /// <summary>What the configuration calls it; empty where it has no name.</summary>
+    public string DestinationName { get; init; } = "";
+
     /// <summary>One of: starting, waiting, copying, awaiting_export, healthy, behind, backing_off, failing, paused, stopped.</summary>
     public required string State { get; init; }
 
@@ -28,7 +31,17 @@ public sealed record StatusRecord
 
     public required DateTimeOffset? PositionTime { get; init; }
 
+    /// <summary>As it was when this was written: what it is now follows from the next three.</summary>
     public required double LagSeconds { get; init; }
+
+    /// <summary>When the oldest commit was seen that is not durable yet; null when none waits.</summary>
+    public DateTimeOffset? WaitingSince { get; init; }
+
+    /// <summary>Since when commits may be missed until the next comparison; null while they are captured.</summary>
+    public DateTimeOffset? UncapturedSince { get; init; }
+
+    /// <summary>Since when the destination does not work; null while it does.</summary>
+    public DateTimeOffset? BackingOffSince { get; init; }
 
     public required long StoredBytes { get; init; }
 
@@ -69,17 +82,22 @@ public sealed record StatusRecord
 
     public required DateTimeOffset UpdatedAt { get; init; }
 
-    public static StatusRecord From(SourceStatus status, string? socket, IReadOnlyList<CopyStatus> copies, DateTimeOffset now) => new()
+    public static StatusRecord From(
+        SourceStatus status, string destinationName, string? socket, IReadOnlyList<CopyStatus> copies, DateTimeOffset now) => new()
     {
         Source = status.Source,
         Path = status.Path,
         Destination = status.Destination,
+        DestinationName = destinationName,
         State = StateName(status.State),
         Detail = status.Detail,
         Hint = status.Hint,
         Branch = status.Branch,
         Position = status.Position,
         PositionTime = status.PositionTime,
+        WaitingSince = status.WaitingSince,
+        UncapturedSince = status.UncapturedSince,
+        BackingOffSince = status.BackingOffSince,
         LagSeconds = Math.Round(LagOf(status, copies, now).TotalSeconds, 3),
         StoredBytes = status.StoredBytes,
         CopiedBytes = status.CopiedBytes,
@@ -129,7 +147,7 @@ static class StatusFile
         File.Move(temporary, path, overwrite: true);
     }
 
-    /// <summary>The record, or null where there is none that can be read.</summary>
+    /// <summary>The record, or null where there is none. Throws, naming the file, where it cannot be read: that is not healthy.</summary>
     public static StatusRecord? Read(string path)
     {
         try
@@ -138,8 +156,11 @@ static class StatusFile
         }
         catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
         {
-            // Not readable is not healthy: the caller says so.
-            return null;
+            throw new SalvorException(
+                FailureKind.Unhealthy,
+                $"status file {path} {(e is JsonException ? "is damaged or half written" : $"cannot be read: {e.Message}")}",
+                $"A daemon that works writes it again: look at its log, and with 'namei -l {path}' at who may read it.",
+                e);
         }
     }
 }

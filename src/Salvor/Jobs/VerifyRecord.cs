@@ -42,6 +42,13 @@ public sealed record VerifyRecord
 
     /// <summary>Why it could not be carried out; empty where it was.</summary>
     public string Error { get; init; } = "";
+
+    /// <summary>Whether every object was read, and not only what lists them or a sample.</summary>
+    public bool EveryObject { get; init; }
+
+    /// <summary>When a verification found nothing last; only in the file. One that found something does not move it.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public DateTimeOffset? CleanAt { get; init; }
 }
 
 /// <summary>What a verification found at one destination.</summary>
@@ -75,7 +82,8 @@ static class VerifyFile
 {
     /// <summary>
     /// Replaces the file. A quick look that found nothing says less than what is there already, so it does not take the place of more; nor
-    /// does one that restored nothing and found nothing make a restore undone that proved a point.
+    /// does one that restored nothing and found nothing make a restore undone that proved a point. What found something stays until one
+    /// that reads as much finds nothing.
     /// </summary>
     public static void Write(string path, VerifyRecord record)
     {
@@ -85,6 +93,15 @@ static class VerifyFile
             return;
         }
 
+        if (record.Ok && last is { Ok: false } && !Clears(record, last))
+        {
+            return;
+        }
+
+        record = record with
+        {
+            CleanAt = record.Ok ? record.FinishedAt : last?.CleanAt ?? (last is { Ok: true } ? last.FinishedAt : null),
+        };
         if (record is { Ok: true, Restore: null } && last is { Ok: true, Restore: { } proof })
         {
             record = record with { Restore = proof };
@@ -92,6 +109,11 @@ static class VerifyFile
 
         DurableFile.Replace(path, JsonSerializer.SerializeToUtf8Bytes(record, VerifyJson.Default.VerifyRecord));
     }
+
+    /// <summary>Whether what was read and found whole includes what was read before and not found whole.</summary>
+    static bool Clears(VerifyRecord clean, VerifyRecord failed) =>
+        (clean.EveryObject || !failed.EveryObject)
+        && (clean.Kind == failed.Kind || clean.Kind == "deep" || (clean.EveryObject && failed.Kind is "quick" or "sample"));
 
     /// <summary>The record, or null where there is none that can be read.</summary>
     public static VerifyRecord? Read(string path)

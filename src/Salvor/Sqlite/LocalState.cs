@@ -53,6 +53,9 @@ static class LocalState
     public static string DrillHistoryPath(string stateDirectory, string databasePath) =>
         FileFor(stateDirectory, databasePath, "drills.jsonl");
 
+    /// <summary>How the last snapshots and backups went.</summary>
+    public static string BackupPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "backup.json");
+
     /// <summary>The last restored and proved state.</summary>
     public static string ProvenPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "proven");
 

@@ -18,8 +18,9 @@ sealed class RollbackServing(ServingContext context) : IServing
     TaskCompletionSource<Position>? request;
     RollbackCapture? capture;
     string? ended;
+    long waitingMicros;
 
-    public long OldestWaitingMicros => 0;
+    public long OldestWaitingMicros => Interlocked.Read(ref waitingMicros);
 
     public void Notice(string name, FileChange change) => changed.Release();
 
@@ -81,6 +82,8 @@ sealed class RollbackServing(ServingContext context) : IServing
             var spent = TimeSpan.Zero;
             if (kind == LogKind.Base || capture.CopiedCounter != database.ReadChangeCounter())
             {
+                // Nobody saw the commit itself: it counts from when it was noticed.
+                Interlocked.CompareExchange(ref waitingMicros, Micros.Of(owner.Time.GetUtcNow()), 0);
                 var started = owner.Time.GetTimestamp();
                 var copied = await TryCopyAsync(capture, kind, snapshot, reason, cancellationToken);
                 spent = owner.Time.GetElapsedTime(started);
@@ -131,6 +134,7 @@ sealed class RollbackServing(ServingContext context) : IServing
         if (result == SliceResult.Copied)
         {
             context.AddResync(kind, snapshot, reason, copier.PageCount, copier.PageCount, default, spool);
+            Interlocked.Exchange(ref waitingMicros, 0);
             owner.SetState(SourceState.Healthy);
             context.EndTurn();
             return result;

@@ -231,6 +231,7 @@ sealed class ServingSession : IAsyncDisposable
             Position = durable.Position.Value,
             PositionTime = durable.Position.Value == 0 ? null : Micros.ToTime(durable.TimeMicros),
             Lag = lag > TimeSpan.Zero ? lag : TimeSpan.Zero,
+            WaitingSince = oldest == 0 ? null : Micros.ToTime(oldest),
             StoredBytes = publisher.StoredBytes + context.SnapshotBytes + Snapshots.StoredBytes,
             SnapshotTime = Snapshots.Time,
             SnapshotFailure = Snapshots.Failure?.Message ?? "",

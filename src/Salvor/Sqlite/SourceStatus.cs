@@ -40,7 +40,11 @@ public enum SourceState
 /// <param name="BehindSince">Since when something is missing there; null where it is complete.</param>
 /// <param name="Error">Why it cannot go on; empty where it can.</param>
 /// <param name="Hint">What to do about that.</param>
-public sealed record CopyStatus(string Destination, bool Required, DateTimeOffset? BehindSince, string Error, string Hint);
+public sealed record CopyStatus(string Destination, bool Required, DateTimeOffset? BehindSince, string Error, string Hint)
+{
+    /// <summary>What the configuration calls the destination; empty where it has no name.</summary>
+    public string Name { get; init; } = "";
+}
 
 /// <summary>How one source fares, at one moment.</summary>
 public sealed record SourceStatus
@@ -69,6 +73,17 @@ public sealed record SourceStatus
 
     /// <summary>The age of the oldest commit that is not durable yet; zero when none waits.</summary>
     public TimeSpan Lag { get; init; }
+
+    /// <summary>When the oldest commit was seen that is not durable yet; null when none waits.</summary>
+    public DateTimeOffset? WaitingSince { get; init; }
+
+    /// <summary>
+    /// Since when commits may be missed until the next comparison; null while they are captured, and where there is no database.
+    /// </summary>
+    public DateTimeOffset? UncapturedSince { get; init; }
+
+    /// <summary>Since when the destination does not work; null while it does.</summary>
+    public DateTimeOffset? BackingOffSince { get; init; }
 
     /// <summary>How many log objects wait on the local disk for a destination that does not work.</summary>
     public int OutboxObjects { get; init; }

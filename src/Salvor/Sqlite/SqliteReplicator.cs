@@ -45,6 +45,9 @@ public sealed record ReplicatorOptions
     /// </summary>
     public bool IsForeground { get; init; }
 
+    /// <summary>What the configuration calls the destination; empty where it has no name.</summary>
+    public string DestinationName { get; init; } = "";
+
     /// <summary>What opens the vault; null for a plain one.</summary>
     public Keyring? Keys { get; init; }
 
@@ -86,6 +89,8 @@ public sealed class SqliteReplicator : IDisposable
     SourceState state = SourceState.Starting;
     SalvorException? failure;
     StorageException? storeFailure;
+    DateTimeOffset? storeFailedSince;
+    DateTimeOffset? uncapturedSince;
     Turns.Turn? turn;
     SourceStatus? lastServed;
     ulong lastLogNumber;
@@ -100,6 +105,7 @@ public sealed class SqliteReplicator : IDisposable
     {
         (this.options, this.engine, this.time, this.logger) = (options, engine, time, logger);
         this.store = new RetryingStore(store, time, random, NoteStoreOutcome);
+        uncapturedSince = time.GetUtcNow();
     }
 
     /// <summary>The vault, once it was opened.</summary>
@@ -153,6 +159,8 @@ public sealed class SqliteReplicator : IDisposable
                 Detail = ((storeFailure ?? failure)?.Message ?? "") + (storeFailure is not null && current is null ? Unprotected : ""),
                 Hint = (storeFailure ?? failure)?.Hint ?? "",
                 Resyncs = resyncs,
+                UncapturedSince = uncapturedSince,
+                BackingOffSince = storeFailedSince,
             };
             return current is not null ? current.AddTo(status)
                 : lastServed is { } last ? status with
@@ -274,6 +282,7 @@ public sealed class SqliteReplicator : IDisposable
     internal void SetState(SourceState next)
     {
         state = next;
+        uncapturedSince = next is SourceState.Healthy or SourceState.Waiting ? null : uncapturedSince ?? time.GetUtcNow();
         if (next is SourceState.Healthy or SourceState.Copying)
         {
             failure = null;
@@ -472,6 +481,7 @@ public sealed class SqliteReplicator : IDisposable
             EndTurn();
         }
 
+        storeFailedSince = e is null ? null : storeFailedSince ?? time.GetUtcNow();
         storeFailure = e;
         RaiseStatusChanged();
     }

@@ -347,9 +347,11 @@ public sealed partial class VaultAccess
     }
 
     /// <summary>What messages call the vault of this name at a destination; the options of a URL stay at its end.</summary>
-    public static string LocationOf(IObjectStore store, string name)
+    public static string LocationOf(IObjectStore store, string name) => LocationOf(store.Location, name);
+
+    /// <summary>The same, of a destination at a location.</summary>
+    public static string LocationOf(string location, string name)
     {
-        var location = store.Location;
         var options = location.Contains("://", StringComparison.Ordinal) ? location.IndexOf('?', StringComparison.Ordinal) : -1;
         return name.Length == 0 ? location
             : options < 0 ? $"{location}/{name}"

@@ -23,7 +23,8 @@ public sealed partial class StatusTests : IAsyncDisposable
         }
 
         Assert.Matches(
-            $@"^app  healthy  pid \d+\n  {_rig.Database} (→|->) {_rig["vaults"]}\n  position 1 of \S+Z, branch 1, lag \S+ s\n$",
+            $@"^app  healthy  pid \d+\n  {_rig.Database} (→|->) {_rig["vaults"]}\n"
+                + @"  position 1 of \S+Z, branch 1, lag 0 s\n(  backed up .*\n)?$",
             result.Stdout);
     }
 
@@ -57,7 +58,7 @@ public sealed partial class StatusTests : IAsyncDisposable
         var result = await _rig.RunAsync("status", _rig.Database, "--check");
 
         var pid = Pid().Match(result.Stdout).Groups[1].Value;
-        Assert.StartsWith($"app  not responding  pid {pid}\n", result.Stdout, StringComparison.Ordinal);
+        Assert.StartsWith($"app  stale  pid {pid}\n", result.Stdout, StringComparison.Ordinal);
         CliRig.AssertError(
             result,
             8,
@@ -89,7 +90,7 @@ public sealed partial class StatusTests : IAsyncDisposable
 
         var result = await _rig.ExpectAsync(0, "status", _rig.Database);
 
-        Assert.Matches(@"^app  stopped\n  .*\n  position 1 of \S+Z, branch 1\n$", result.Stdout);
+        Assert.Matches(@"^app  stopped\n  .*\n  position 1 of \S+Z, branch 1\n(  backed up .*\n)?$", result.Stdout);
     }
 
     [Fact]
@@ -100,7 +101,7 @@ public sealed partial class StatusTests : IAsyncDisposable
         var result = await _rig.ConfiguredAsync("status");
 
         Assert.Equal(
-            $"app  stopped\n  {_rig.Database}: never replicated from here; database {_rig.Database} does not exist\n", result.Stdout);
+            $"app  unprotected\n  {_rig.Database}: never replicated from here; database {_rig.Database} does not exist\n", result.Stdout);
     }
 
     [GeneratedRegex(@"pid (\d+)")]

@@ -328,7 +328,7 @@ public sealed class VerifyTests : IAsyncDisposable
         "verify --deep --backup-id 1 --branch 1", "'--backup-id' says which point to restore, and so does another option",
         "Give one of them.")]
     [InlineData(
-        "status --max-verify-age 1h", "'--max-verify-age' is a part of a check", "Write 'salvor status --check --max-verify-age 26h'.")]
+        "status --max-verify-age 1h", "'--max-verify-age' is a part of a check", "Write 'salvor status --check --max-verify-age 36h'.")]
     public async Task Options_that_do_not_fit_are_refused(string line, string message, string hint)
     {
         Configure("off");

@@ -10,6 +10,12 @@ sealed class ConfigDocument(string fileName, Func<string, string?> environment)
 
     public string FileName { get; } = fileName;
 
+    /// <summary>
+    /// Whether only what concerns this machine is read. How destinations are reached and what opens vaults is left out, and with it all
+    /// secrets: whoever asks how the sources fare need not have them.
+    /// </summary>
+    public bool LocalOnly { get; init; }
+
     public SalvorException Error(YamlNode node, string message, string hint) => Error(node.Start, message, hint);
 
     public SalvorException Error(Mark mark, string message, string hint, Exception? inner = null) =>

@@ -55,6 +55,16 @@ public static class ConfigFile
     /// <summary>Reads a file.</summary>
     public static SalvorConfig Load(string path, Func<string, string?> environment) => Parse(ReadText(path), path, environment);
 
+    /// <summary>
+    /// As <see cref="Load(string)"/>, without what destinations, keys and metrics are opened with: no secret of the file need be known.
+    /// Destinations have a name and nothing else.
+    /// </summary>
+    public static SalvorConfig LoadLocal(string path)
+    {
+        var document = new ConfigDocument(path, Environment.GetEnvironmentVariable) { LocalOnly = true };
+        return new ConfigReader(document).Read(YamlText.Read(ReadText(path), document));
+    }
+
     /// <summary>Reads a text. Relative paths in it are relative to the folder of <paramref name="fileName"/>.</summary>
     public static SalvorConfig Parse(string text, string fileName, Func<string, string?> environment)
     {

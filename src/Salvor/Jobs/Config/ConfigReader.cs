@@ -21,7 +21,7 @@ sealed class ConfigReader(ConfigDocument document)
     public SalvorConfig Read(YamlMappingNode node)
     {
         var root = new ConfigMapping(document, node, "the configuration");
-        root.CheckKeys("destinations", "sources", "restore", "log");
+        root.CheckKeys("destinations", "sources", "restore", "log", "metrics");
         var destinations = ReadNamed(root, "destination", "local: { type: file, path: /var/backups/salvor }", ReadDestination);
         CheckDestinationPlaces(root, destinations);
         var sources = ReadNamed(
@@ -37,6 +37,7 @@ sealed class ConfigReader(ConfigDocument document)
             Sources = sources,
             Restore = ReadRestore(root),
             Log = ReadLog(root),
+            Metrics = document.LocalOnly ? null : MetricsReader.Read(document, root),
         };
     }
 
@@ -80,6 +81,11 @@ sealed class ConfigReader(ConfigDocument document)
     DestinationConfig ReadDestination(string name, string owner, ConfigMapping destination)
     {
         var type = ReadType(destination, "destination", owner, DestinationReader.Types, []);
+        if (document.LocalOnly)
+        {
+            return type == "file" ? new FileDestinationConfig { Name = name, Path = name } : new NamedDestinationConfig { Name = name };
+        }
+
         return DestinationReader.Read(type, name, destination);
     }
 
@@ -88,8 +94,10 @@ sealed class ConfigReader(ConfigDocument document)
     {
         ReadType(source, "source", owner, SourceTypes, SourceTypesPlanned);
         source.CheckKeys(
+        [
             "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_outbox", "max_total_size", "snapshot_every", "compression",
-            "keep", "max_backups", "retention_days", "verify", "prune", "state_dir", "encryption");
+            "keep", "max_backups", "retention_days", "verify", "prune", "state_dir", "encryption", .. LimitsReader.Keys,
+        ]);
         var path = source.OptionalPath("path", PathExample);
         var paths = ReadGlob(source, owner);
         if (path is null && paths is null)
@@ -104,6 +112,10 @@ sealed class ConfigReader(ConfigDocument document)
         }
 
         var to = ReadTo(source, owner, destinations);
+        var verify = ReadVerify(source, owner);
+        var snapshotEvery = source.Duration(
+            "snapshot_every", SqliteSourceConfig.SnapshotEveryDefault, SqliteSourceConfig.SnapshotEveryMin,
+            SqliteSourceConfig.SnapshotEveryMax);
         return new()
         {
             Name = name,
@@ -121,17 +133,18 @@ sealed class ConfigReader(ConfigDocument document)
             TotalSizeMax = source.Value("max_total_size") is null
                 ? null
                 : source.Size("max_total_size", 5_000_000_000, SqliteSourceConfig.TotalSizeMaxMin, SqliteSourceConfig.TotalSizeMaxMax),
-            SnapshotEvery = source.Duration(
-                "snapshot_every", SqliteSourceConfig.SnapshotEveryDefault, SqliteSourceConfig.SnapshotEveryMin,
-                SqliteSourceConfig.SnapshotEveryMax),
+            SnapshotEvery = snapshotEvery,
             Compression = CompressionReader.Read(document, source, owner),
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
             Keep = ReadKeep(source, owner),
-            Verify = ReadVerify(source, owner),
+            Verify = verify,
             BackupsMax = source.OptionalCount("max_backups", 30, SqliteSourceConfig.BackupsMaxMax),
             RetentionDays = source.OptionalCount("retention_days", 90, BackupRequest.RetentionDaysMax),
             Prune = PruneReader.Read(document, source, owner),
-            Encryption = source.Value("encryption") is { } node ? EncryptionReader.Read(document, node, owner) : null,
+            Limits = LimitsReader.Read(source, snapshotEvery, verify.Every),
+            Encryption = !document.LocalOnly && source.Value("encryption") is { } node
+                ? EncryptionReader.Read(document, node, owner)
+                : null,
         };
     }
 

@@ -37,6 +37,14 @@ public sealed record FileDestinationConfig : DestinationConfig
             : null;
 }
 
+/// <summary>One of which only the name was read.</summary>
+public sealed record NamedDestinationConfig : DestinationConfig
+{
+    public override string Location => Name;
+
+    public override DestinationConfig? ParentOf(string folder) => null;
+}
+
 /// <summary>A bucket.</summary>
 public sealed record S3DestinationConfig : DestinationConfig
 {

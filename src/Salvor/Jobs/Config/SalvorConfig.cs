@@ -19,6 +19,9 @@ public sealed record SalvorConfig
     public required RestoreConfig Restore { get; init; }
 
     public required LogConfig Log { get; init; }
+
+    /// <summary>How others are told how the sources fare; null where nobody asks.</summary>
+    public MetricsConfig? Metrics { get; init; }
 }
 
 /// <summary>One SQLite database, or all that a pattern matches. Exactly one of <see cref="Path"/> and <see cref="Paths"/> is set.</summary>
@@ -101,6 +104,9 @@ public sealed record SqliteSourceConfig
     /// <summary>How the daemon drops what nothing keeps.</summary>
     public PruneConfig Prune { get; init; } = new();
 
+    /// <summary>What is allowed before the source counts as unhealthy under a policy.</summary>
+    public HealthLimits Limits { get; init; } = new();
+
     /// <summary>Where local state lives, absolute. Null: in <c>.salvor/</c> beside the database.</summary>
     public string? StateDirectory { get; init; }
 
@@ -144,6 +150,12 @@ public sealed record PruneConfig
     /// <summary>How long what was condemned can be taken back; not below <see cref="Pruner.GraceMin"/>.</summary>
     public TimeSpan Grace { get; init; } = Pruner.GraceDefault;
 }
+
+/// <summary>Where the daemon answers to Prometheus and to probes.</summary>
+/// <param name="Listen">The address and port.</param>
+/// <param name="Token">What others than this machine must know; null where it is in a file, or only this machine may ask.</param>
+/// <param name="TokenFile">The file with it, absolute; null where there is none.</param>
+public sealed record MetricsConfig(System.Net.IPEndPoint Listen, SecretText? Token, string? TokenFile);
 
 /// <summary>Where restores go.</summary>
 public sealed record RestoreConfig

@@ -48,6 +48,10 @@ public static class SecretReader
         }
     }
 
+    /// <summary>The first line's worth of a file that only its owner may read, as text.</summary>
+    public static SecretText ReadText(string path, string what) =>
+        new(System.Text.Encoding.UTF8.GetString(VaultSecret.WithoutLineEnd(ReadPrivate(path, what))));
+
     static VaultSecret Passphrase(byte[] text, string origin) => VaultSecret.Passphrase(VaultSecret.WithoutLineEnd(text), origin);
 
     /// <summary>A file that only its owner may read.</summary>

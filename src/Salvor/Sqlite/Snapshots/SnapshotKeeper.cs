@@ -18,7 +18,9 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
     static readonly TimeSpan LookMax = TimeSpan.FromMinutes(1);
     static readonly TimeSpan RetryMax = TimeSpan.FromHours(1);
 
+    readonly Lock gate = new();
     Newest? newest;
+    BackupMark? mark;
 
     /// <summary>Bytes that snapshots added since the start.</summary>
     public long StoredBytes { get; private set; }
@@ -42,15 +44,22 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
             {
                 if (await IsDueAsync(cancellationToken))
                 {
-                    await MakeAsync(vault.Compression, cancellationToken);
+                    var started = owner.Time.GetTimestamp();
+                    var made = await MakeAsync(vault.Compression, cancellationToken);
+                    Note(last => last.Made(owner.Time.GetUtcNow(), made, owner.Time.GetElapsedTime(started)));
+                }
+                else
+                {
+                    NoteUnchanged();
                 }
 
-                Note(null);
+                Note((SalvorException?)null);
                 retry = TimeSpan.Zero;
             }
             catch (SalvorException e)
             {
                 Note(e);
+                Note(last => last.FailedAt(owner.Time.GetUtcNow(), e.Message));
                 retry = retry == TimeSpan.Zero ? look * 2 : retry * 2;
                 retry = retry < RetryMax ? retry : RetryMax;
             }
@@ -91,7 +100,26 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
     {
         var compression = request.Compression ?? vault.Compression;
         Compression.ExpectAvailable(compression.Codec);
-        var made = await MakeAsync(compression, cancellationToken);
+        var started = owner.Time.GetTimestamp();
+        try
+        {
+            var made = await MakeAsync(compression, cancellationToken);
+            var backup = await PutAsync(request, made, cancellationToken);
+            Note(last => last.Made(owner.Time.GetUtcNow(), made, owner.Time.GetElapsedTime(started)) with
+            {
+                BackupId = backup.Id, BackupAt = backup.CreatedAt,
+            });
+            return backup;
+        }
+        catch (SalvorException e)
+        {
+            Note(last => last.FailedAt(owner.Time.GetUtcNow(), e.Message));
+            throw;
+        }
+    }
+
+    async Task<BackupRecord> PutAsync(BackupRequest request, MadeSnapshot made, CancellationToken cancellationToken)
+    {
         var record = new BackupRecord
         {
             Id = 0,
@@ -154,6 +182,40 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
         {
             Failure = failure;
             owner.RaiseStatusChanged();
+        }
+    }
+
+    /// <summary>Once in the time between two snapshots: the one that is there holds everything.</summary>
+    void NoteUnchanged()
+    {
+        if (newest is { } last && last.Position == publisher.Durable.Position
+            && (Mark.LastSuccessAt is not { } success || owner.Time.GetUtcNow() - success >= owner.Options.SnapshotEvery))
+        {
+            Note(mark => mark.Unchanged(owner.Time.GetUtcNow(), last.SizeBytes));
+        }
+    }
+
+    BackupMark Mark => mark ??= BackupMarkFile.Read(MarkPath) is { } last && last.VaultId == vault.Id
+        ? last
+        : new BackupMark { VaultId = vault.Id };
+
+    string MarkPath => LocalState.BackupPath(owner.Options.StateDirectory, owner.Options.Path);
+
+    /// <summary>Writes down how it went. Failing to is told, and costs a warning too much later: never one too few.</summary>
+    void Note(Func<BackupMark, BackupMark> change)
+    {
+        lock (gate)
+        {
+            mark = change(Mark);
+            try
+            {
+                LocalState.EnsureDirectory(owner.Options.StateDirectory);
+                BackupMarkFile.Write(MarkPath, mark);
+            }
+            catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
+            {
+                owner.Logger.LogWarning("{Source}: when a backup was made cannot be written: {Message}", owner.Options.Name, e.Message);
+            }
         }
     }
 

@@ -7,7 +7,7 @@ public sealed class ConfigErrorTests
 {
     const string SourceKeys =
         "Known keys are type, path, paths, to, batch, max_block, max_wal, max_outbox, max_total_size, snapshot_every, compression, keep, "
-        + "max_backups, retention_days, verify, prune, state_dir and encryption.";
+        + "max_backups, retention_days, verify, prune, state_dir, encryption, rpo, max_backup_age, max_verify_age and max_drill_age.";
 
     [Theory]
     [InlineData("typ", "type")]
@@ -36,7 +36,7 @@ public sealed class ConfigErrorTests
     public void A_misspelt_section_is_named_with_the_section_that_was_meant(string key, string meant) => AssertError(
         "5:1",
         $"unknown key \"{key}\" in the configuration",
-        $"Did you mean \"{meant}\"? Known keys are destinations, sources, restore and log.",
+        $"Did you mean \"{meant}\"? Known keys are destinations, sources, restore, log and metrics.",
         $"{Minimal}\n{key}: 1");
 
     [Fact]

@@ -1,0 +1,169 @@
+using Salvor.Jobs.Config;
+using Salvor.Text;
+
+namespace Salvor.Jobs.Health;
+
+/// <summary>Who has to do something about a problem.</summary>
+enum Severity
+{
+    /// <summary>Somebody, now.</summary>
+    Page,
+
+    /// <summary>Somebody, on a working day.</summary>
+    Ticket,
+}
+
+/// <summary>One thing that is wrong with a source.</summary>
+/// <param name="Kind">
+/// One of: unprotected, unknown, stopped, stale, awaiting_export, behind, backing_off, failing, paused, lag, backup_age, verify_failed,
+/// verify_age, drill_age.
+/// </param>
+/// <param name="Source">The source.</param>
+/// <param name="Severity">Who has to do something.</param>
+/// <param name="Message">What is wrong, without a full stop.</param>
+/// <param name="Hint">What to do about it.</param>
+sealed record HealthProblem(string Kind, string Source, Severity Severity, string Message, string Hint);
+
+/// <summary>What is wrong with sources: whether they live, which takes no limits, and whether they are within limits.</summary>
+static class HealthCheck
+{
+    /// <summary>More than an operator reads in one line; <c>--json</c> has them all.</summary>
+    const int MessagesMax = 5;
+
+    /// <summary>What is wrong with a source.</summary>
+    /// <param name="health">How it fares.</param>
+    /// <param name="limits">What is allowed; <see cref="HealthLimits.None"/> where only that it lives is asked.</param>
+    public static IEnumerable<HealthProblem> Problems(SourceHealth health, HealthLimits limits) =>
+    [
+        .. Liveness(health), .. Lag(health, limits.Lag), .. BackupAge(health, limits.BackupAge),
+        .. VerifyAge(health, limits.VerifyAge), .. DrillAge(health, limits),
+    ];
+
+    /// <summary>All problems as the one error that a check ends with; null where there are none.</summary>
+    public static SalvorException? Failure(IReadOnlyList<HealthProblem> problems)
+    {
+        if (problems.Count == 0)
+        {
+            return null;
+        }
+
+        string[] stopped = [.. problems.Where(problem => problem.Kind == "stopped").Select(problem => problem.Source)];
+        string[] messages =
+        [
+            .. stopped.Length > 0 ? [$"nothing serves {Suggestion.Enumerate(stopped)}"] : Array.Empty<string>(),
+            .. problems.Where(problem => problem.Kind != "stopped").Select(problem => problem.Message),
+        ];
+        var more = messages.Length > MessagesMax ? $"; and {messages.Length - MessagesMax} more" : "";
+        var first = problems.FirstOrDefault(problem => problem.Kind == "stopped") ?? problems[0];
+        return new SalvorException(FailureKind.Unhealthy, string.Join("; ", messages.Take(MessagesMax)) + more, first.Hint);
+    }
+
+    static IEnumerable<HealthProblem> Liveness(SourceHealth health)
+    {
+        var source = health.Source;
+        var message = health.State switch
+        {
+            HealthState.Unprotected => $"{source} is configured and was never served from here",
+            HealthState.Unknown or HealthState.Stale => health.Detail,
+            HealthState.Stopped => $"nothing serves {source}",
+            HealthState.AwaitingExport => $"nothing is stored of {source} yet: {health.Detail}",
+            HealthState.Behind => $"{source} is behind: writers change the database faster than it can be copied",
+            HealthState.BackingOff => $"{source} backs off: {health.Detail}",
+            HealthState.Failing => $"{source} is not captured: {health.Detail}",
+            HealthState.Paused => $"{source} is paused, and nothing is captured of it",
+            _ => null,
+        };
+        if (message is not null)
+        {
+            yield return new(HealthJudge.NameOf(health.State), source, Severity.Page, message, HintOf(health));
+        }
+
+        foreach (var copy in (health.IsUp ? health.Last?.Copies ?? [] : []).Where(copy => copy.Error.Length > 0))
+        {
+            var name = copy.Name.Length > 0 ? copy.Name : copy.Destination;
+            yield return new("backing_off", source, Severity.Page, $"the copy of {source} at {name} backs off: {copy.Error}", copy.Hint);
+        }
+    }
+
+    static string HintOf(SourceHealth health) => health.State switch
+    {
+        HealthState.Behind => "Let the app run 'PRAGMA journal_mode=WAL', or allow a longer lock with 'max_block'.",
+        HealthState.Paused => "A restore in place resumes it when it ends; restart the daemon if none runs.",
+        _ when health.Hint.Length > 0 => health.Hint,
+        _ => $"Run 'salvor status {health.Source}' and look at the log of the daemon.",
+    };
+
+    static IEnumerable<HealthProblem> Lag(SourceHealth health, TimeSpan? limit) =>
+        from destination in health.Destinations
+        where destination.Lag > limit
+        select new HealthProblem(
+            "lag",
+            health.Source,
+            Severity.Page,
+            $"{health.Source} lags {Age(destination.Lag)} at {destination.Name}; at most {Limit(limit!.Value)} is allowed",
+            $"Run 'salvor status {health.Source}' to see what it waits for.");
+
+    static IEnumerable<HealthProblem> BackupAge(SourceHealth health, TimeSpan? limit)
+    {
+        if (limit is not { } allowed || health.AgeOf(health.Backup?.LastSuccessAt) <= allowed)
+        {
+            yield break;
+        }
+
+        var why = health.Backup?.Failure is { Length: > 0 } failure ? $" ({failure})" : "";
+        yield return new(
+            "backup_age",
+            health.Source,
+            Severity.Page,
+            $"{Said(health, health.Backup?.LastSuccessAt, "backed up")}{why}; at most {Limit(allowed)} is allowed",
+            $"Run 'salvor backup {health.Source}' to see why; the daemon makes one every 'snapshot_every'.");
+    }
+
+    static IEnumerable<HealthProblem> VerifyAge(SourceHealth health, TimeSpan? limit)
+    {
+        if (limit is not { } allowed)
+        {
+            yield break;
+        }
+
+        const string hint = "Run 'salvor verify --deep', and let the daemon do it with 'verify: { every: 24h }'.";
+        if (health.Verified is { Ok: false })
+        {
+            yield return new(
+                "verify_failed", health.Source, Severity.Page, $"the last verification of {health.Source} found damage or failed", hint);
+        }
+        else if (health.AgeOf(health.VerifiedAt) is not { } age || age > allowed)
+        {
+            var text = Said(health, health.VerifiedAt, "verified");
+            yield return new("verify_age", health.Source, Severity.Page, $"{text}; at most {Limit(allowed)} is allowed", hint);
+        }
+    }
+
+    /// <summary>Drills are made on request: that there was none yet is a problem only where they are asked for.</summary>
+    static IEnumerable<HealthProblem> DrillAge(SourceHealth health, HealthLimits limits)
+    {
+        var isAsked = health.Drill is not null || limits.NeedsDrill;
+        if (limits.DrillAge is { } allowed && isAsked && !(health.AgeOf(health.Drill?.LastPassedAt) <= allowed))
+        {
+            yield return new(
+                "drill_age",
+                health.Source,
+                Severity.Ticket,
+                $"{Said(health, health.Drill?.LastPassedAt, "drilled with success")}; at most {Limit(allowed)} is allowed",
+                $"Run 'salvor drill {health.Source}'.");
+        }
+    }
+
+    static string Said(SourceHealth health, DateTimeOffset? time, string what) => (time, health.AgeOf(time)) switch
+    {
+        (null, _) => $"{health.Source} was never {what}",
+        ({ } ahead, null) => $"{health.Source} was {what} at {InstantText.Format(ahead)}, which is ahead of the clock",
+        (_, { } age) => $"{health.Source} was {what} {Age(age)} ago",
+    };
+
+    /// <summary>As limits are written: 26h says more than 1d2h.</summary>
+    static string Limit(TimeSpan limit) =>
+        limit < TimeSpan.FromHours(100) && limit.Ticks % TimeSpan.TicksPerHour == 0 ? $"{limit.TotalHours:0}h" : DurationText.Format(limit);
+
+    static string Age(TimeSpan age) => DurationText.FormatShort(TimeSpan.FromSeconds(Math.Round(age.TotalSeconds)));
+}

@@ -1,0 +1,94 @@
+using System.Text.Json;
+using System.Text.Json.Serialization;
+using Salvor.Platform;
+using Salvor.Text;
+
+namespace Salvor.Sqlite.Snapshots;
+
+/// <summary>How the snapshots and backups of a source went: the file that tells <c>salvor status</c>. Belongs to one vault.</summary>
+public sealed record BackupMark
+{
+    /// <summary>The vault that they are in; what is said of another one is ignored.</summary>
+    public required Guid VaultId { get; init; }
+
+    /// <summary>
+    /// When one was made last, or was due and there was nothing new, so that the one that is there holds everything; null where none was.
+    /// </summary>
+    public DateTimeOffset? LastSuccessAt { get; init; }
+
+    /// <summary>When one failed last; null where none did.</summary>
+    public DateTimeOffset? LastFailureAt { get; init; }
+
+    /// <summary>Why the last one failed; empty where it did not.</summary>
+    public string Failure { get; init; } = "";
+
+    /// <summary>The id of the last backup; null where there are only snapshots.</summary>
+    public ulong? BackupId { get; init; }
+
+    /// <summary>When that was made.</summary>
+    public DateTimeOffset? BackupAt { get; init; }
+
+    /// <summary>The size of the database in the last one.</summary>
+    public long SizeBytes { get; init; }
+
+    /// <summary>What the last one added to the vault.</summary>
+    public long AddedBytes { get; init; }
+
+    /// <summary>How long the last one took.</summary>
+    public double DurationSeconds { get; init; }
+
+    /// <summary>How many succeeded.</summary>
+    public long Succeeded { get; init; }
+
+    /// <summary>How many failed.</summary>
+    public long Failed { get; init; }
+
+    /// <summary>After one more that was made.</summary>
+    public BackupMark Made(DateTimeOffset now, MadeSnapshot made, TimeSpan duration) => this with
+    {
+        LastSuccessAt = now,
+        Failure = "",
+        SizeBytes = made.SizeBytes,
+        AddedBytes = made.AddedBytes,
+        DurationSeconds = Math.Round(duration.TotalSeconds, 3),
+        Succeeded = Succeeded + 1,
+    };
+
+    /// <summary>After one that was due when nothing had changed.</summary>
+    public BackupMark Unchanged(DateTimeOffset now, long sizeBytes) => this with
+    {
+        LastSuccessAt = now, Failure = "", SizeBytes = sizeBytes, AddedBytes = 0, DurationSeconds = 0, Succeeded = Succeeded + 1,
+    };
+
+    /// <summary>After one that failed.</summary>
+    public BackupMark FailedAt(DateTimeOffset now, string failure) => this with
+    {
+        LastFailureAt = now, Failure = failure, Failed = Failed + 1,
+    };
+}
+
+[JsonSourceGenerationOptions(
+    PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, Converters = [typeof(InstantJsonConverter)])]
+[JsonSerializable(typeof(BackupMark))]
+sealed partial class BackupMarkJson : JsonSerializerContext;
+
+/// <summary>The file with <see cref="BackupMark"/>, beside the status file.</summary>
+static class BackupMarkFile
+{
+    public static void Write(string path, BackupMark mark) =>
+        DurableFile.Replace(path, JsonSerializer.SerializeToUtf8Bytes(mark, BackupMarkJson.Default.BackupMark));
+
+    /// <summary>The mark, or null where there is none that can be read.</summary>
+    public static BackupMark? Read(string path)
+    {
+        try
+        {
+            return File.Exists(path) ? JsonSerializer.Deserialize(File.ReadAllBytes(path), BackupMarkJson.Default.BackupMark) : null;
+        }
+        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
+        {
+            // As if there was none yet: that is never younger than what there was.
+            return null;
+        }
+    }
+}
