@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Salvor.Cli.Terminal;
 using Salvor.Jobs;
+using Salvor.Jobs.Drills;
 
 namespace Salvor.Cli.Commands;
 
@@ -39,7 +40,9 @@ static class DaemonCommand
             .RunAsync(invocation.Cancellation);
         var pruning = new PruneSchedule(() => daemon.Config, invocation.Time, log).RunAsync(invocation.Cancellation);
         var locking = new LockSchedule(() => daemon.Config, invocation.Time, log).RunAsync(invocation.Cancellation);
-        var ended = Task.WhenAny(reloading, host.WhenLockedOut(), verifying, pruning, locking).Unwrap();
+        var drilling = new DrillSchedule(() => daemon.Config, invocation.Time, new Random(invocation.Random.Next()), log)
+            .RunAsync(invocation.Cancellation);
+        var ended = Task.WhenAny(reloading, host.WhenLockedOut(), verifying, pruning, locking, drilling).Unwrap();
         var code = await Foreground.RunAsync(invocation, host, ended, invocation.Get(Exec));
         invocation.PrintJson(new DaemonDocument(path, host.Names.Count, "stopped"), CliJson.Default.DaemonDocument);
         return code;

@@ -12,7 +12,7 @@ static class CommandLine
         Exit codes:
           0 ok   1 failure   2 usage or configuration   3 source unreadable   4 destination unreachable
           5 corrupt or missing data   6 nothing to restore   7 locked by another process   8 unhealthy
-          124 timed out   130 interrupted. Any other code is a failure too.
+          10 too old   124 timed out   130 interrupted. Any other code is a failure too.
 
         """;
 
@@ -46,6 +46,8 @@ static class CommandLine
         ListCommand.Create(),
         StatusCommand.Create(),
         VerifyCommand.Create(),
+        DrillCommand.Create(),
+        RunbookCommand.Create(),
         RepairCommand.Create(),
         PruneCommand.Create(),
         UsageCommand.Create(),

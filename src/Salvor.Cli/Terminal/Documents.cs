@@ -133,6 +133,8 @@ sealed record DataFileDocument(
     string Source, string File, uint Branch, ulong Position, DateTimeOffset Time, bool Ok, uint PageCount, IReadOnlyList<uint> Pages,
     long PagesDiffering);
 
+sealed record RunbookDocument(string Scenario, IReadOnlyList<string> Sources, string Markdown, string Kit);
+
 sealed record RepairDocument(bool DryRun, IReadOnlyList<RepairBody> Sources, bool Ok);
 
 sealed record RepairBody(
@@ -175,6 +177,7 @@ sealed record UndeleteDocument(string Source, string Location, ulong Number, IRe
 [JsonSerializable(typeof(KeyListDocument))]
 [JsonSerializable(typeof(KeyChangeDocument))]
 [JsonSerializable(typeof(VerifyDocument))]
+[JsonSerializable(typeof(RunbookDocument))]
 [JsonSerializable(typeof(RepairDocument))]
 [JsonSerializable(typeof(DataFileDocument))]
 [JsonSerializable(typeof(PruneDocument))]

@@ -14,7 +14,7 @@ sealed class Invocation
 {
     public static readonly Option<string?> ConfigOption = new("--config")
     {
-        Description = "The configuration file (default: $SALVOR_CONFIG, then /etc/salvor/salvor.yaml).",
+        Description = "The configuration file, or a recovery kit (default: $SALVOR_CONFIG, then /etc/salvor/salvor.yaml).",
         Recursive = true,
         HelpName = "FILE",
     };

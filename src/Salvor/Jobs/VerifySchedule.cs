@@ -7,8 +7,7 @@ using Salvor.Vault.Verify;
 namespace Salvor.Jobs;
 
 /// <summary>
-/// Verifies the sources of a configuration one after the other, each as often as it says, and writes down what was found. The times
-/// are spread by chance, so that many daemons do not begin at once.
+/// Verifies the sources of a configuration one after the other, each as often as it says, and writes down what was found.
 /// </summary>
 /// <param name="config">The configuration as it is now.</param>
 /// <param name="time">The clock.</param>
@@ -18,63 +17,14 @@ public sealed class VerifySchedule(Func<SalvorConfig> config, TimeProvider time,
 {
     const int FindingsLogged = 5;
 
-    /// <summary>How long a change of the configuration may wait, and a source that nothing is stored of.</summary>
-    static readonly TimeSpan Step = TimeSpan.FromMinutes(1);
-
-    /// <summary>Without a verification before, the first comes within this time.</summary>
-    static readonly TimeSpan FirstWithin = TimeSpan.FromHours(1);
-
-    readonly Dictionary<string, DateTimeOffset> due = [];
-
     /// <summary>Runs until cancelled.</summary>
-    public async Task RunAsync(CancellationToken cancellationToken)
+    public Task RunAsync(CancellationToken cancellationToken) => new SourceSchedule(config, time, random)
     {
-        while (true)
-        {
-            var current = config();
-            var next = Plan(current).OrderBy(item => item.Due).FirstOrDefault();
-            var wait = next.Member is null ? Step : next.Due - time.GetUtcNow();
-            if (wait > TimeSpan.Zero)
-            {
-                await Task.Delay(wait < Step ? wait : Step, time, cancellationToken);
-                continue;
-            }
-
-            due[next.Member!.Name] = time.GetUtcNow() + (await VerifyAsync(current, next.Source!, next.Member, cancellationToken)
-                ? Spread(next.Source!.Verify.Every!.Value)
-                : Step);
-        }
-    }
-
-    /// <summary>When each source is due.</summary>
-    IEnumerable<(DateTimeOffset Due, SqliteSourceConfig? Source, SourceMember? Member)> Plan(SalvorConfig current)
-    {
-        foreach (var source in current.Sources.Values.Where(source => source.Verify.Every is not null))
-        {
-            // A folder that cannot be read is told by the daemon.
-            foreach (var member in ConfiguredSources.Members(source, _ => { }))
-            {
-                if (!due.TryGetValue(member.Name, out var when))
-                {
-                    when = due[member.Name] = FirstOf(source, member);
-                }
-
-                yield return (when, source, member);
-            }
-        }
-    }
-
-    DateTimeOffset FirstOf(SqliteSourceConfig source, SourceMember member)
-    {
-        var state = ConfiguredSources.OptionsOf(source, member).StateDirectory;
-        var every = source.Verify.Every!.Value;
-        return VerifyFile.Read(LocalState.VerifyPath(state, member.Path)) is { } last
-            ? last.FinishedAt + Spread(every)
-            : time.GetUtcNow() + ((every < FirstWithin ? every : FirstWithin) * random.NextDouble());
-    }
-
-    /// <summary>Up to a tenth earlier, never later.</summary>
-    TimeSpan Spread(TimeSpan every) => every * (0.9 + (random.NextDouble() / 10));
+        Every = source => source.Verify.Every,
+        LastDone = (source, member) => VerifyFile.Read(
+            LocalState.VerifyPath(ConfiguredSources.OptionsOf(source, member).StateDirectory, member.Path))?.FinishedAt,
+        DoAsync = VerifyAsync,
+    }.RunAsync(cancellationToken);
 
     /// <summary>False where there was nothing to verify yet.</summary>
     async Task<bool> VerifyAsync(

@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace Salvor.Tests.Cli;
 
-/// <summary>As much of JSON Schema as the documents need: types, required and known members, items, times.</summary>
+/// <summary>As much of JSON Schema as the documents need: types, required and known members, members of any name, items, times.</summary>
 static class JsonSchema
 {
     public static IEnumerable<string> Violations(JsonElement schema, JsonElement value, string path)
@@ -28,6 +28,11 @@ static class JsonSchema
 
     static IEnumerable<string> OfObject(JsonElement schema, JsonElement value, string path)
     {
+        if (schema.TryGetProperty("additionalProperties", out var each))
+        {
+            return value.EnumerateObject().SelectMany(member => Violations(each, member.Value, $"{path}/{member.Name}"));
+        }
+
         var properties = schema.GetProperty("properties");
         var missing = schema.GetProperty("required").EnumerateArray().Select(name => name.GetString()!)
             .Where(name => !value.TryGetProperty(name, out _))

@@ -49,6 +49,8 @@ public sealed class JsonTests : IAsyncDisposable
         AssertDocument("verify", await _rig.ExpectAsync(5, "verify", "--config", _rig["two.yaml"], "--json"));
         AssertDocument("repair", await _rig.ExpectAsync(0, [.. repair, "--dry-run"]));
         AssertDocument("repair", await _rig.ExpectAsync(0, repair));
+        AssertDocument("drill", await _rig.ExpectAsync(0, "drill", "--from", "vaults", "--json"));
+        AssertDocument("runbook", await _rig.ExpectAsync(0, "runbook", "--config", _rig["two.yaml"], "--json"));
         AssertDocument("version", await _rig.ExpectAsync(0, "version", "--json"));
         AssertDocument("demo", await _rig.ExpectAsync(0, "demo", "--seconds", "1", "--json"));
     }
@@ -100,7 +102,7 @@ public sealed class JsonTests : IAsyncDisposable
             JsonSchema.Violations(schema, JsonElement.Parse("""{"a":1,"b":"2026-01-01T00:00:00+00:00"}"""), ""));
     }
 
-    static void AssertDocument(string name, ProcessResult result)
+    internal static void AssertDocument(string name, ProcessResult result)
     {
         var schema = JsonElement.Parse(Checkout.Read($"docs/json/{name}.schema.json"));
         Assert.Empty(JsonSchema.Violations(schema, JsonElement.Parse(result.Stdout), ""));

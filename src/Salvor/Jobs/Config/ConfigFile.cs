@@ -1,4 +1,5 @@
 using System.Text;
+using Salvor.Jobs.Recovery;
 
 namespace Salvor.Jobs.Config;
 
@@ -65,6 +66,15 @@ public static class ConfigFile
         return new ConfigReader(document).Read(YamlText.Read(ReadText(path), document));
     }
 
+    /// <summary>
+    /// The text of a configuration without its secrets, for a recovery kit; the variables that it takes them from, and what was left out.
+    /// </summary>
+    public static (string Text, IReadOnlyList<string> Variables, IReadOnlyList<string> LeftOut) WithoutSecrets(string path)
+    {
+        var document = new ConfigDocument(path, Environment.GetEnvironmentVariable);
+        return KitConfig.Write(YamlText.Read(ReadText(path), document), Path.GetDirectoryName(Path.GetFullPath(path))!);
+    }
+
     /// <summary>Reads a text. Relative paths in it are relative to the folder of <paramref name="fileName"/>.</summary>
     public static SalvorConfig Parse(string text, string fileName, Func<string, string?> environment)
     {
@@ -75,6 +85,11 @@ public static class ConfigFile
     static string ReadText(string path)
     {
         var content = ReadBytes(path);
+        if (RecoveryKit.IsKit(content))
+        {
+            content = RecoveryKit.ReadConfig(content, path, SizeBytesMax);
+        }
+
         if (content.Length > SizeBytesMax)
         {
             throw Unreadable(path, "is larger than 1MiB", "Check that it is a Salvor configuration.");

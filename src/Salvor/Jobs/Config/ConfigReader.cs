@@ -96,7 +96,8 @@ sealed class ConfigReader(ConfigDocument document)
         source.CheckKeys(
         [
             "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_outbox", "max_total_size", "snapshot_every", "compression",
-            "keep", "max_backups", "retention_days", "verify", "prune", "state_dir", "encryption", .. LimitsReader.Keys,
+            "keep", "max_backups", "retention_days", "verify", "drill", "prune", "state_dir", "encryption",
+            .. LimitsReader.Keys,
         ]);
         var path = source.OptionalPath("path", PathExample);
         var paths = ReadGlob(source, owner);
@@ -138,6 +139,7 @@ sealed class ConfigReader(ConfigDocument document)
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
             Keep = ReadKeep(source, owner),
             Verify = verify,
+            Drill = DrillReader.Read(document, source, owner),
             BackupsMax = source.OptionalCount("max_backups", 30, SqliteSourceConfig.BackupsMaxMax),
             RetentionDays = source.OptionalCount("retention_days", 90, BackupRequest.RetentionDaysMax),
             Prune = PruneReader.Read(document, source, owner),

@@ -95,6 +95,9 @@ public sealed record SqliteSourceConfig
     /// <summary>How the daemon proves that the source can be restored.</summary>
     public VerifyConfig Verify { get; init; } = new();
 
+    /// <summary>How its restore is rehearsed.</summary>
+    public DrillConfig Drill { get; init; } = new();
+
     /// <summary>How many backups stay that did not ask for days of their own; null where there is no limit.</summary>
     public int? BackupsMax { get; init; }
 

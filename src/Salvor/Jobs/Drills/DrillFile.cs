@@ -1,5 +1,6 @@
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Salvor.Jobs.Drills.Reports;
 using Salvor.Platform;
 using Salvor.Sqlite;
 using Salvor.Text;
@@ -10,6 +11,8 @@ namespace Salvor.Jobs.Drills;
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, UseStringEnumConverter = true,
     Converters = [typeof(InstantJsonConverter)])]
 [JsonSerializable(typeof(DrillRecord))]
+[JsonSerializable(typeof(DrillDocument))]
+[JsonSerializable(typeof(DrillHistoryDocument))]
 sealed partial class DrillJson : JsonSerializerContext;
 
 /// <summary>

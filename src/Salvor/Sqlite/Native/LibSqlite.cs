@@ -40,6 +40,9 @@ static unsafe partial class LibSqlite
     [LibraryImport(Library, EntryPoint = "sqlite3_prepare_v2", StringMarshalling = StringMarshalling.Utf8)]
     public static partial int Prepare(nint connection, string sql, int byteCount, out nint statement, nint tail);
 
+    [LibraryImport(Library, EntryPoint = "sqlite3_prepare_v2")]
+    public static partial int PrepareFirst(nint connection, byte* sql, int byteCount, out nint statement, byte** tail);
+
     [LibraryImport(Library, EntryPoint = "sqlite3_step")]
     public static partial int Step(nint statement);
 

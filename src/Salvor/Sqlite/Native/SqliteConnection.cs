@@ -81,6 +81,31 @@ sealed unsafe class SqliteConnection : IDisposable
         return texts;
     }
 
+    /// <summary>
+    /// The first column of the first rows of one statement, as text; a NULL is "NULL". A second statement in the text is refused: nobody
+    /// would see what it says.
+    /// </summary>
+    public List<string> QueryFirst(string sql, int rowsMax)
+    {
+        var texts = new List<string>();
+        var statement = PrepareOnly(sql);
+        try
+        {
+            var code = LibSqlite.Row;
+            while (texts.Count < rowsMax && (code = LibSqlite.Step(statement)) == LibSqlite.Row)
+            {
+                var text = LibSqlite.ColumnText(statement, 0);
+                texts.Add(text == 0 ? "NULL" : LibSqlite.Text(text));
+            }
+
+            return code is LibSqlite.Row or LibSqlite.Done ? texts : throw Failure(code);
+        }
+        finally
+        {
+            _ = LibSqlite.Finalize(statement);
+        }
+    }
+
     /// <summary>SQLite's own object for the database file, so that no second handle on the file is ever needed.</summary>
     public FileObject DatabaseFile() => new(Control(LibSqlite.FileControlFilePointer));
 
@@ -97,6 +122,26 @@ sealed unsafe class SqliteConnection : IDisposable
         {
             _ = LibSqlite.Close(handle);
             handle = 0;
+        }
+    }
+
+    nint PrepareOnly(string sql)
+    {
+        var bytes = System.Text.Encoding.UTF8.GetBytes(sql);
+        fixed (byte* text = bytes)
+        {
+            byte* tail;
+            Check(LibSqlite.PrepareFirst(handle, text, bytes.Length, out var statement, &tail));
+            var end = (int)(tail - text);
+            var rest = System.Text.Encoding.UTF8.GetString(bytes, end, bytes.Length - end).Trim();
+            if (statement != 0 && rest.Length == 0)
+            {
+                return statement;
+            }
+
+            _ = LibSqlite.Finalize(statement);
+            throw new SqliteException(
+                LibSqlite.Error, statement == 0 ? "there is no statement" : $"more than one statement: {rest}");
         }
     }
 

@@ -1,0 +1,141 @@
+using System.Diagnostics;
+using System.Text;
+using Salvor.Jobs.Recovery;
+using Salvor.Sqlite.Native;
+using Salvor.Text;
+
+namespace Salvor.Jobs.Drills;
+
+/// <summary>Carries out what an operator wants to know of a restored database.</summary>
+/// <param name="path">The restored database.</param>
+/// <param name="time">The clock.</param>
+sealed class SmokeRunner(string path, TimeProvider time)
+{
+    const int OutputCharsMax = 4_096;
+    const int FoundCharsMax = 200;
+    const int PageBytesMax = 1 << 20;
+
+    /// <summary>Whatever happens is an outcome; only a stop from outside is thrown.</summary>
+    public async Task<DrillCheck> RunAsync(SmokeCheck check, CancellationToken cancellationToken)
+    {
+        var started = time.GetTimestamp();
+        using var limit = new CancellationTokenSource(check.Limit, time);
+        using var both = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken, limit.Token);
+        var (outcome, expected, found, output) = (CheckOutcome.Fail, "", "", "");
+        try
+        {
+            (outcome, expected, found, output) = check switch
+            {
+                SmokeCheck.Sql sql => await Task.Run(() => Ask(sql, both.Token), both.Token),
+                SmokeCheck.Command command => await ExecuteAsync(command, both.Token),
+                SmokeCheck.Url url => await FetchAsync(url, both.Token),
+                _ => throw new InvalidOperationException($"no way to make a {check.Kind} check"),
+            };
+        }
+        catch (Exception e) when ((e is OperationCanceledException or SqliteException { IsInterrupted: true } or HttpRequestException)
+            && limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
+        {
+            found = $"not done after {DurationText.Format(check.Limit)}";
+        }
+        catch (SqliteException e) when (!cancellationToken.IsCancellationRequested)
+        {
+            found = e.Message;
+        }
+        catch (HttpRequestException e)
+        {
+            found = e.Message;
+        }
+
+        cancellationToken.ThrowIfCancellationRequested();
+        return new DrillCheck(check.Name, check.Kind, outcome, expected, found, Seconds(time.GetElapsedTime(started))) { Output = output };
+    }
+
+    public static double Seconds(TimeSpan elapsed) => Math.Round(elapsed.TotalSeconds, 3);
+
+    (CheckOutcome Outcome, string Expected, string Found, string Output) Ask(SmokeCheck.Sql check, CancellationToken cancellationToken)
+    {
+        var rows = RestoredDatabase.Query(path, check.Statement.Value, rowsMax: 2, cancellationToken);
+        var isGood = check.Expect is null ? rows.Count > 0 : rows is [var only] && check.Expect.IsMet(only);
+        var found = rows.Count switch { 0 => "no row", 1 => Short(rows[0]), _ => $"{Short(rows[0])}, and more rows" };
+        return (isGood ? CheckOutcome.Pass : CheckOutcome.Fail, check.Expect?.Text ?? "a row", found, "");
+    }
+
+    async Task<(CheckOutcome Outcome, string Expected, string Found, string Output)> ExecuteAsync(
+        SmokeCheck.Command check, CancellationToken cancellationToken)
+    {
+        var line = check.Line.Value.Replace("{path}", Shell.Quote(path), StringComparison.Ordinal);
+        var start = new ProcessStartInfo("/bin/sh", ["-c", line])
+        {
+            UseShellExecute = false, RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
+        };
+        using var process = Process.Start(start)!;
+        try
+        {
+            process.StandardInput.Close();
+            var output = ReadEndAsync(process.StandardOutput, cancellationToken);
+            var errors = ReadEndAsync(process.StandardError, cancellationToken);
+            var (printed, told) = (await output, await errors);
+            await process.WaitForExitAsync(cancellationToken);
+            var isMet = check.Expect is null || check.Expect.IsMet(printed);
+            var isGood = process.ExitCode == 0 && isMet;
+            var found = process.ExitCode != 0 ? $"exit code {process.ExitCode}" : check.Expect is null ? "exit code 0" : Short(printed);
+            return (
+                isGood ? CheckOutcome.Pass : CheckOutcome.Fail, check.Expect?.Text ?? "exit code 0", found,
+                isGood ? "" : Last($"{printed}{told}".TrimEnd()));
+        }
+        finally
+        {
+            if (!process.HasExited)
+            {
+                process.Kill(entireProcessTree: true);
+            }
+        }
+    }
+
+    static async Task<(CheckOutcome Outcome, string Expected, string Found, string Output)> FetchAsync(
+        SmokeCheck.Url check, CancellationToken cancellationToken)
+    {
+        // A page to log in at is not the page that was asked for.
+        using var handler = new SocketsHttpHandler { AllowAutoRedirect = false };
+        using var client = new HttpClient(handler) { Timeout = Timeout.InfiniteTimeSpan };
+        using var response = await client.GetAsync(
+            new Uri(check.Address.Value), HttpCompletionOption.ResponseHeadersRead, cancellationToken);
+        await using var body = await response.Content.ReadAsStreamAsync(cancellationToken);
+        var buffer = new byte[PageBytesMax];
+        var length = await body.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellationToken);
+        var text = Encoding.UTF8.GetString(buffer, 0, length);
+        var (hasStatus, status) = ((int)response.StatusCode == check.Status, (int)response.StatusCode);
+        var hasText = check.Contains is null || text.Contains(check.Contains, StringComparison.Ordinal);
+        var isGood = hasStatus && hasText;
+        return (
+            isGood ? CheckOutcome.Pass : CheckOutcome.Fail,
+            $"status {check.Status}{(check.Contains is null ? "" : $" with \"{check.Contains}\"")}",
+            $"status {status}{(hasText ? "" : " without that text")}",
+            isGood ? "" : Last(text));
+    }
+
+    /// <summary>The end of what is printed, however much it is.</summary>
+    static async Task<string> ReadEndAsync(StreamReader reader, CancellationToken cancellationToken)
+    {
+        var (end, buffer) = (new StringBuilder(), new char[OutputCharsMax]);
+        int read;
+        while ((read = await reader.ReadAsync(buffer, cancellationToken)) > 0)
+        {
+            end.Append(buffer, 0, read);
+            if (end.Length > 2 * OutputCharsMax)
+            {
+                end.Remove(0, end.Length - OutputCharsMax);
+            }
+        }
+
+        return end.ToString();
+    }
+
+    static string Last(string text) => text.Length <= OutputCharsMax ? text : $"... {text[^OutputCharsMax..]}";
+
+    static string Short(string text)
+    {
+        var line = text.Trim().ReplaceLineEndings(" ");
+        return line.Length <= FoundCharsMax ? line : $"{line[..FoundCharsMax]} ...";
+    }
+}
