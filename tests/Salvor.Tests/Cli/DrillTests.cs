@@ -2,6 +2,7 @@ using System.Net;
 using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
+using Salvor.Platform;
 using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Cli;
@@ -20,6 +21,10 @@ public sealed class DrillTests : IAsyncDisposable
     public async Task A_drill_that_passes_leaves_a_record_a_history_and_nothing_else()
     {
         await BackUpAsync($"every: off, rto: 10m, rpo: 1d, max_age: 25h, max_shrink: 20%, {Checks}");
+
+        // What a drill left that was killed.
+        Directory.CreateDirectory(_rig["app/.salvor/drill-app"]);
+        File.WriteAllText(_rig["app/.salvor/drill-app/app.db"], "half");
 
         var drill = await DrillAsync(0, "--report", "r.html", "--report", "r.md", "--report", "r.json");
 
@@ -100,6 +105,11 @@ public sealed class DrillTests : IAsyncDisposable
         Assert.DoesNotContain("freshness", older.Stdout, StringComparison.Ordinal);
         Assert.False(File.Exists(_rig["app/.salvor/app.db.drill.json"]));
         Assert.True(File.Exists(_rig["app/.salvor/app.db.drills.jsonl"]));
+        using (LockFile.Acquire(_rig["app/.salvor/drill-app.lock"], LockHolder.Current(DateTimeOffset.UnixEpoch, null, "1")))
+        {
+            await DrillAsync(7);
+        }
+
         CliRig.AssertError(
             await _rig.ConfiguredAsync("drill", "--destination", "lokal"), 2, "source app does not go to a destination lokal",
             "Did you mean \"local\"? It goes to local.");

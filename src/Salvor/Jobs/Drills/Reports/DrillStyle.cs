@@ -46,7 +46,7 @@ static class DrillStyle
         i.fetch { background: var(--fetch); } i.apply { background: var(--apply); }
         i.check { background: var(--check); } i.smoke { background: var(--smoke); }
         .wide { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
-        table { border-collapse: collapse; width: 100%; font-size: 14px; }
+        table { border-collapse: collapse; width: 100%; min-width: 600px; font-size: 14px; }
         th, td { text-align: left; vertical-align: top; padding: 8px 12px; border-bottom: 1px solid var(--line); overflow-wrap: anywhere; }
         th { color: var(--quiet); font-weight: 600; white-space: nowrap; }
         tbody tr:last-child td { border-bottom: 0; }
@@ -58,7 +58,7 @@ static class DrillStyle
         @media print { :root { --back: #fff; --card: #fff; --ink: #000; --quiet: #444; --line: #bbb; } body { font-size: 11pt; }
           main { padding: 0; max-width: none; break-after: page; }
           h2, tr, svg, .cards div { break-inside: avoid; } h2 { break-after: avoid; }
-          svg, i { print-color-adjust: exact; } .wide { overflow: visible; } }
+          svg, i { print-color-adjust: exact; } .wide { overflow: visible; } table { min-width: 0; } }
 
         """;
 }
