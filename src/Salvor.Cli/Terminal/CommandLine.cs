@@ -51,6 +51,7 @@ static class CommandLine
         RepairCommand.Create(),
         PruneCommand.Create(),
         UsageCommand.Create(),
+        DoctorCommand.Create(),
         BenchCommand.Create(),
         LockCommand.Create(),
         BreakLockCommand.Create(),

@@ -109,6 +109,10 @@ sealed record PromiseBody(string Name, bool Kept, string Broken);
 
 sealed record CallTimesBody(string Call, int Count, double P50Milliseconds, double MaxMilliseconds);
 
+sealed record DoctorDocument(bool Ok, int ExitCode, int OkCount, int WarnCount, int FailCount, IReadOnlyList<CheckBody> Checks);
+
+sealed record CheckBody(string Level, string Area, string Subject, string What, string Detail, string Fix, bool Known);
+
 sealed record ReplicateDocument(string Source, string Path, string Destination, string Event, ulong Position);
 
 sealed record DaemonDocument(string Config, int Databases, string Event);
@@ -171,6 +175,8 @@ sealed record UndeleteDocument(string Source, string Location, ulong Number, IRe
 [JsonSerializable(typeof(UsageDocument))]
 [JsonSerializable(typeof(BenchDestinationDocument))]
 [JsonSerializable(typeof(TamperDocument))]
+
+[JsonSerializable(typeof(DoctorDocument))]
 [JsonSerializable(typeof(ReplicateDocument))]
 [JsonSerializable(typeof(DaemonDocument))]
 [JsonSerializable(typeof(DemoDocument))]

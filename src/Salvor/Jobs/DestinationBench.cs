@@ -50,39 +50,8 @@ public sealed class DestinationBench(IObjectStore store, TimeProvider time, Rand
     /// The calls that are refused, by name; empty where all are allowed. Throws where the destination cannot be reached or the bucket is
     /// not there.
     /// </summary>
-    public async Task<IReadOnlyList<(string Verb, StorageException Failure)>> FindRefusedAsync(CancellationToken cancellationToken)
-    {
-        var key = $"{root}/probe";
-        var refused = new List<(string, StorageException)>();
-        await TryAsync("put", () => store.PutAsync(key, new byte[] { 1 }, cancellationToken));
-        var isThere = refused.Count == 0;
-        await TryAsync("get", async () =>
-        {
-            try
-            {
-                await store.ReadAsync(key, 0, new byte[1], cancellationToken);
-            }
-            catch (StorageException e) when (e.Failure == StorageFailure.NotFound && !isThere)
-            {
-                // May be read, if it were there.
-            }
-        });
-        await TryAsync("list", async () => await store.ListAsync($"{root}/", null, cancellationToken).AnyAsync(cancellationToken));
-        await TryAsync("delete", () => store.DeleteAsync(key, cancellationToken));
-        return refused;
-
-        async Task TryAsync(string verb, Func<Task> call)
-        {
-            try
-            {
-                await call();
-            }
-            catch (StorageException e) when (e.Failure == StorageFailure.Denied)
-            {
-                refused.Add((verb, e));
-            }
-        }
-    }
+    public async Task<IReadOnlyList<(string Verb, StorageException Failure)>> FindRefusedAsync(CancellationToken cancellationToken) =>
+        (await DestinationProbe.RunAsync(store, $"{root}/probe", time, cancellationToken)).Refused;
 
     /// <summary>Every promise of <see cref="StoreContract"/>, in its order. Each needs all calls.</summary>
     /// <param name="tried">Told of each.</param>

@@ -35,7 +35,8 @@ public static class Destinations
         IsLocked = VaultKeys.IsLasting,
     };
 
-    static IObjectStore StoreOf(DestinationConfig destination, bool maintains = false) => destination switch
+    /// <summary>The store of a destination, each call made once. Touches nothing there.</summary>
+    internal static IObjectStore StoreOf(DestinationConfig destination, bool maintains = false) => destination switch
     {
         FileDestinationConfig file => new FileStore(file.Path),
         S3DestinationConfig s3 => OpenBucket(s3, maintains),

@@ -11,6 +11,9 @@ static partial class FileSystemType
     /// </summary>
     public static string? NetworkName(string path) => NameOf(MagicOf(path));
 
+    /// <summary>Whether a program serves the file system: what is behind it, the kernel does not say.</summary>
+    public static bool IsFuse(string path) => MagicOf(path) == 0x65735546;
+
     /// <summary>The name for a magic number of https://man7.org/linux/man-pages/man2/statfs.2.html, or null for a local one.</summary>
     public static string? NameOf(uint magic) => magic switch
     {

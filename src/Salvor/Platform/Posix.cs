@@ -17,6 +17,10 @@ static partial class Posix
     public const int NonBlocking = 0x800;
     public const int CloseOnExec = 0x80000;
 
+    public const int MayEnter = 1;
+    public const int MayWrite = 2;
+    public const int MayRead = 4;
+
     public const uint OwnerOnlyFile = 0b110_000_000;
     public const uint OwnerOnlyDirectory = 0b111_000_000;
 
@@ -214,6 +218,10 @@ static partial class Posix
     /// </summary>
     public static bool ProcessExists(int pid) => KillCall(pid, 0) == 0 || Marshal.GetLastPInvokeError() != Errno.NoProcess;
 
+    /// <summary>Whether the user of this process may use a path so; false also where it is not there.</summary>
+    /// <param name="mode">A sum of <see cref="MayRead"/>, <see cref="MayWrite"/> and <see cref="MayEnter"/>.</param>
+    public static bool MayAccess(string path, int mode) => AccessCall(path, mode) == 0;
+
     /// <summary>Sends a signal; false where the process is gone.</summary>
     public static bool Signal(int pid, int signal) => KillCall(pid, signal) == 0;
 
@@ -262,6 +270,9 @@ static partial class Posix
 
     [LibraryImport("libc", EntryPoint = "syscall", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial long RenameAt2Call(long number, long fromDirectory, string from, long toDirectory, string to, long flags);
+
+    [LibraryImport("libc", EntryPoint = "access", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int AccessCall(string path, int mode);
 
     [LibraryImport("libc", EntryPoint = "kill", SetLastError = true)]
     private static partial int KillCall(int pid, int signal);

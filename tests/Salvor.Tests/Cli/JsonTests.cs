@@ -25,6 +25,7 @@ public sealed class JsonTests : IAsyncDisposable
         AssertDocument("break-lock", await _rig.ExpectAsync(0, "break-lock", "--from", "vaults", "--json"));
         AssertDocument("usage", await _rig.ExpectAsync(0, "usage", "--from", "vaults", "--json"));
         AssertDocument("bench-destination", await _rig.ExpectAsync(0, "bench", "destination", "./vaults", "--quick", "--json"));
+        AssertDocument("doctor", await _rig.ExpectAsync(0, "doctor", "--from", "vaults", "--json"));
         AssertDocument("list", await _rig.ExpectAsync(0, "list", "--from", "vaults", "--json"));
         string[] restore = ["restore", "--from", "vaults", "--output", "x.db", "--json"];
         AssertDocument("restore", await _rig.ExpectAsync(0, [.. restore, "--dry-run"]));

@@ -282,4 +282,8 @@ public sealed partial class S3Store : IObjectStore
             isBucketThere = true;
         }
     }
+
+    /// <summary>What the bucket does with objects by itself, as far as these credentials may see it.</summary>
+    public Task<S3BucketSettings> ReadBucketSettingsAsync(CancellationToken cancellationToken) =>
+        S3BucketSettings.ReadAsync(client, cancellationToken);
 }

@@ -128,6 +128,20 @@ public sealed class KeySlots
     public async Task<bool> IsExportedAsync(CancellationToken cancellationToken) =>
         await store.SizeAsync(prefix + VaultKeys.KeyExported, cancellationToken) is not null;
 
+    /// <summary>Who exported the key or said that it is safe, and when; null where nobody did.</summary>
+    internal async Task<KeyExportedRecord?> FindExportedAsync(CancellationToken cancellationToken)
+    {
+        if (!await IsExportedAsync(cancellationToken))
+        {
+            return null;
+        }
+
+        using var stored = await StoredObject.OpenAsync(
+            store, prefix, VaultKeys.KeyExported, ObjectKind.Key, VaultSecrets.Plain, whole: true, cancellationToken);
+        return VaultJson.Read(
+            VaultKeys.KeyExported, await stored.ReadDetailsAsync(cancellationToken), KeyJson.Default.KeyExportedRecord);
+    }
+
     internal static KeySlotRecord Wrap(
         Guid vaultId, ulong number, ReadOnlySpan<byte> dataKey, VaultSecret secret, string label, DateTimeOffset now, KeyDerivation kdf)
     {
