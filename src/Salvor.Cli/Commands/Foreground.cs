@@ -20,9 +20,11 @@ static class Foreground
     public static async Task<int> RunAsync(Invocation invocation, ProtectionHost host, Task ended, string? command)
     {
         using var app = command is null ? null : Start(command);
+        ServiceManager.Notify(ServiceManager.Ready);
         var stopped = Task.Delay(Timeout.Infinite, invocation.Cancellation);
         var exited = app?.WaitForExitAsync(CancellationToken.None) ?? Task.Delay(Timeout.Infinite, invocation.Cancellation);
         await Task.WhenAny(stopped, ended, exited);
+        ServiceManager.Notify(ServiceManager.Stopping);
         if (app is not null)
         {
             await EndAsync(app, invocation.StopSignal);

@@ -56,6 +56,7 @@ static class CommandLine
         LockCommand.Create(),
         BreakLockCommand.Create(),
         KeyCommand.Create(),
+        ScheduleCommand.Create(),
         DemoCommand.Create(),
         DemoWriter.Create(),
         VersionCommand.Create(),

@@ -160,6 +160,10 @@ sealed record PruneLineBody(string Subject, bool Kept, string Reason);
 
 sealed record UndeleteDocument(string Source, string Location, ulong Number, IReadOnlyList<ulong> Later);
 
+sealed record ScheduleDocument(string Format, IReadOnlyList<ScheduleFileBody> Files);
+
+sealed record ScheduleFileBody(string Name, string Text);
+
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, Converters = [typeof(InstantJsonConverter)])]
 [JsonSerializable(typeof(ErrorDocument))]
@@ -188,4 +192,5 @@ sealed record UndeleteDocument(string Source, string Location, ulong Number, IRe
 [JsonSerializable(typeof(DataFileDocument))]
 [JsonSerializable(typeof(PruneDocument))]
 [JsonSerializable(typeof(UndeleteDocument))]
+[JsonSerializable(typeof(ScheduleDocument))]
 sealed partial class CliJson : JsonSerializerContext;

@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Salvor.Platform;
 
 namespace Salvor.Jobs;
 
@@ -72,12 +73,17 @@ sealed class ControlServer : IAsyncDisposable
 
     public string Path { get; }
 
-    /// <summary>A path for this process's socket, in a folder that only this user can enter. Short, because sockets need that.</summary>
+    /// <summary>
+    /// A path for this process's socket, in a folder that only this user can enter: the one that systemd made for the service, or one of
+    /// ours. Short, because sockets need that.
+    /// </summary>
     public static string ChoosePath()
     {
-        var folder = System.IO.Path.Combine(
-            System.IO.Path.GetTempPath(), $"salvor-{Environment.UserName}");
+        var folder = Environment.GetEnvironmentVariable("RUNTIME_DIRECTORY") is { Length: > 0 } given && !given.Contains(':')
+            ? given
+            : System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"salvor-{Environment.UserName}");
         Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
+        ExpectOwn(folder);
         foreach (var leftover in Directory.EnumerateFiles(folder, "*.sock"))
         {
             // A killed daemon leaves its socket. The process id in the name says whether anybody can still be listening.
@@ -90,6 +96,23 @@ sealed class ControlServer : IAsyncDisposable
         var path = System.IO.Path.Combine(folder, $"{Environment.ProcessId}.sock");
         File.Delete(path);
         return path;
+    }
+
+    /// <summary>Whoever owns the folder can put a socket of his own into it, and answer that commits are durable.</summary>
+    static void ExpectOwn(string folder)
+    {
+        const uint WritableByOthers = 0x12;
+        if (FileStat.Of(folder, followLinks: false) is { Kind: FileKind.Directory } stat
+            && stat.UserId == Posix.EffectiveUserId()
+            && (stat.Permissions & WritableByOthers) == 0)
+        {
+            return;
+        }
+
+        throw new SalvorException(
+            FailureKind.Failure,
+            $"{folder} belongs to somebody else, or others may write to it",
+            $"Look at it with 'ls -ld {folder}' and remove it: it is made anew. Or name another place by the variable TMPDIR.");
     }
 
     public async ValueTask DisposeAsync()

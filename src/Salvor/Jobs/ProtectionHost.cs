@@ -333,6 +333,7 @@ public sealed class ProtectionHost : IAsyncDisposable
             await engine.RunAsync(() => true);
             Heartbeat.Beat(control.Path, time.GetUtcNow());
             All().ForEach(protection => protection.WriteWaiting(time.GetUtcNow(), logger));
+            ServiceManager.Notify(ServiceManager.Alive);
         }
     }
 

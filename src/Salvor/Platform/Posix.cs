@@ -232,6 +232,10 @@ static partial class Posix
     /// </summary>
     public static bool TryClone(SafeFileHandle from, SafeFileHandle to) => ControlCall(to, CloneRequest, from) == 0;
 
+    /// <summary>The user that this process acts as.</summary>
+    [LibraryImport("libc", EntryPoint = "geteuid")]
+    public static partial uint EffectiveUserId();
+
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     private static partial int ControlCall(SafeFileHandle file, nuint request, SafeFileHandle argument);
 
