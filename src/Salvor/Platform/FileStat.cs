@@ -12,6 +12,9 @@ namespace Salvor.Platform;
 /// <param name="BirthTimeNanoseconds">Since 1970; 0 where the file system does not keep it.</param>
 readonly record struct FileIdentity(ulong Device, ulong Inode, long BirthTimeNanoseconds)
 {
+    /// <summary>The three numbers in hexadecimal, with colons.</summary>
+    public string Text => $"{Device:x}:{Inode:x}:{BirthTimeNanoseconds:x}";
+
     /// <summary>The file behind a path, through symbolic links; null where there is none. Never opens the file.</summary>
     public static FileIdentity? Of(string path) => FileStat.Of(path)?.Identity;
 }

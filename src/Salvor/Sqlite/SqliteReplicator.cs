@@ -303,7 +303,9 @@ public sealed class SqliteReplicator : IDisposable
     {
         if (admission is null)
         {
-            admission = await WriterAdmission.EnterAsync(vault, options.Command, time, cancellationToken);
+            admission = await WriterAdmission.EnterAsync(
+                vault, options.Command, time, cancellationToken,
+                FileIdentity.Of(LocalState.LockPath(options.StateDirectory, options.Path)));
             mustFence = admission.MustFence;
             if (admission.Before.Length > 0)
             {

@@ -98,6 +98,12 @@ public sealed record ClaimRecord
     /// <summary>The namespace of the process id: two containers with one name on one machine both have a process 1. 0: not known.</summary>
     public ulong PidNamespace { get; init; }
 
+    /// <summary>
+    /// The file of the lock that the process holds on its machine for as long as it writes, as <see cref="Platform.FileIdentity.Text"/>. Empty:
+    /// none.
+    /// </summary>
+    public string LockFile { get; init => field = value ?? ""; } = "";
+
     /// <summary>The user that the process runs as.</summary>
     public string User { get; init => field = value ?? ""; } = "";
 

@@ -17,12 +17,17 @@ static class WriterAdmission
     /// Claims the next epoch. Throws <see cref="FailureKind.Locked"/>, with the holder and what to do, while the last claim's process is
     /// alive on this machine or renews its lease elsewhere.
     /// </summary>
+    /// <param name="vault">Where.</param>
+    /// <param name="command">What this process does, for people.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="cancellationToken">Stops it.</param>
+    /// <param name="heldLock">The file of the local lock, which this process holds for as long as it writes; null where there is none.</param>
     public static async Task<Admission> EnterAsync(
-        VaultAccess vault, string command, TimeProvider time, CancellationToken cancellationToken)
+        VaultAccess vault, string command, TimeProvider time, CancellationToken cancellationToken, FileIdentity? heldLock = null)
     {
         var (here, now) = (ProcessIdentity.Current(), time.GetUtcNow());
         var lease = await WriterLease.FindAsync(vault, cancellationToken);
-        var state = lease?.StateSeenBy(here, now);
+        var state = lease?.StateSeenBy(here, now, heldLock);
         if (state is HolderState.Alive or HolderState.Fresh)
         {
             throw Refusal(vault, lease!, state.Value, now);
@@ -30,18 +35,19 @@ static class WriterAdmission
 
         // A copy of a vault may lack the claims; what is in its log is of some epoch nevertheless.
         var after = lease is null ? await Fences.NewestEpochAsync(vault, cancellationToken) : 0;
-        var epoch = await new WriterClaims(vault).ClaimAsync(ClaimOf(here, command, now), cancellationToken, after);
+        var epoch = await new WriterClaims(vault).ClaimAsync(ClaimOf(here, command, now, heldLock), cancellationToken, after);
         return new Admission(epoch, MustFence: lease is { HasEnded: false } || after > 0, TakenFrom(lease, state, now));
     }
 
     /// <summary>A claim of this process.</summary>
-    public static ClaimRecord ClaimOf(ProcessIdentity here, string command, DateTimeOffset now) => new()
+    public static ClaimRecord ClaimOf(ProcessIdentity here, string command, DateTimeOffset now, FileIdentity? heldLock = null) => new()
     {
         Host = here.Host,
         BootId = here.BootId,
         Pid = here.Pid,
         StartTicks = here.StartTicks,
         PidNamespace = here.PidNamespace,
+        LockFile = heldLock?.Text ?? "",
         User = Environment.UserName,
         Command = command,
         WriterId = Convert.ToHexStringLower(RandomNumberGenerator.GetBytes(16)),

@@ -51,16 +51,26 @@ sealed record WriterLease(uint Epoch, ClaimRecord Claim, DateTimeOffset RenewedA
     public TimeSpan Age(DateTimeOffset now) => now > RenewedAt ? now - RenewedAt : TimeSpan.Zero;
 
     /// <summary>What a process knows of the holder.</summary>
-    public HolderState StateSeenBy(ProcessIdentity here, DateTimeOffset now)
+    /// <param name="here">The process.</param>
+    /// <param name="now">The time now.</param>
+    /// <param name="heldLock">The file of the local lock, if that process holds it.</param>
+    public HolderState StateSeenBy(ProcessIdentity here, DateTimeOffset now, FileIdentity? heldLock = null)
     {
         var holder = new ProcessIdentity(Claim.Host, Claim.BootId, Claim.Pid, Claim.StartTicks) { PidNamespace = Claim.PidNamespace };
         var isHere = holder.Host == here.Host && holder.BootId == here.BootId && here.BootId.Length > 0
             && (holder.PidNamespace == 0 || holder.PidNamespace == here.PidNamespace);
         return HasEnded || Claim.Released ? HolderState.Released
             : isHere && holder.Pid == here.Pid && holder.StartTicks == here.StartTicks ? HolderState.Own
-            : holder.IsProvablyDead(here) ? HolderState.Dead
+            : holder.IsProvablyDead(here) || LeftItsLock(here, heldLock) ? HolderState.Dead
             : isHere ? HolderState.Alive
             : Age(now) < Term ? HolderState.Fresh
             : HolderState.Lapsed;
     }
+
+    /// <summary>
+    /// Whether the holder's local lock is ours now. One kernel gave it to both, and takes it only from a process that ended: that proves more
+    /// than process ids, which a container that was started again cannot compare.
+    /// </summary>
+    bool LeftItsLock(ProcessIdentity here, FileIdentity? heldLock) =>
+        Claim.BootId == here.BootId && here.BootId.Length > 0 && Claim.LockFile.Length > 0 && Claim.LockFile == heldLock?.Text;
 }

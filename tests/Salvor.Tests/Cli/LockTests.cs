@@ -37,6 +37,36 @@ public sealed partial class LockTests : IAsyncDisposable
         await AssertNewestAsync("1 2 3");
     }
 
+    /// <summary>Each life has process ids of its own, as a container has, so that ids prove nothing.</summary>
+    [Fact]
+    public async Task A_container_that_was_killed_goes_on_at_once_when_it_is_started_again()
+    {
+        await _rig.CreateDatabaseAsync();
+        await using (var first = Contained())
+        {
+            await DurableAsync(first);
+            first.Send(Signal.Kill);
+            await first.ExitAsync();
+        }
+
+        await _rig.CommitAsync(2);
+        await using var second = Contained();
+        await DurableAsync(second);
+        second.Send(Signal.Kill);
+        await second.ExitAsync();
+        await AssertNewestAsync("1 2");
+    }
+
+    Task DurableAsync(ChildProcess daemon) => Eventually.HoldsAsync(
+        async () => (await _rig.RunAsync("sync", _rig.Database, "--timeout", "20s")).ExitCode == 0, () => daemon.Stderr, Eventually.StartMax);
+
+    ChildProcess Contained() => ChildProcess.Start(
+        "unshare",
+        [
+            "--pid", "--fork", "--kill-child=KILL", "--mount-proc", "--map-root-user", .. SalvorProcess.CommandLine, "replicate",
+            _rig.Database, _rig["vaults"],
+        ]);
+
     [Fact]
     public async Task A_frozen_process_whose_branch_was_left_reports_nothing_durable_that_the_new_branch_lacks()
     {

@@ -37,6 +37,21 @@ public sealed class WriterLeaseTests
     }
 
     [Fact]
+    public void A_container_that_was_killed_is_followed_by_the_one_that_has_its_lock_now()
+    {
+        var mine = new FileIdentity(1, 2, 3);
+        var claim = WriterAdmission.ClaimOf(Here with { PidNamespace = Here.PidNamespace + 1, Host = "app-0", Pid = 1 }, "test", Noon, mine);
+        var lease = new WriterLease(1, claim, Noon, HasEnded: false);
+
+        Assert.Equal(HolderState.Dead, lease.StateSeenBy(Here, Noon, mine));
+        Assert.Equal(HolderState.Fresh, lease.StateSeenBy(Here, Noon));
+        Assert.Equal(HolderState.Fresh, lease.StateSeenBy(Here, Noon, mine with { Inode = 4 }));
+        Assert.Equal(HolderState.Fresh, lease.StateSeenBy(Here with { BootId = "another machine" }, Noon, mine));
+        var silent = lease with { Claim = claim with { LockFile = "" } };
+        Assert.Equal(HolderState.Fresh, silent.StateSeenBy(Here, Noon, mine));
+    }
+
+    [Fact]
     public async Task A_holder_elsewhere_is_left_alone_until_its_lease_lapses()
     {
         var vault = await OpenAsync();
