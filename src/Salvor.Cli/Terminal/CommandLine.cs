@@ -57,6 +57,7 @@ static class CommandLine
         BreakLockCommand.Create(),
         KeyCommand.Create(),
         ScheduleCommand.Create(),
+        CompletionsCommand.Create(),
         DemoCommand.Create(),
         DemoWriter.Create(),
         VersionCommand.Create(),

@@ -120,6 +120,7 @@ static class TypedOptions
                 result.AddError($"'{option.Name}' is \"{token.Value}\", and takes {Suggestion.Enumerate(words)}");
             }
         });
+        option.CompletionSources.Add(words);
         return option;
     }
 }
