@@ -43,8 +43,8 @@ static class ManualPage
     ];
 
     const string Description =
-        "Salvor keeps databases recoverable to any committed transaction while the app runs, and proves every byte before it gives one back. "
-        + "SOURCE is the name of a source in the configuration, and may be left out where there is only one. What reads a vault also takes "
+        "Salvor keeps databases recoverable to any committed transaction while the app runs, and proves every byte before it gives one "
+        + "back. SOURCE is the name of a source in the configuration, and may be left out where there is only one. What reads a vault also takes "
         + "--from with a path or URL, and then needs no configuration.";
 
     const string Files = """
@@ -92,7 +92,8 @@ static class ManualPage
     {
         foreach (var option in options.Where(option => option.Name.StartsWith('-')))
         {
-            var names = string.Join(", ", option.Aliases.Where(alias => alias.StartsWith("--", StringComparison.Ordinal)).Prepend(option.Name));
+            var aliases = option.Aliases.Where(alias => alias.StartsWith("--", StringComparison.Ordinal));
+            var names = string.Join(", ", aliases.Prepend(option.Name));
             page.Append(CultureInfo.InvariantCulture, $".TP\n.B {Escaped(names)}");
             if (VerbTree.TakesValue(option))
             {
@@ -106,7 +107,9 @@ static class ManualPage
     /// <summary>Hyphens as they are typed, and no line that would be taken for a request.</summary>
     static string Escaped(string text)
     {
-        var plain = text.ReplaceLineEndings(" ").Replace("\\", "\\e", StringComparison.Ordinal).Replace("-", "\\-", StringComparison.Ordinal);
+        var plain = text.ReplaceLineEndings(" ")
+            .Replace("\\", "\\e", StringComparison.Ordinal)
+            .Replace("-", "\\-", StringComparison.Ordinal);
         return plain.StartsWith('.') || plain.StartsWith('\'') ? "\\&" + plain : plain;
     }
 }

@@ -26,7 +26,7 @@ static class ShellCompletions
         {{Lines(root.All.SelectMany(Values), value => $"        {Quoted(value.Place)}) {value.Action}; return ;;")}}
             esac
             case "$before" in
-        {{Lines(root.Options.SelectMany(option => ValuesOf("", option)), value => $"        {value.Place.Trim()}) {value.Action}; return ;;")}}
+        {{Lines(root.Options.SelectMany(ValuesOfEveryVerb), value => $"        {value.Place.Trim()}) {value.Action}; return ;;")}}
             esac
 
             case "$verb" in
@@ -51,9 +51,13 @@ static class ShellCompletions
 
     static string WordsOf(VerbNode root, VerbNode node)
     {
-        var options = node.Options.Concat(node == root ? [] : root.Options).Select(option => option.Name).Where(name => name.StartsWith('-'));
+        var options = node.Options.Concat(node == root ? [] : root.Options)
+            .Select(option => option.Name)
+            .Where(name => name.StartsWith('-'));
         return string.Join(' ', node.Children.Select(child => child.Words[^1]).Concat(options).Distinct());
     }
+
+    static IEnumerable<(string Place, string Action)> ValuesOfEveryVerb(Option option) => ValuesOf("", option);
 
     static IEnumerable<(string Place, string Action)> Values(VerbNode node) =>
         node.Words.Count == 0 ? [] : node.Options.SelectMany(option => ValuesOf(node.Name, option));

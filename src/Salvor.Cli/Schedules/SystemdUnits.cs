@@ -81,7 +81,7 @@ static class SystemdUnits
         [Unit]
         Description=Salvor: {job.Purpose}
         Documentation=man:salvor(1)
-        After={string.Join(' ', (string[])["network-online.target", .. job.After is { } earlier ? [$"salvor-{earlier}.service"] : (string[])[]])}
+        After=network-online.target{(job.After is { } earlier ? $" salvor-{earlier}.service" : "")}
         #OnFailure=notify-failure@%n.service
 
         [Service]

@@ -99,8 +99,8 @@ public sealed record ClaimRecord
     public ulong PidNamespace { get; init; }
 
     /// <summary>
-    /// The file of the lock that the process holds on its machine for as long as it writes, as <see cref="Platform.FileIdentity.Text"/>. Empty:
-    /// none.
+    /// The file of the lock that the process holds on its machine for as long as it writes, as <see cref="Platform.FileIdentity.Text"/>.
+    /// Empty: none.
     /// </summary>
     public string LockFile { get; init => field = value ?? ""; } = "";
 

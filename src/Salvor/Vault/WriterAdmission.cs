@@ -21,7 +21,7 @@ static class WriterAdmission
     /// <param name="command">What this process does, for people.</param>
     /// <param name="time">The clock.</param>
     /// <param name="cancellationToken">Stops it.</param>
-    /// <param name="heldLock">The file of the local lock, which this process holds for as long as it writes; null where there is none.</param>
+    /// <param name="heldLock">The file of the local lock, which this process holds as long as it writes; null where there is none.</param>
     public static async Task<Admission> EnterAsync(
         VaultAccess vault, string command, TimeProvider time, CancellationToken cancellationToken, FileIdentity? heldLock = null)
     {

@@ -68,8 +68,8 @@ sealed record WriterLease(uint Epoch, ClaimRecord Claim, DateTimeOffset RenewedA
     }
 
     /// <summary>
-    /// Whether the holder's local lock is ours now. One kernel gave it to both, and takes it only from a process that ended: that proves more
-    /// than process ids, which a container that was started again cannot compare.
+    /// Whether the holder's local lock is ours now. One kernel gave it to both, and takes it only from a process that ended: that proves
+    /// more than process ids, which a container that was started again cannot compare.
     /// </summary>
     bool LeftItsLock(ProcessIdentity here, FileIdentity? heldLock) =>
         Claim.BootId == here.BootId && here.BootId.Length > 0 && Claim.LockFile.Length > 0 && Claim.LockFile == heldLock?.Text;

@@ -22,7 +22,8 @@ public sealed class ControlFolderTests : IAsyncDisposable
         Assert.Equal(1, result.ExitCode);
         Assert.Contains(
             $"salvor: {folder} belongs to somebody else, or others may write to it\n"
-                + $"hint: Look at it with 'ls -ld {folder}' and remove it: it is made anew. Or name another place by the variable TMPDIR.\n",
+                + $"hint: Look at it with 'ls -ld {folder}' and remove it: it is made anew. "
+                + "Or name another place by the variable TMPDIR.\n",
             result.Stderr,
             StringComparison.Ordinal);
     }

@@ -58,7 +58,9 @@ public sealed partial class LockTests : IAsyncDisposable
     }
 
     Task DurableAsync(ChildProcess daemon) => Eventually.HoldsAsync(
-        async () => (await _rig.RunAsync("sync", _rig.Database, "--timeout", "20s")).ExitCode == 0, () => daemon.Stderr, Eventually.StartMax);
+        async () => (await _rig.RunAsync("sync", _rig.Database, "--timeout", "20s")).ExitCode == 0,
+        () => daemon.Stderr,
+        Eventually.StartMax);
 
     ChildProcess Contained() => ChildProcess.Start(
         "unshare",

@@ -39,7 +39,8 @@ public sealed class DestinationAwayTests
 
         Assert.Equal("", host.Statuses[0].Detail);
         var restored = scratch["restored.db"];
-        await File.WriteAllBytesAsync(restored, await VaultReading.RestoreAsync(memory, 1, position), TestContext.Current.CancellationToken);
+        var content = await VaultReading.RestoreAsync(memory, 1, position);
+        await File.WriteAllBytesAsync(restored, content, TestContext.Current.CancellationToken);
         await using var app = SqlApp.Start(restored);
         Assert.Equal("1,2", await app.ReadAsync("SELECT group_concat(x) FROM t"));
     }

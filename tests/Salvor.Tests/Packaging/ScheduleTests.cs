@@ -116,7 +116,8 @@ public sealed partial class ScheduleTests : IDisposable
 
         Assert.Contains("\nMAILTO=root\n", directory, StringComparison.Ordinal);
         Assert.Contains(
-            "\n*/5 * * * * app /usr/bin/salvor status --check --max-lag 10m --max-verify-age 36h --config /etc/salvor/salvor.yaml --quiet\n",
+            "\n*/5 * * * * app /usr/bin/salvor status --check --max-lag 10m --max-verify-age 36h "
+                + "--config /etc/salvor/salvor.yaml --quiet\n",
             directory,
             StringComparison.Ordinal);
         Assert.StartsWith("*/5 * * * * /usr/bin/salvor status --check ", own, StringComparison.Ordinal);
@@ -171,7 +172,8 @@ public sealed partial class ScheduleTests : IDisposable
     /// <summary>The lists of words under <c>args</c> and <c>command</c> that are for this program.</summary>
     static IEnumerable<string[]> Lists(YamlNode node) => node switch
     {
-        YamlMappingNode mapping => mapping.SelectMany(pair => pair is { Key: YamlScalarNode { Value: "args" or "command" }, Value: YamlSequenceNode words }
+        YamlMappingNode mapping => mapping.SelectMany(pair => pair is
+            { Key: YamlScalarNode { Value: "args" or "command" }, Value: YamlSequenceNode words }
             ? [[.. words.Select(word => ((YamlScalarNode)word).Value!)]]
             : Lists(pair.Value)),
         YamlSequenceNode sequence => sequence.SelectMany(Lists),

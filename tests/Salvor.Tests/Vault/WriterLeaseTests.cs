@@ -40,7 +40,8 @@ public sealed class WriterLeaseTests
     public void A_container_that_was_killed_is_followed_by_the_one_that_has_its_lock_now()
     {
         var mine = new FileIdentity(1, 2, 3);
-        var claim = WriterAdmission.ClaimOf(Here with { PidNamespace = Here.PidNamespace + 1, Host = "app-0", Pid = 1 }, "test", Noon, mine);
+        var contained = Here with { PidNamespace = Here.PidNamespace + 1, Host = "app-0", Pid = 1 };
+        var claim = WriterAdmission.ClaimOf(contained, "test", Noon, mine);
         var lease = new WriterLease(1, claim, Noon, HasEnded: false);
 
         Assert.Equal(HolderState.Dead, lease.StateSeenBy(Here, Noon, mine));

@@ -5,7 +5,8 @@ namespace Salvor.Vault.Pruning;
 
 /// <summary>
 /// What a prune does to one branch. Five things go: what is rewritten more coarsely; what was, by an earlier run that was stopped; what was
-/// merged by a writer that did not live to remove it; objects all of whose points have expired, where nothing that is kept is reached through them; and snapshots from which nothing is reached.
+/// merged by a writer that did not live to remove it; objects all of whose points have expired, where nothing that is kept is reached
+/// through them; and snapshots from which nothing is reached.
 /// </summary>
 sealed class BranchPrune
 {
