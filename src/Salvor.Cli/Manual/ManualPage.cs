@@ -44,8 +44,8 @@ static class ManualPage
 
     const string Description =
         "Salvor keeps databases recoverable to any committed transaction while the app runs, and proves every byte before it gives one "
-        + "back. SOURCE is the name of a source in the configuration, and may be left out where there is only one. What reads a vault also takes "
-        + "--from with a path or URL, and then needs no configuration.";
+        + "back. SOURCE is the name of a source in the configuration, and may be left out where there is only one. What reads a "
+        + "vault also takes --from with a path or URL, and then needs no configuration.";
 
     const string Files = """
         .SH ENVIRONMENT

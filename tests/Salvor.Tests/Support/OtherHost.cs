@@ -1,6 +1,6 @@
 namespace Salvor.Tests.Support;
 
-/// <summary>Runs a command as if on another machine: with its own name and boot, and a folder of its own where others have theirs.</summary>
+/// <summary>Runs a command as if on another machine: with its own name and boot, and a folder where others have theirs.</summary>
 static class OtherHost
 {
     const string Script = """
