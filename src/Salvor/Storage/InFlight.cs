@@ -10,10 +10,11 @@ static class InFlight
     public const int Calls = 16;
 
     /// <summary>Runs a call for each index from 0. Throws what one of them threw when all have ended.</summary>
-    public static Task ForEachAsync(int count, Func<int, Task> call, CancellationToken cancellationToken)
+    /// <param name="calls">How many at once at most.</param>
+    public static Task ForEachAsync(int count, Func<int, Task> call, CancellationToken cancellationToken, int calls = Calls)
     {
         var next = -1;
-        return Task.WhenAll(Enumerable.Range(0, Math.Min(count, Calls)).Select(_ => TakeTurnsAsync()));
+        return Task.WhenAll(Enumerable.Range(0, Math.Min(count, calls)).Select(_ => TakeTurnsAsync()));
 
         async Task TakeTurnsAsync()
         {

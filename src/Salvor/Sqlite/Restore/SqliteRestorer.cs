@@ -26,7 +26,8 @@ public sealed record RestoredImage(uint PageSize, uint PageCount, ulong Checksum
 /// </summary>
 public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
 {
-    static readonly int InFlight = Math.Clamp(Environment.ProcessorCount, 2, 4);
+    /// <summary>Objects at once, of which some are on their way while others are decoded.</summary>
+    const int InFlight = 4;
 
     long writtenBytes;
     long checksum;

@@ -1,4 +1,5 @@
 using System.Buffers;
+using Salvor.Storage;
 using Salvor.Vault.Format;
 
 namespace Salvor.Vault.Snapshots;
@@ -28,6 +29,9 @@ sealed class ChunkReader(VaultAccess vault)
     /// <summary>What a chunk of unknown length counts for that.</summary>
     const long UnknownLengthBytes = 16 << 10;
 
+    /// <summary>Frames of one pack that are fetched one by one: each is a round trip, and takes up to 2 MiB of memory.</summary>
+    const int FramesInFlight = 8;
+
     readonly Lock gate = new();
     Task<PackMoves>? moves;
     long fetchedBytes;
@@ -46,7 +50,7 @@ sealed class ChunkReader(VaultAccess vault)
         {
             foreach (var pack in packs)
             {
-                await ReadPackAsync(pack.Key, [.. pack], handler, cancellationToken);
+                await ReadPackAsync(pack.Key, [.. pack], framesInFlight: 1, handler, cancellationToken);
             }
 
             return;
@@ -54,12 +58,13 @@ sealed class ChunkReader(VaultAccess vault)
 
         var options = new ParallelOptions { MaxDegreeOfParallelism = packsInFlight, CancellationToken = cancellationToken };
         await Parallel.ForEachAsync(
-            packs, options, async (pack, cancel) => await ReadPackAsync(pack.Key, [.. pack], handler, cancel));
+            packs, options, async (pack, cancel) => await ReadPackAsync(pack.Key, [.. pack], FramesInFlight, handler, cancel));
     }
 
-    async Task ReadPackAsync(Hash256 pack, List<WantedChunk> wanted, FrameHandler handler, CancellationToken cancellationToken)
+    async Task ReadPackAsync(
+        Hash256 pack, List<WantedChunk> wanted, int framesInFlight, FrameHandler handler, CancellationToken cancellationToken)
     {
-        var (left, failure) = await TryReadPackAsync(pack, wanted, handler, cancellationToken);
+        var (left, failure) = await TryReadPackAsync(pack, wanted, framesInFlight, handler, cancellationToken);
         if (failure is null)
         {
             return;
@@ -67,7 +72,7 @@ sealed class ChunkReader(VaultAccess vault)
 
         foreach (var other in (await MovesAsync(cancellationToken)).Of(pack))
         {
-            (left, var still) = await TryReadPackAsync(other, left, handler, cancellationToken);
+            (left, var still) = await TryReadPackAsync(other, left, framesInFlight, handler, cancellationToken);
             if (still is null)
             {
                 return;
@@ -79,7 +84,7 @@ sealed class ChunkReader(VaultAccess vault)
 
     /// <summary>Hands over what is in a pack. The rest, and why the first of it was not found; null where all were.</summary>
     async Task<(List<WantedChunk> Left, DamagedObjectException? Failure)> TryReadPackAsync(
-        Hash256 pack, List<WantedChunk> wanted, FrameHandler handler, CancellationToken cancellationToken)
+        Hash256 pack, List<WantedChunk> wanted, int framesInFlight, FrameHandler handler, CancellationToken cancellationToken)
     {
         var key = VaultKeys.Pack(pack);
         var whole = wanted.Sum(chunk => chunk.Length == 0 ? UnknownLengthBytes : chunk.Length) >= WholeBytesMin;
@@ -89,12 +94,15 @@ sealed class ChunkReader(VaultAccess vault)
             stored = await vault.OpenAsync(key, ObjectKind.Pack, whole, cancellationToken);
             var places = ChunkPlace.Read(stored, await stored.ReadDetailsAsync(cancellationToken));
             var (found, left, failure) = Locate(key, places, wanted);
-            foreach (var frame in found.GroupBy(item => item.Place.Frame))
-            {
-                failure = await TryReadFrameAsync(stored, frame.Key, [.. frame], left, handler, cancellationToken) ?? failure;
-            }
-
-            return (left, failure);
+            var frames = found.GroupBy(item => item.Place.Frame).ToList();
+            var failures = new DamagedObjectException?[frames.Count];
+            await InFlight.ForEachAsync(
+                frames.Count,
+                async i => failures[i] =
+                    await TryReadFrameAsync(stored, frames[i].Key, [.. frames[i]], left, handler, cancellationToken),
+                cancellationToken,
+                whole ? 1 : framesInFlight);
+            return (left, failures.LastOrDefault(item => item is not null) ?? failure);
         }
         catch (DamagedObjectException e) when (stored is null || e.Key == key)
         {
@@ -140,7 +148,7 @@ sealed class ChunkReader(VaultAccess vault)
             await pack.ReadFrameAsync(frame, rented.AsMemory(0, length), cancellationToken);
             Interlocked.Add(ref fetchedBytes, pack.Frames[frame].StoredBytes);
             var good = wanted.Where(item => IsItself(rented, item.Place)).ToList();
-            left.AddRange(wanted.Except(good).Select(item => item.Chunk));
+            Leave(left, wanted.Except(good));
             handler(pack.Key, rented.AsSpan(0, length), good);
             return good.Count == wanted.Count
                 ? null
@@ -148,12 +156,20 @@ sealed class ChunkReader(VaultAccess vault)
         }
         catch (DamagedObjectException e) when (e.Key == pack.Key)
         {
-            left.AddRange(wanted.Select(item => item.Chunk));
+            Leave(left, wanted);
             return e;
         }
         finally
         {
             ArrayPool<byte>.Shared.Return(rented);
+        }
+    }
+
+    static void Leave(List<WantedChunk> left, IEnumerable<(ChunkPlace Place, WantedChunk Chunk)> chunks)
+    {
+        lock (left)
+        {
+            left.AddRange(chunks.Select(item => item.Chunk));
         }
     }
 

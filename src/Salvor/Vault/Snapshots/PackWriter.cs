@@ -42,10 +42,13 @@ sealed class PackWriter(PackStore store) : IAsyncDisposable
 
     const int PlacesMax = 16384;
 
+    /// <summary>Stored while the next is filled. One alone would leave a far destination idle during each round trip.</summary>
+    const int StoresInFlight = 2;
+
     readonly List<ChunkPlace> places = [];
     PendingPack pack = new();
     ObjectWriter writer = store.Vault.NewObject();
-    Task storing = Task.CompletedTask;
+    readonly Queue<Task> storing = [];
 
     /// <summary>Bytes stored so far.</summary>
     public long StoredBytes { get; private set; }
@@ -77,19 +80,31 @@ sealed class PackWriter(PackStore store) : IAsyncDisposable
             await CloseAsync(cancellationToken);
         }
 
-        await storing;
+        while (storing.Count > 0)
+        {
+            await storing.Peek();
+            _ = storing.Dequeue();
+        }
     }
 
     public async ValueTask DisposeAsync()
     {
-        await storing.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        while (storing.TryDequeue(out var task))
+        {
+            await task.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
         writer.Dispose();
     }
 
     async Task CloseAsync(CancellationToken cancellationToken)
     {
-        // One pack is stored while the next is filled: enough to overlap disk and processor, and bounded.
-        await storing;
+        if (storing.Count == StoresInFlight)
+        {
+            await storing.Peek();
+            _ = storing.Dequeue();
+        }
+
         var full = writer;
 
         var header = await store.HeaderAsync(cancellationToken);
@@ -98,7 +113,7 @@ sealed class PackWriter(PackStore store) : IAsyncDisposable
         places.Clear();
         writer = store.Vault.NewObject(ObjectWriter.ObjectBytesMax);
         StoredBytes += bytes.Length;
-        storing = StoreAsync(full, hash, bytes, cancellationToken);
+        storing.Enqueue(StoreAsync(full, hash, bytes, cancellationToken));
     }
 
     async Task StoreAsync(ObjectWriter full, Hash256 name, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
