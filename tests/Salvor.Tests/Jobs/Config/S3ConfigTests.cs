@@ -68,7 +68,7 @@ public sealed class S3ConfigTests
         foreach (var wrong in (string[])["compliance", "compliance:0", "worm:7", ":7"])
         {
             var failure = Assert.Throws<SalvorException>(() => DestinationUrl.Parse($"s3://acme?object_lock={wrong}"));
-            Assert.Equal($"unknown object_lock \"{wrong}\" in an s3:// URL", failure.Message);
+            Assert.Equal($"unknown object_lock \"{wrong}\" in the URL of a bucket", failure.Message);
         }
     }
 
