@@ -134,9 +134,12 @@ public sealed partial class S3Store : IObjectStore
         }
         catch (StorageException e) when (e.Failure == StorageFailure.NotFound)
         {
-            return await FindHiddenAsync(key, cancellationToken) is { } version
-                ? await ReadEarlierAsync(key, version, offset, buffer, cancellationToken)
-                : throw e;
+            if (await FindHiddenAsync(key, cancellationToken) is { } version)
+            {
+                return await ReadEarlierAsync(key, version, offset, buffer, cancellationToken);
+            }
+
+            throw;
         }
     }
 
