@@ -54,7 +54,7 @@ public sealed class RemoteFaultTests
         }
     }
 
-    static async Task<byte[]> ReadAsync(IObjectStore store)
+    static async Task<byte[]> ReadAsync(RetryingStore store)
     {
         var buffer = new byte[content.Length];
         Assert.Equal(content.Length, await store.ReadAsync("a", 0, buffer, default));
