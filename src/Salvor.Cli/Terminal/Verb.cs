@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
 using System.Text.Json;
+using Salvor.Jobs;
 using Salvor.Platform;
 
 namespace Salvor.Cli.Terminal;
@@ -45,6 +46,7 @@ static class Verb
         var stopping = CancellationTokenSource.CreateLinkedTokenSource(outer);
 #pragma warning restore CA2000
         var invocation = new Invocation(parsed, stopping.Token);
+        Destinations.Warn = line => invocation.Tell($"salvor: warning: {line}");
         void Stop(PosixSignalContext context)
         {
             context.Cancel = true;

@@ -18,9 +18,10 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
 
     readonly SemaphoreSlim applying = new(1);
     readonly SemaphoreSlim asked = new(0);
-    readonly Dictionary<string, IObjectStore> stores = [];
+    readonly Dictionary<DestinationConfig, IObjectStore> stores = [];
     readonly Dictionary<EncryptionConfig, Keyring> keyrings = [];
     readonly Dictionary<string, IReadOnlyList<SourceDestination>> storeLists = [];
+    readonly Dictionary<DestinationConfig, int> seen = [];
     readonly Dictionary<string, (ReplicatorOptions Options, IReadOnlyList<SourceDestination> Stores)> current = [];
     readonly List<FileSystemWatching> watched = [];
     readonly HashSet<string> unreadable = [];
@@ -174,7 +175,8 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
     /// <summary>The same list for the same destinations, so that a comparison tells whether something changed.</summary>
     IReadOnlyList<SourceDestination> StoresOf(IReadOnlyList<DestinationConfig> destinations)
     {
-        var key = string.Join('\n', destinations);
+        // Not what they print: that has no secrets, and a new password must be taken.
+        var key = string.Join(' ', destinations.Select(NumberOf));
         return storeLists.TryGetValue(key, out var list)
             ? list
             : storeLists[key] =
@@ -199,11 +201,11 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
         }
     }
 
-    IObjectStore StoreOf(DestinationConfig destination)
-    {
-        var key = destination.ToString();
-        return stores.TryGetValue(key, out var store) ? store : stores[key] = Destinations.OpenForWriting(destination);
-    }
+    IObjectStore StoreOf(DestinationConfig destination) =>
+        stores.TryGetValue(destination, out var store) ? store : stores[destination] = Destinations.OpenForWriting(destination);
+
+    int NumberOf(DestinationConfig destination) =>
+        seen.TryGetValue(destination, out var number) ? number : seen[destination] = seen.Count;
 
     void WatchPatterns(SalvorConfig next)
     {

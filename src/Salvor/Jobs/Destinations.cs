@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Salvor.Jobs.Config;
 using Salvor.Storage;
 using Salvor.Storage.S3;
@@ -12,6 +13,8 @@ public static class Destinations
 {
     /// <summary>What a network forgives: about two seconds, with growing pauses.</summary>
     const int AttemptsMax = 6;
+
+    static readonly ConcurrentDictionary<string, bool> warned = new();
 
     /// <summary>
     /// The store of a destination, for a command that ends: what may pass is tried again a few times, where a network is between. Touches
@@ -35,8 +38,22 @@ public static class Destinations
         IsLocked = VaultKeys.IsLasting,
     };
 
-    /// <summary>The store of a destination, each call made once. Touches nothing there.</summary>
-    internal static IObjectStore StoreOf(DestinationConfig destination, bool maintains = false) => destination switch
+    /// <summary>Told once of each place to which everything goes unencrypted; null where nobody wants to know.</summary>
+    public static Action<string>? Warn { get; set; }
+
+    static IObjectStore StoreOf(DestinationConfig destination, bool maintains = false)
+    {
+        if (destination.InsecureHost() is { } host && warned.TryAdd(host, true))
+        {
+            Warn?.Invoke(
+                $"{destination.Location} is plain http with {host}: whoever is on the network between can read and change what is sent");
+        }
+
+        return DestinationLimits.Apply(destination, DriverOf(destination, maintains), Environment.GetEnvironmentVariable);
+    }
+
+    /// <summary>The store of a destination without its limits, each call made once. Touches nothing there.</summary>
+    internal static IObjectStore DriverOf(DestinationConfig destination, bool maintains = false) => destination switch
     {
         FileDestinationConfig file => new FileStore(file.Path),
         S3DestinationConfig s3 => OpenBucket(s3, maintains),
@@ -122,19 +139,29 @@ public static class Destinations
     {
         const string Suffix = "/vault";
         var names = new List<string>();
-        string? after = null;
-        while (await FirstAfterAsync(store, after, cancellationToken) is { } key)
+        for (string? after = null; ;)
         {
-            if (key.EndsWith(Suffix, StringComparison.Ordinal))
+            // Nothing of a vault's many objects is listed: each folder of a vault is skipped as a whole. What others keep is read over.
+            string? next = null;
+            await foreach (var row in store.ListAsync("", after, cancellationToken))
             {
-                names.Add(key[..^Suffix.Length]);
+                if (row.Key.EndsWith(Suffix, StringComparison.Ordinal))
+                {
+                    names.Add(row.Key[..^Suffix.Length]);
+                }
+                else if ((next = SkipFolder(row.Key)) is not null)
+                {
+                    break;
+                }
             }
 
-            // Nothing of a vault's many objects is listed: each folder of a vault is skipped as a whole.
-            after = SkipFolder(key);
-        }
+            if (next is null)
+            {
+                return names;
+            }
 
-        return names;
+            after = next;
+        }
     }
 
     /// <summary>A disk that is not mounted is another mistake than one without a vault.</summary>
@@ -163,17 +190,8 @@ public static class Destinations
             : direct;
     }
 
-    static async Task<string?> FirstAfterAsync(IObjectStore store, string? after, CancellationToken cancellationToken)
-    {
-        await foreach (var row in store.ListAsync("", after, cancellationToken))
-        {
-            return row.Key;
-        }
-
-        return null;
-    }
-
-    static string SkipFolder(string key)
+    /// <summary>The end of the folder of a vault in which the key lies; null where it lies in none.</summary>
+    static string? SkipFolder(string key)
     {
         ReadOnlySpan<string> folders =
             ["/backups/", "/branches/", "/claims/", "/keys/", "/log/", "/moves/", "/packs/", "/snapshots/"];
@@ -186,7 +204,7 @@ public static class Destinations
             }
         }
 
-        return key;
+        return null;
     }
 
     static SalvorException NoVault(string message, IReadOnlyList<string> names) => new(

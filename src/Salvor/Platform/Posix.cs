@@ -236,6 +236,18 @@ static partial class Posix
     [LibraryImport("libc", EntryPoint = "geteuid")]
     public static partial uint EffectiveUserId();
 
+    /// <summary>Makes a named pipe that its owner alone may use. Throws where the name exists.</summary>
+    public static void MakePipe(string path)
+    {
+        if (MakePipeCall(path, OwnerOnlyFile) != 0)
+        {
+            throw new PosixException(Marshal.GetLastPInvokeError(), "make a pipe at", path);
+        }
+    }
+
+    [LibraryImport("libc", EntryPoint = "mkfifo", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
+    private static partial int MakePipeCall(string path, uint mode);
+
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     private static partial int ControlCall(SafeFileHandle file, nuint request, SafeFileHandle argument);
 

@@ -124,6 +124,14 @@ public sealed partial class VaultAccess
         var vault = await FindAsync(store, name, keys, cancellationToken);
         if (vault is null)
         {
+            if (await store.SizeAsync(VaultKeys.Identity, cancellationToken) is not null)
+            {
+                throw new SalvorException(
+                    FailureKind.Usage,
+                    $"{store.Location} is a vault itself, and vaults do not lie in each other",
+                    "Name the place above it, in which each source has a folder.");
+            }
+
             var identity = new VaultIdentity { Source = name, Kind = kind, Path = path, CreatedAt = time.GetUtcNow() };
             await PutIdentityAsync(store, name, identity, keys, time, cancellationToken);
 

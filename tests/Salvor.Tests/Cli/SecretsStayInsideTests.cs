@@ -63,6 +63,44 @@ public sealed class SecretsStayInsideTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task No_password_of_a_server_is_in_any_output_state_or_command_line()
+    {
+        var server = await (await SshServer.RunningAsync()).PasswordOptionsAsync();
+        await _rig.CreateDatabaseAsync();
+        File.WriteAllText(
+            _rig["salvor.yaml"],
+            $$"""
+            destinations:
+              nas: { type: sftp, host: 127.0.0.1, port: {{server.Port}}, user: {{server.User}}, path: '{{server.Path}}',
+                     known_hosts: {{server.KnownHostsFile}}, password: '${NAS}' }
+            sources:
+              app: { type: sqlite, path: ./app/app.db, to: [nas] }
+
+            """);
+        var result = await _rig.ShellAsync(
+            $$"""
+            export SALVOR_DEBUG=1 NAS={{Secret}}
+            for verb in 'list app' 'status --json' 'bench destination nas --quick'; do salvor $verb --config salvor.yaml; done
+            export NAS='{{SshServer.Password}}' SALVOR_SFTP_PASSWORD='{{SshServer.Password}}'
+            salvor daemon --config salvor.yaml & pid=$!
+            for i in $(seq 100); do salvor status app --config salvor.yaml | grep healthy && break; sleep 0.2; done
+            tr '\0' ' ' < /proc/$pid/cmdline; pgrep -af 'ssh .*{{server.User}}'
+            salvor list --from '{{server.Location}}' --json
+            salvor list --from 'sftp://{{server.User}}:{{Secret}}@127.0.0.1/srv'
+            kill $pid; wait $pid
+            """);
+
+        Assert.Contains("healthy", result.Stdout, StringComparison.Ordinal);
+        Assert.Contains("refuses the password of user", result.Stderr, StringComparison.Ordinal);
+        AssertClean("the output", Encoding.UTF8.GetBytes(result.ToString()));
+        var all = new EnumerationOptions { RecurseSubdirectories = true, AttributesToSkip = 0 };
+        foreach (var file in Directory.EnumerateFiles(_rig.Folder, "*", all))
+        {
+            AssertClean(file, File.ReadAllBytes(file));
+        }
+    }
+
+    [Fact]
     public async Task No_row_is_in_any_stored_byte_of_an_encrypted_vault()
     {
         _rig.WriteSecret("app.key", new string('k', 44));
@@ -89,7 +127,7 @@ public sealed class SecretsStayInsideTests : IAsyncDisposable
 
     static void AssertClean(string what, byte[] bytes)
     {
-        foreach (var secret in (string[])[Secret, NewSecret])
+        foreach (var secret in (string[])[Secret, NewSecret, SshServer.Password])
         {
             var isThere = bytes.AsSpan().IndexOf(Encoding.UTF8.GetBytes(secret)) >= 0;
             Assert.False(isThere, $"{what} holds {secret}: {Encoding.UTF8.GetString(bytes)}");

@@ -17,6 +17,7 @@ sealed class SshServer
         read -r _
         kill $!
         rm -rf "$1"
+        [ -z "$2" ] || userdel -rf "$2"
         """;
 
     static readonly Lazy<Task<SshServer>> running = new(StartAsync);
@@ -24,9 +25,26 @@ sealed class SshServer
 
     readonly string folder;
 
+    /// <summary>Made for as long as the tests run, where they run as root: only real users have passwords.</summary>
+    static readonly string PasswordUser = Environment.IsPrivilegedProcess ? $"salvor-t{Environment.ProcessId}" : "";
+
     SshServer(string folder, int port) => (this.folder, Port) = (folder, port);
 
     public int Port { get; }
+
+    public const string Password = "canary of the ssh user";
+
+    /// <summary>As a user whom a password lets in, and no key; in a folder of its own.</summary>
+    public async Task<SftpOptions> PasswordOptionsAsync()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "only root can make a user with a password");
+        var root = $"{HomeOfPasswordUser}/{Guid.NewGuid():n}";
+        var made = await ChildProcess.RunAsync("install", ["-d", "-o", PasswordUser, root]);
+        Assert.True(made.ExitCode == 0, $"{made}");
+        return Options(root) with { User = PasswordUser, KeyFile = null, Password = new SecretText(Password) };
+    }
+
+    static string HomeOfPasswordUser => $"/tmp/{PasswordUser}";
 
     /// <summary>What a client that trusts the server has to be told.</summary>
     public string KnownHosts => Path.Combine(folder, "known_hosts");
@@ -88,15 +106,23 @@ sealed class SshServer
             StrictModes no
             MaxStartups 100
             Subsystem sftp internal-sftp
+            Match User {(PasswordUser.Length > 0 ? PasswordUser : "nobody-of-that-name")}
+                PasswordAuthentication yes
 
             """);
         if (Environment.IsPrivilegedProcess)
         {
             // Where Debian's start-up script of the server makes it.
             Directory.CreateDirectory("/run/sshd");
+            var user = await ChildProcess.RunAsync(
+                "/bin/sh",
+                ["-c", "useradd -m -d \"$2\" -s /bin/sh \"$1\" && printf '%s:%s\\n' \"$1\" \"$3\" | chpasswd", "sh", PasswordUser,
+                    HomeOfPasswordUser, Password]);
+            Assert.True(user.ExitCode == 0, $"useradd failed: {user}");
         }
 
-        keeper = Process.Start(new ProcessStartInfo("/bin/sh", ["-c", Keeper, "sh", folder]) { RedirectStandardInput = true })!;
+        var keep = new ProcessStartInfo("/bin/sh", ["-c", Keeper, "sh", folder, PasswordUser]) { RedirectStandardInput = true };
+        keeper = Process.Start(keep)!;
         await Eventually.HoldsAsync(() => Accepts(server.Port), () => $"sshd did not start: {LogIn(folder)}", Eventually.StartMax);
         return server;
     }

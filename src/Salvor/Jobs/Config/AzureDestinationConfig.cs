@@ -1,4 +1,3 @@
-using Salvor.Jobs.Keys;
 using Salvor.Storage;
 
 namespace Salvor.Jobs.Config;
@@ -46,6 +45,8 @@ public sealed record AzureDestinationConfig : DestinationConfig
             return $"azure://{path}?account={Account}{endpoint}{(AllowInsecure ? "&allow_insecure=true" : "")}";
         }
     }
+
+    public override string? InsecureHost() => Endpoint.Scheme == Uri.UriSchemeHttp && !Endpoint.IsLoopback ? Endpoint.Authority : null;
 
     public override DestinationConfig? ParentOf(string folder) =>
         Prefix == folder ? this with { Prefix = "" }

@@ -1,4 +1,3 @@
-using Salvor.Jobs.Keys;
 using Salvor.Storage;
 using Salvor.Text;
 

@@ -112,6 +112,21 @@ sealed class ConfigMapping
     public ConfigMapping? OptionalMapping(string key) =>
         Value(key) is { } node ? new ConfigMapping(document, node, $"{key} of {owner}") : null;
 
+    /// <summary>Bytes a second, at least a thousand; null where the key is absent.</summary>
+    public long? OptionalRate(string key, string example)
+    {
+        if (Value(key) is not { } node)
+        {
+            return null;
+        }
+
+        var text = Text(node, key, example);
+        return text.EndsWith("/s", StringComparison.Ordinal) && SizeText.TryParse(text[..^2].TrimEnd(), out var bytes) && bytes >= 1000
+            ? bytes
+            : throw document.Error(
+                node, $"{key} of {owner} is \"{text}\", which is not a number of bytes a second", $"Write {key}: {example}, or 500KB/s.");
+    }
+
     /// <summary>A whole number from 1 on; null where the key is absent.</summary>
     public int? OptionalCount(string key, int example, int max)
     {

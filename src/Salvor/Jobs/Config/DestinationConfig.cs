@@ -16,6 +16,18 @@ public abstract record DestinationConfig
     /// </summary>
     public bool IsRequired { get; init; }
 
+    /// <summary>How many bytes a second may be sent there; null for as many as go.</summary>
+    public long? UploadMax { get; init; }
+
+    /// <summary>How many bytes a second may be fetched from there; null for as many as go.</summary>
+    public long? DownloadMax { get; init; }
+
+    /// <summary>How many calls may be under way at once; null for what its type can do.</summary>
+    public int? ConcurrentCallsMax { get; init; }
+
+    /// <summary>The host to which everything goes unencrypted, because the operator allowed that; null elsewhere.</summary>
+    public virtual string? InsecureHost() => null;
+
     /// <summary>What the place is called where it is not named: a path, or a URL with which it can be opened again. No secrets.</summary>
     public abstract string Location { get; }
 
@@ -51,6 +63,8 @@ public sealed record S3DestinationConfig : DestinationConfig
     public required S3Options Options { get; init; }
 
     public override string Location => Options.Location;
+
+    public override string? InsecureHost() => S3Place.Of(Options, AwsEnvironment.Current).InsecureHost;
 
     public override DestinationConfig? ParentOf(string folder)
     {

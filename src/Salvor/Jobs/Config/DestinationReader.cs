@@ -10,6 +10,11 @@ static class DestinationReader
 
     static readonly string[] CommonKeys = ["required", "price_per_gb_month"];
 
+    const int ConcurrentCallsMaxMax = 10_000;
+
+    /// <summary>Where a network is between.</summary>
+    static readonly string[] RemoteKeys = ["max_upload", "max_download", "max_concurrent_uploads", .. CommonKeys];
+
     /// <param name="type">One of <see cref="Types"/>.</param>
     /// <param name="name">What the configuration calls it.</param>
     /// <param name="destination">Its keys.</param>
@@ -18,15 +23,18 @@ static class DestinationReader
         DestinationConfig config = type switch
         {
             "file" => ReadFile(name, destination),
-            "s3" => S3Reader.Read(name, destination, CommonKeys),
+            "s3" => S3Reader.Read(name, destination, RemoteKeys),
             "sftp" => ReadSftp(name, destination),
             "azure" => ReadAzure(name, destination),
-            "gcs" => S3Reader.ReadGoogle(name, destination, CommonKeys),
+            "gcs" => S3Reader.ReadGoogle(name, destination, RemoteKeys),
             _ => throw new InvalidOperationException($"no reader for type {type}"),
         };
         return config with
         {
             IsRequired = destination.Choice("required", false, ("true", true), ("false", false)),
+            UploadMax = destination.OptionalRate("max_upload", "20MiB/s"),
+            DownloadMax = destination.OptionalRate("max_download", "50MiB/s"),
+            ConcurrentCallsMax = destination.OptionalCount("max_concurrent_uploads", 10, ConcurrentCallsMaxMax),
             PricePerGbMonth = destination.OptionalAmount("price_per_gb_month", "0.023"),
         };
     }
@@ -39,7 +47,7 @@ static class DestinationReader
 
     static AzureDestinationConfig ReadAzure(string name, ConfigMapping destination)
     {
-        destination.CheckKeys(["type", .. AzureReader.Keys.Select(item => item.Key), .. CommonKeys]);
+        destination.CheckKeys(["type", .. AzureReader.Keys.Select(item => item.Key), .. RemoteKeys]);
         var examples = AzureReader.Keys.ToDictionary(item => item.Key, item => item.Example);
         return new AzureReader(
             $"destination {name}", key => destination.OptionalText(key, examples[key]), destination.Error, destination.Variable).Read(name);
@@ -48,7 +56,8 @@ static class DestinationReader
     static SftpDestinationConfig ReadSftp(string name, ConfigMapping destination)
     {
         destination.CheckKeys(
-            ["type", "host", "port", "user", "path", "key_file", "known_hosts", "host_key", "allow_weak", .. CommonKeys]);
+            ["type", "host", "port", "user", "path", "key_file", "key_passphrase", "password", "known_hosts", "host_key", "allow_weak",
+                .. RemoteKeys]);
         var options = new SftpOptions
         {
             Host = destination.Text("host", "backup.example.com"),
@@ -56,6 +65,8 @@ static class DestinationReader
             User = destination.OptionalText("user", "salvor"),
             Path = destination.Text("path", "/srv/salvor"),
             KeyFile = destination.OptionalPath("key_file", "/etc/salvor/id_ed25519"),
+            KeyPassphrase = Secret("key_passphrase", "${NAS_KEY_PASSPHRASE}"),
+            Password = Secret("password", "${NAS_PASSWORD}"),
             KnownHostsFile = destination.OptionalPath("known_hosts", "/etc/salvor/known_hosts"),
             HostKey = destination.OptionalText("host_key", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI..."),
             AllowWeak = destination.Choice("allow_weak", false, ("true", true), ("false", false)),
@@ -63,5 +74,8 @@ static class DestinationReader
         return options.Problem() is { } problem
             ? throw destination.Error("host", $"destination {name}: {problem}", "Correct it; docs/cli.md has an example of each key.")
             : new SftpDestinationConfig { Name = name, Options = options };
+
+        SecretText? Secret(string key, string example) =>
+            destination.OptionalText(key, example) is { } text ? new SecretText(text) : null;
     }
 }

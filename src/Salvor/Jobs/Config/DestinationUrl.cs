@@ -17,7 +17,8 @@ public static class DestinationUrl
             "https" when AzureUrl.IsLong(pathOrUrl) => AzureUrl.ParseLong(pathOrUrl, environment),
             "file" => File(pathOrUrl, Uri.UnescapeDataString(pathOrUrl["file://".Length..])),
             "s3" or "gs" => S3Url.Parse(pathOrUrl),
-            "sftp" => SftpUrl.Parse(pathOrUrl),
+            "gcs" => S3Url.Parse("gs" + pathOrUrl[scheme..]),
+            "sftp" => SftpUrl.Parse(pathOrUrl, environment),
             var type => throw new SalvorException(
                 FailureKind.Usage,
                 $"destination {pathOrUrl.Split('?')[0]} is of type {type}, which is not available in this version",

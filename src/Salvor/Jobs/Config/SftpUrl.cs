@@ -9,10 +9,13 @@ namespace Salvor.Jobs.Config;
 static class SftpUrl
 {
     const string Scheme = "sftp://";
+    const string PasswordVariable = "SALVOR_SFTP_PASSWORD";
+    const string PassphraseVariable = "SALVOR_SFTP_KEY_PASSPHRASE";
     const string Example = "sftp://user@host/srv/salvor?key_file=/etc/salvor/id_ed25519";
 
     /// <summary>Throws where it cannot be read. No message repeats the URL, which may have a password in it.</summary>
-    public static SftpDestinationConfig Parse(string url)
+    /// <param name="environment">A variable of the process, or null.</param>
+    public static SftpDestinationConfig Parse(string url, Func<string, string?> environment)
     {
         var (rest, query) = Cut(url[Scheme.Length..], '?');
         var slash = rest.IndexOf('/', StringComparison.Ordinal);
@@ -26,7 +29,9 @@ static class SftpUrl
             : (null, rest[..slash]);
         if (user?.Contains(':') == true)
         {
-            throw Error("has a password, which is not used", "Let a key in with 'ssh-copy-id', and leave the password out.");
+            throw Error(
+                "has a password in it, which others can see on the command line",
+                $"Put it into {PasswordVariable}, or let a key in with 'ssh-copy-id'; and leave it out.");
         }
 
         var path = Uri.UnescapeDataString(rest[slash..]);
@@ -36,11 +41,15 @@ static class SftpUrl
             Host = name,
             Port = port,
             User = user,
+            Password = Secret(PasswordVariable),
             Path = path.StartsWith("/~/", StringComparison.Ordinal) ? path["/~/".Length..] : path,
         });
+        options = options with { KeyPassphrase = options.KeyFile is null ? null : Secret(PassphraseVariable) };
         return options.Problem() is { } problem
             ? throw Error($"is not right: {problem}")
             : new() { Name = options.Place, Options = options };
+
+        SecretText? Secret(string variable) => environment(variable) is { Length: > 0 } text ? new SecretText(text) : null;
     }
 
     static (string Host, int? Port) HostAndPort(string text)
@@ -63,6 +72,9 @@ static class SftpUrl
                 "known_hosts" => options with { KnownHostsFile = Path.GetFullPath(text) },
                 "host_key" => options with { HostKey = text },
                 "allow_weak" => options with { AllowWeak = text == "true" },
+                "password" or "key_passphrase" => throw Error(
+                    $"has {name} in it, which others can see on the command line",
+                    $"Put it into {(name == "password" ? PasswordVariable : PassphraseVariable)}, and leave it out."),
                 _ => throw Error(
                     $"has an option \"{name}\", which is not known", "Known are key_file, known_hosts, host_key and allow_weak."),
             };

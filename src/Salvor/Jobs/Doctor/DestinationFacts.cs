@@ -78,7 +78,7 @@ sealed record DestinationFacts
         StorageException? last = null;
         try
         {
-            var inner = Destinations.StoreOf(destination);
+            var inner = Destinations.DriverOf(destination);
             var store = new RetryingStore(inner, time, random, e => last = e ?? last) { AttemptsMax = AttemptsMax };
             var key = DestinationProbe.NewKey(random);
             var probe = await Task.Run(() => DestinationProbe.RunAsync(store, key, time, deadline), deadline).WaitAsync(deadline);

@@ -1,11 +1,5 @@
 namespace Salvor.Jobs.Keys;
 
-/// <summary>A text that is never printed, also not as part of something else.</summary>
-public sealed record SecretText(string Value)
-{
-    public override string ToString() => "(secret)";
-}
-
 /// <summary>Where an operator keeps the secret of a source. Two that are equal give the same secret.</summary>
 public abstract record KeySource
 {

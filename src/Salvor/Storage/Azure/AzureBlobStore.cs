@@ -102,9 +102,22 @@ public sealed class AzureBlobStore(AzureBlobOptions options, TimeProvider? time 
         }
     }
 
-    /// <summary>The service compares it with what came: against accidents on the way, nobody is kept out by it.</summary>
+    /// <summary>
+    /// The service compares it with what came: against accidents on the way, nobody is kept out by it. Null where the system forbids MD5
+    /// (FIPS): the encryption of the way notices accidents too, and whatever reads an object checks its own hashes.
+    /// </summary>
     [SuppressMessage("Security", "CA5351", Justification = "The service knows no other checksum that the platform has.")]
-    static byte[] ChecksumOf(ReadOnlySpan<byte> content) => MD5.HashData(content);
+    static byte[]? ChecksumOf(ReadOnlySpan<byte> content)
+    {
+        try
+        {
+            return MD5.HashData(content);
+        }
+        catch (CryptographicException)
+        {
+            return null;
+        }
+    }
 
     /// <summary>Who may create and not overwrite is told so of what exists, and so is everybody of what a policy keeps.</summary>
     static bool SaysThatItExists(HttpStatusCode status, string? code) => (status, code) is

@@ -21,6 +21,13 @@ public sealed class AwsCredentials(
 
     public DateTimeOffset? Expires => expires;
 
+    /// <summary>The same keys are the same, wherever they were found.</summary>
+    public override bool Equals(object? obj) =>
+        obj is AwsCredentials other
+        && (AccessKeyId, SecretAccessKey, SessionToken) == (other.AccessKeyId, other.SecretAccessKey, other.SessionToken);
+
+    public override int GetHashCode() => HashCode.Combine(AccessKeyId, SecretAccessKey, SessionToken);
+
     /// <summary>Tells two from each other, and nothing of what is in them.</summary>
     public override string ToString() => $"credentials {SigV4.HashOf(Encoding.UTF8.GetBytes($"{accessKeyId}/{secretAccessKey}"))[..8]}";
 }

@@ -53,7 +53,8 @@ static class S3Errors
         var error = (exception as HttpRequestException)?.HttpRequestError ?? (exception as HttpIOException)?.HttpRequestError;
         if (exception.InnerException is AuthenticationException certificate)
         {
-            return new(
+            // What the platform says of bytes that are none of TLS.
+            return certificate.Message.Contains("frame size", StringComparison.Ordinal) ? Unencrypted(place, call, exception) : new(
                 StorageFailure.Denied,
                 Message(place, call, $"{place.Endpoint} cannot be trusted: {certificate.Message.TrimEnd('.')}"),
                 "Add the authority of its certificate to this machine, or correct 'endpoint'.",
@@ -68,10 +69,19 @@ static class S3Errors
             HttpRequestError.ConnectionError => (
                 $"cannot connect to {place.Endpoint}: {Innermost(exception)}",
                 "Check that the service runs there, and 'endpoint'."),
+            HttpRequestError.InvalidResponse => (
+                $"{place.Endpoint} answered something else than HTTP",
+                "Check that 'endpoint' is a service for S3: another program may have that port."),
             _ => ($"the connection to {place.Endpoint} broke off: {Innermost(exception)}", "Check the network between, and the service."),
         };
         return new(StorageFailure.Unreachable, Message(place, call, reason), hint, exception);
     }
+
+    static StorageException Unencrypted(S3Place place, S3Call call, Exception inner) => new(
+        StorageFailure.Denied,
+        Message(place, call, $"{place.Endpoint} does not answer with TLS"),
+        $"Correct 'endpoint', or write http://{place.Endpoint} where the service has no encryption and the network is yours.",
+        inner);
 
     /// <summary>The answer is none of the protocol.</summary>
     public static StorageException Foreign(S3Place place, S3Call call, string what, Exception? inner = null) => new(

@@ -51,6 +51,9 @@ sealed class S3Place
     /// <summary>Host and port of the service.</summary>
     public string Endpoint { get; }
 
+    /// <summary>The same where everything goes there unencrypted, and leaves this machine; else null.</summary>
+    public string? InsecureHost => root.Scheme == Uri.UriSchemeHttp && !IsLoopback(root) ? Endpoint : null;
+
     /// <param name="key">The key of an object, with the prefix; null for the bucket.</param>
     /// <param name="query">Encoded, without the question mark.</param>
     public Uri UriOf(string? key, string query) => new($"{root}{key}{(query.Length == 0 ? "" : "?" + query)}");

@@ -3,6 +3,9 @@ namespace Salvor.Storage.Sftp;
 /// <summary>Where a destination on an SFTP server is, and how its server is known. OpenSSH's client settings hold for the rest.</summary>
 public sealed record SftpOptions
 {
+    /// <summary>What OpenSSH's client takes for an answer.</summary>
+    const int SecretLengthMax = 512;
+
     /// <summary>A host name or address, or a <c>Host</c> of the user's SSH configuration.</summary>
     public required string Host { get; init; }
 
@@ -17,6 +20,12 @@ public sealed record SftpOptions
 
     /// <summary>The private key. Null: those of the SSH configuration and of the agent.</summary>
     public string? KeyFile { get; init; }
+
+    /// <summary>What opens the private key; null where it is not sealed, or an agent has it.</summary>
+    public SecretText? KeyPassphrase { get; init; }
+
+    /// <summary>The password of the user. Null: keys alone.</summary>
+    public SecretText? Password { get; init; }
 
     /// <summary>The file of known host keys. Null: those of the SSH configuration.</summary>
     public string? KnownHostsFile { get; init; }
@@ -89,6 +98,19 @@ public sealed record SftpOptions
             if (file is not null && (file.Length == 0 || file.Any(c => char.IsControl(c) || c is '"' or '%' or '$' or '\\')))
             {
                 return $"{name} \"{file}\" has characters that SSH gives a meaning of their own";
+            }
+        }
+
+        if (KeyPassphrase is not null && KeyFile is null)
+        {
+            return "key_passphrase is there without the key_file that it opens";
+        }
+
+        foreach (var (name, secret) in (ReadOnlySpan<(string, SecretText?)>)[("password", Password), ("key_passphrase", KeyPassphrase)])
+        {
+            if (secret is not null && (secret.Value.Length is 0 or > SecretLengthMax || secret.Value.Any(char.IsControl)))
+            {
+                return $"{name} is empty, longer than {SecretLengthMax} characters, or has a control character in it";
             }
         }
 

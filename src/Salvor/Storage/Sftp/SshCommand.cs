@@ -1,6 +1,6 @@
 namespace Salvor.Storage.Sftp;
 
-/// <summary>How OpenSSH's client is called. Nothing secret is an argument: keys are named by their files.</summary>
+/// <summary>How OpenSSH's client is called. No secret is an argument: keys are named by files, and passwords asked for.</summary>
 static class SshCommand
 {
     /// <summary>The name of the server in a file of known hosts that holds its pinned key alone.</summary>
@@ -18,7 +18,6 @@ static class SshCommand
         List<string> arguments =
         [
             "-v", "-T",
-            "-o", "BatchMode=yes",
             "-o", "StrictHostKeyChecking=yes",
             "-o", "UpdateHostKeys=no",
             "-o", "ConnectTimeout=15",
@@ -32,6 +31,15 @@ static class SshCommand
             "-o", "ControlPath=none",
             "-o", "EscapeChar=none",
         ];
+        arguments.AddRange(options.Password is null && options.KeyPassphrase is null
+            ? ["-o", "BatchMode=yes"]
+            : ["-o", "BatchMode=no", "-o", "NumberOfPasswordPrompts=1"]);
+        if (options.Password is not null && options.KeyFile is null)
+        {
+            // A server ends the connection after a few keys that it does not know, before it comes to the password.
+            arguments.AddRange(["-o", "PubkeyAuthentication=no"]);
+        }
+
         if (options.Port is { } port)
         {
             arguments.AddRange(["-p", $"{port}"]);

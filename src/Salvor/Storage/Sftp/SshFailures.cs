@@ -5,13 +5,16 @@ static class SshFailures
 {
     const string FingerprintPrefix = "debug1: Server host key: ";
 
+    /// <summary>Comes before the key is opened to prove that it is ours.</summary>
+    const string AcceptedPrefix = "debug1: Server accepts key: ";
+
     /// <summary>What it says of every connection at the level of messages that it is called with.</summary>
     static readonly string[] noise =
         ["debug", "OpenSSH_", "Authenticated to ", "Transferred: ", "Bytes per second: ", "Authenticated using "];
 
     /// <summary>Whether a line is worth to be kept for <see cref="Explain"/>.</summary>
     public static bool IsTelling(string line) =>
-        line.StartsWith(FingerprintPrefix, StringComparison.Ordinal)
+        line.StartsWith(FingerprintPrefix, StringComparison.Ordinal) || line.StartsWith(AcceptedPrefix, StringComparison.Ordinal)
         || (line.Length > 0 && !noise.Any(start => line.StartsWith(start, StringComparison.Ordinal)));
 
     /// <summary>Why the connection ended; null where the client said nothing about it.</summary>
@@ -33,11 +36,26 @@ static class SshFailures
             return new(
                 StorageFailure.Denied,
                 $"the key cannot be used: {AfterColon(unusable)}",
-                $"Use a key without a passphrase that only its owner may read ('chmod 600 {options.KeyFile ?? "KEYFILE"}'), "
-                    + "or load it into ssh-agent.");
+                "Give its passphrase in key_passphrase, or use a key without one that only its owner may read "
+                    + $"('chmod 600 {options.KeyFile ?? "KEYFILE"}'), or load it into ssh-agent.");
         }
 
-        if (Has("Permission denied (") || Has("Too many authentication failures"))
+        if (Has("ssh_askpass: exec("))
+        {
+            return new(
+                StorageFailure.Denied,
+                $"no program may be run in {Path.GetTempPath().TrimEnd('/')}, and ssh asks one for the password",
+                "Set TMPDIR to a directory of a file system that is not mounted with noexec.");
+        }
+
+        if (lines.FirstOrDefault(line => line.Contains("Permission denied (", StringComparison.Ordinal)) is { } denied)
+        {
+            return options.KeyPassphrase is not null && Has(AcceptedPrefix) ? PassphraseWrong(options)
+                : options.Password is null ? KeyRefused(options)
+                : PasswordRefused(options, denied);
+        }
+
+        if (Has("Too many authentication failures"))
         {
             return KeyRefused(options);
         }
@@ -58,7 +76,7 @@ static class SshFailures
                 $"Correct it; '{Command("ssh", "-p", options)}' shows the same.");
         }
 
-        var last = lines.LastOrDefault(line => !line.StartsWith(FingerprintPrefix, StringComparison.Ordinal));
+        var last = lines.LastOrDefault(line => !line.StartsWith("debug1: ", StringComparison.Ordinal));
         return last is null
             ? null
             : new(
@@ -105,7 +123,29 @@ static class SshFailures
             StorageFailure.Denied,
             $"{options.Host} refuses the key of {user}",
             $"Let it in: '{Command("ssh-copy-id" + (options.KeyFile is { } key ? $" -i {key}.pub" : ""), "-p", options)}'. "
-                + "Passwords are not used.");
+                + "A password goes into 'password'.");
+    }
+
+    static SftpEnd PassphraseWrong(SftpOptions options) => new(
+        StorageFailure.Denied,
+        "the key cannot be used: its passphrase is not the right one",
+        $"Correct key_passphrase; 'ssh-keygen -y -f {options.KeyFile}' asks for it and tells whether it is right.");
+
+    /// <param name="denied">Has the ways to log in that the server offers, in parentheses.</param>
+    static SftpEnd PasswordRefused(SftpOptions options, string denied)
+    {
+        var ways = denied[(denied.IndexOf('(') + 1)..].TrimEnd('.', ')', ' ');
+        var takesPasswords = ways.Contains("password", StringComparison.Ordinal) || ways.Contains("keyboard", StringComparison.Ordinal);
+        var user = options.User is { } name ? $"user {name}" : "the user";
+        return takesPasswords
+            ? new(
+                StorageFailure.Denied,
+                $"{options.Host} refuses the password of {user}",
+                "Correct 'password' and 'user', or use a key_file.")
+            : new(
+                StorageFailure.Denied,
+                $"{options.Host} takes no passwords of {user}, only {ways}",
+                "Use a key_file, or set 'PasswordAuthentication yes' in /etc/ssh/sshd_config there.");
     }
 
     /// <summary>Kind and fingerprint, as ssh-keygen prints them too.</summary>

@@ -17,13 +17,13 @@ sealed class SshProcess : ISftpTransport
     readonly SftpOptions options;
     readonly TimeProvider time;
     readonly Process process;
-    readonly string? pinnedDirectory;
+    readonly SshFiles files;
     readonly Queue<string> lines = new();
     readonly Task said;
 
-    SshProcess(SftpOptions options, TimeProvider time, Process process, string? pinnedDirectory)
+    SshProcess(SftpOptions options, TimeProvider time, Process process, SshFiles files)
     {
-        (this.options, this.time, this.process, this.pinnedDirectory) = (options, time, process, pinnedDirectory);
+        (this.options, this.time, this.process, this.files) = (options, time, process, files);
         said = ListenAsync();
     }
 
@@ -39,21 +39,27 @@ sealed class SshProcess : ISftpTransport
             throw new SftpEndedException(SshFailures.KeyFileMissing(key));
         }
 
-        var pinned = options.HostKey is { } hostKey ? WritePinned(hostKey) : null;
-        var start = new ProcessStartInfo(program, SshCommand.Arguments(options, pinned))
+        var files = SshFiles.Write(options);
+        var start = new ProcessStartInfo(program, SshCommand.Arguments(options, files.KnownHosts))
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,
             RedirectStandardError = true,
         };
         start.Environment["LC_ALL"] = "C";
+        if (files.Askpass is { } askpass)
+        {
+            start.Environment["SSH_ASKPASS"] = askpass;
+            start.Environment["SSH_ASKPASS_REQUIRE"] = "force";
+        }
+
         try
         {
-            return new(options, time, Process.Start(start)!, Path.GetDirectoryName(pinned));
+            return new(options, time, Process.Start(start)!, files);
         }
         catch (Win32Exception)
         {
-            Remove(Path.GetDirectoryName(pinned));
+            files.Dispose();
             throw new SftpEndedException(SshFailures.NotInstalled());
         }
     }
@@ -91,7 +97,7 @@ sealed class SshProcess : ISftpTransport
         }
 
         process.Dispose();
-        Remove(pinnedDirectory);
+        files.Dispose();
         var isOurDecision = noticed.Failure != StorageFailure.Unreachable || noticed == SftpConnection.Idle;
         return isOurDecision ? noticed : SshFailures.Explain(options, Lines()) ?? noticed;
     }
@@ -102,7 +108,7 @@ sealed class SshProcess : ISftpTransport
         {
             if (line.StartsWith("Authenticated to ", StringComparison.Ordinal))
             {
-                Remove(pinnedDirectory);
+                files.Dispose();
             }
 
             if (!SshFailures.IsTelling(line))
@@ -126,29 +132,6 @@ sealed class SshProcess : ISftpTransport
         lock (lines)
         {
             return [.. lines];
-        }
-    }
-
-    /// <summary>In a directory that nobody else can write to, because whoever can replace it chooses who is trusted.</summary>
-    static string WritePinned(string hostKey)
-    {
-        var path = Path.Combine(Directory.CreateTempSubdirectory("salvor-ssh-").FullName, "known_hosts");
-        File.WriteAllText(path, $"{SshCommand.PinnedName} {hostKey}\n");
-        return path;
-    }
-
-    static void Remove(string? directory)
-    {
-        try
-        {
-            if (directory is not null && Directory.Exists(directory))
-            {
-                Directory.Delete(directory, recursive: true);
-            }
-        }
-        catch (IOException)
-        {
-            // A public key that stays behind in a temporary directory does no harm.
         }
     }
 }

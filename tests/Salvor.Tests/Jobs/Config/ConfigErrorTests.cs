@@ -7,7 +7,8 @@ public sealed class ConfigErrorTests
 {
     const string SourceKeys =
         "Known keys are type, path, paths, to, batch, max_block, max_wal, max_outbox, max_total_size, snapshot_every, compression, keep, "
-        + "max_backups, retention_days, verify, prune, state_dir, encryption, rpo, max_backup_age, max_verify_age and max_drill_age.";
+        + "max_backups, retention_days, verify, drill, prune, state_dir, encryption, rpo, max_backup_age, max_verify_age "
+        + "and max_drill_age.";
 
     [Theory]
     [InlineData("typ", "type")]

@@ -23,6 +23,10 @@ public sealed class GcsConfigTests
         Assert.DoesNotContain("canary", $"{offsite} {offsite.Location}", StringComparison.Ordinal);
     }
 
+    [Fact]
+    public void The_name_of_the_type_is_taken_for_the_scheme_too() =>
+        Assert.Equal("gs://acme/a", DestinationUrl.Parse("gcs://acme/a").Location);
+
     [Theory]
     [InlineData("gs://acme")]
     [InlineData("gs://acme/a/b?endpoint=http://127.0.0.1:7480&allow_insecure=true")]
@@ -31,8 +35,8 @@ public sealed class GcsConfigTests
     [Theory]
     [InlineData(
         "bucket: acme, region: r", "2:39", "unknown key \"region\" in destination offsite",
-        "Known keys are type, bucket, prefix, endpoint, storage_class, allow_insecure, access_key_id, secret_access_key, required and "
-            + "price_per_gb_month.")]
+        "Known keys are type, bucket, prefix, endpoint, storage_class, allow_insecure, access_key_id, secret_access_key, max_upload, "
+            + "max_download, max_concurrent_uploads, required and price_per_gb_month.")]
     [InlineData(
         "bucket: acme, endpoint: 'http://gcs:9000'", "2:33", "endpoint http://gcs:9000 of bucket acme is http, and not on this machine",
         "Use https, or say allow_insecure: true where the network between is yours: whoever is on it can read and change all.")]

@@ -35,8 +35,8 @@ public sealed class SftpDestinationTests
     [InlineData("sftp:///srv", "the sftp:// URL is not right: host \"\" is not a host name or address")]
     [InlineData("sftp://nas:x/srv", "the sftp:// URL has \"x\" for a port")]
     [InlineData("sftp://nas:70000/srv", "the sftp:// URL is not right: port 70000 is not between 1 and 65535")]
-    [InlineData("sftp://nas/srv?password=x", "the sftp:// URL has an option \"password\", which is not known")]
-    [InlineData("sftp://u:canary@nas/srv", "the sftp:// URL has a password, which is not used")]
+    [InlineData("sftp://nas/srv?password=x", "the sftp:// URL has password in it, which others can see on the command line")]
+    [InlineData("sftp://u:canary@nas/srv", "the sftp:// URL has a password in it, which others can see on the command line")]
     public void A_url_that_cannot_be_read_is_told_without_repeating_it(string url, string message)
     {
         var error = Assert.Throws<SalvorException>(() => DestinationUrl.Parse(url));
@@ -67,10 +67,32 @@ public sealed class SftpDestinationTests
             Assert.IsType<SftpDestinationConfig>(config.Destinations.Values.Single()).Options);
     }
 
+    [Fact]
+    public void A_password_is_in_the_configuration_or_in_a_variable_and_never_printed()
+    {
+        var config = ConfigTesting.Parse(
+            WithDestination("type: sftp, host: nas, path: /srv, password: '${NAS}', key_file: /k, key_passphrase: canary-2"),
+            ("NAS", "canary-1"));
+        var destination = Assert.IsType<SftpDestinationConfig>(config.Destinations.Values.Single());
+        Assert.Equal(("canary-1", "canary-2"), (destination.Options.Password?.Value, destination.Options.KeyPassphrase?.Value));
+        Assert.DoesNotContain("canary", $"{destination} {destination.Location}", StringComparison.Ordinal);
+
+        var url = Assert.IsType<SftpDestinationConfig>(DestinationUrl.Parse(
+            "sftp://nas/srv?key_file=/k",
+            name => name switch { "SALVOR_SFTP_PASSWORD" => "canary-3", "SALVOR_SFTP_KEY_PASSPHRASE" => "canary-4", _ => null }));
+        Assert.Equal(("canary-3", "canary-4"), (url.Options.Password?.Value, url.Options.KeyPassphrase?.Value));
+    }
+
     [Theory]
     [InlineData("type: sftp, path: /srv", "destination local has no host")]
     [InlineData("type: sftp, host: nas", "destination local has no path")]
-    [InlineData("type: sftp, host: nas, path: /srv, password: x", "unknown key \"password\" in destination local")]
+    [InlineData("type: sftp, host: nas, path: /srv, passwrod: x", "unknown key \"passwrod\" in destination local")]
+    [InlineData(
+        "type: sftp, host: nas, path: /srv, key_passphrase: x",
+        "destination local: key_passphrase is there without the key_file that it opens")]
+    [InlineData(
+        "type: sftp, host: nas, path: /srv, password: \"a\\tb\"",
+        "destination local: password is empty, longer than 512 characters, or has a control character in it")]
     [InlineData("type: sftp, host: -x, path: /srv", "destination local: host \"-x\" is not a host name or address")]
     public void A_mistake_in_a_configuration_is_named(string destination, string message) => Assert.Equal(
         message, Assert.Throws<SalvorException>(() => ConfigTesting.Parse(WithDestination(destination))).Message.Split(": ", 2)[1]);

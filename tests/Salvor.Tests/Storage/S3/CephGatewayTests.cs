@@ -74,6 +74,19 @@ public sealed class CephGatewayTests
     }
 
     [Fact]
+    public async Task An_endpoint_that_speaks_something_else_is_named()
+    {
+        var gateway = await CephGateway.StartedAsync();
+        var bucket = await gateway.NewBucketAsync();
+        var service = new Uri(gateway.Endpoint).Authority;
+        var ssh = $"127.0.0.1:{(await SshServer.RunningAsync()).Port}";
+
+        await AssertRefusedAsync(
+            bucket with { Endpoint = $"https://{service}" }, $"{service} does not answer with TLS");
+        await AssertRefusedAsync(bucket with { Endpoint = $"http://{ssh}" }, $"{ssh} answered something else than HTTP");
+    }
+
+    [Fact]
     public async Task A_clock_that_is_wrong_is_named()
     {
         var gateway = await CephGateway.StartedAsync();

@@ -89,7 +89,7 @@ public sealed class SshProcessTests : IAsyncLifetime
             $"cannot look for a at {Place}: 127.0.0.1 refuses the key of user {Environment.UserName}", failure.Message);
         Assert.Equal(
             $"Let it in: 'ssh-copy-id -i {server.StrangeKeyFile}.pub -p {server.Port} {Environment.UserName}@127.0.0.1'. "
-                + "Passwords are not used.",
+                + "A password goes into 'password'.",
             failure.Hint);
     }
 
