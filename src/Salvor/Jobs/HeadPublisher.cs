@@ -288,6 +288,7 @@ sealed class HeadPublisher(string command, TimeProvider time, Random random, ILo
                 Branch = hasPoint ? status.Branch : before?.Branch ?? 0,
                 Number = hasPoint ? source.LogNumber : before?.Number ?? 0,
                 Position = hasPoint ? status.Position : before?.Position ?? 0,
+                Backup = Math.Max(source.LastBackup, before?.Backup ?? 0),
                 CompleteAsOf = hasPoint ? completeAsOf ?? before?.CompleteAsOf : before?.CompleteAsOf,
                 RenewedAt = now,
                 Released = source.HasReleased,

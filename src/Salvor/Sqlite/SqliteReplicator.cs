@@ -123,6 +123,9 @@ public sealed class SqliteReplicator : IDisposable
     /// <summary>The number of the last log object of the branch; 0 before the first.</summary>
     public ulong LogNumber => serving?.LogNumber ?? lastLogNumber;
 
+    /// <summary>The id of the newest backup that this process knows of; 0 where there is none.</summary>
+    public ulong LastBackup { get; internal set; }
+
     /// <summary>Raised on any thread when the status changed in a way worth writing down.</summary>
     public event Action? StatusChanged;
 

@@ -58,10 +58,13 @@ public static class Heads
     public static async Task<HeadEntry?> FindAsync(VaultAccess vault, CancellationToken cancellationToken)
     {
         var entries = await OfVaultAsync(vault, cancellationToken);
-        if (entries.MaxBy(entry => (entry.CompleteAsOf is not null, entry.Epoch, entry.CompleteAsOf)) is not { } found)
+        if (entries.MaxBy(entry => (entry.CompleteAsOf is not null, entry.Epoch, entry.CompleteAsOf)) is not { } best)
         {
             return null;
         }
+
+        // Ids only grow, so whoever saw the newest backup is right.
+        var found = best with { Backup = entries.Max(entry => entry.Backup) };
 
         // Whoever was taken over and does not know it may say anything: what it said before counts.
         var claim = await new WriterClaims(vault).NewestWithEpochAsync(cancellationToken);

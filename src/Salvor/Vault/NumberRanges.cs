@@ -21,4 +21,24 @@ static class NumberRanges
 
         return [.. joined];
     }
+
+    /// <summary>The ranges of the numbers from 1 to the last that are in none of these.</summary>
+    public static IEnumerable<(ulong First, ulong Last)> Missing(IEnumerable<(ulong First, ulong Last)> ranges, ulong last)
+    {
+        var next = 1UL;
+        foreach (var range in Join(ranges).TakeWhile(range => range.First <= last))
+        {
+            if (range.First > next)
+            {
+                yield return (next, range.First - 1);
+            }
+
+            next = range.Last == ulong.MaxValue ? range.Last : range.Last + 1;
+        }
+
+        if (next <= last && next != ulong.MaxValue)
+        {
+            yield return (next, last);
+        }
+    }
 }

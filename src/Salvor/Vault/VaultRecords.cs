@@ -150,6 +150,10 @@ public sealed record HeadEntry
 
     public required ulong Position { get; init; }
 
+    /// <summary>The id of the newest backup; 0 where none is known.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingDefault)]
+    public ulong Backup { get; init; }
+
     /// <summary>Everything committed up to this time is in the vault; null where that was never known.</summary>
     public required DateTimeOffset? CompleteAsOf { get; init; }
 
@@ -212,7 +216,19 @@ public sealed record BackupRecord
     /// </summary>
     [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
     public int? RetentionDays { get; init; }
+
+    /// <summary>What of earlier backups there was when it was made. Absent in records of writers that did not say it.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public BackupsBefore? Before { get; init; }
 }
+
+/// <summary>
+/// The link of a backup to those before it. Ids are dense, so one that is absent was pruned, or was removed by somebody else.
+/// </summary>
+/// <param name="Id">The newest one that there was; 0 where there was none.</param>
+/// <param name="Hash">The hash of its details as in names of chunks, 64 hexadecimal digits; zeros where there was none.</param>
+/// <param name="Gone">Ids that were absent already when the first record with such a link was made: nobody knows why any more.</param>
+public sealed record BackupsBefore(ulong Id, string Hash, IReadOnlyList<NumberRange> Gone);
 
 /// <summary>What a prune says goes when the grace is over. The details of a condemned object, as JSON.</summary>
 public sealed record CondemnedRecord
@@ -236,6 +252,9 @@ public sealed record CondemnedRecord
     /// outcomes may be deleted as soon as this one counts for good.
     /// </summary>
     public IReadOnlyList<NumberRange> Retired { get; init => field = value ?? []; } = [];
+
+    /// <summary>The ids of the backups that those deleted: they are absent on purpose.</summary>
+    public IReadOnlyList<NumberRange> PrunedBackups { get; init => field = value ?? []; } = [];
 }
 
 /// <summary>Consecutive numbers.</summary>

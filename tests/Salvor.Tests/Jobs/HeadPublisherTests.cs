@@ -54,9 +54,11 @@ public sealed class HeadPublisherTests
         Assert.True(lease.Age(time.GetUtcNow()) < 2 * Heads.Interval, $"{lease} at {time.GetUtcNow()}");
         Assert.True(lease.RenewedAt >= lease.Claim.Since + (3 * Heads.Interval), $"{lease}");
         Assert.False(lease.HasEnded);
+        var backup = await host.BackUpAsync("app", new BackupRequest("", "full", null), TestContext.Current.CancellationToken);
 
         await host.DisposeAsync();
 
+        Assert.Equal(backup.Id, (await Heads.FindAsync(vault, default))!.Backup);
         Assert.True((await WriterLease.FindAsync(vault, default))!.HasEnded);
     }
 

@@ -126,7 +126,8 @@ public sealed class VaultFaultTests
         Assert.Equal((2, 1UL, 2UL), (lost, first.Id, second.Id));
         var catalog = await VaultReading.OpenAsync(store);
         Assert.Equal([1UL, 2UL], catalog.Backups);
-        Assert.Equal(Backup with { Id = 1 }, await Backups.ReadAsync(catalog, 1, default));
+        Assert.Equal(Backup with { Id = 1 }, await Backups.ReadAsync(catalog, 1, default) with { Before = null });
+        Assert.Equal(1UL, second.Before!.Id);
         Assert.Equal("two", (await Backups.ReadAsync(catalog, 2, default)).Label);
     }
 

@@ -135,7 +135,9 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
             Checksum = $"{made.Checksum:x16}",
             AddedBytes = made.AddedBytes,
         };
-        return await Backups.PutAsync(vault, record, cancellationToken);
+        var stored = await Backups.PutAsync(vault, record, cancellationToken);
+        owner.LastBackup = stored.Id;
+        return stored;
     }
 
     async Task<bool> IsDueAsync(CancellationToken cancellationToken)

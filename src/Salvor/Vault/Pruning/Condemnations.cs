@@ -67,6 +67,10 @@ public sealed class Condemnations
     /// <summary>The keys that are deleted, or may be at any time.</summary>
     public IEnumerable<string> Deleted => All.Where(item => item.IsDeleting).SelectMany(item => item.Keys);
 
+    /// <summary>The ids of backups that are absent on purpose, or may be at any time.</summary>
+    public IEnumerable<(ulong First, ulong Last)> BackupsGone => All.Where(item => !item.IsUndeleted).SelectMany(item =>
+        BackupsOf(item).Concat(item.Record.PrunedBackups.Select(range => (range.First, range.Last))));
+
     /// <summary>The numbers of records that were taken over by later ones, which may be deleted.</summary>
     public IEnumerable<NumberRange> Retired => All.Where(item => item.IsDeleting).SelectMany(item => item.Record.Retired);
 
@@ -80,6 +84,11 @@ public sealed class Condemnations
     public IEnumerable<(ulong First, ulong Last)> PrunedOf(uint branch) =>
         All.Where(item => !item.IsUndeleted).SelectMany(item => item.Record.Pruned)
             .Where(range => range.Branch == branch).Select(range => (range.First, range.Last));
+
+    /// <summary>The backups that a record condemns, each as a range.</summary>
+    internal static IEnumerable<(ulong First, ulong Last)> BackupsOf(Condemnation item) => item.Keys
+        .Where(key => key.StartsWith(VaultKeys.Backups, StringComparison.Ordinal))
+        .Select(key => (VaultKeys.NumberOf(key), VaultKeys.NumberOf(key)));
 
     /// <summary>The highest number that is taken; 0 where there is none.</summary>
     public static async Task<ulong> LastAsync(VaultAccess vault, CancellationToken cancellationToken) =>
@@ -115,6 +124,7 @@ public sealed class Condemnations
     {
         var record = await vault.ReadRecordAsync(key, ObjectKind.Condemned, VaultJson.Default.CondemnedRecord, cancellationToken);
         if (record.Groups.Contains(null!) || record.Pruned.Contains(null!) || record.Retired.Contains(null!)
+            || record.PrunedBackups.Contains(null!)
             || record.Groups.Any(group => group.Keys.Contains(null!)))
         {
             // In a list, JSON may say null, whatever the types say.
@@ -130,6 +140,11 @@ public sealed class Condemnations
             is { } impossible)
         {
             throw new DamagedObjectException(key, $"it takes over records {impossible.First}-{impossible.Last}");
+        }
+
+        if (record.PrunedBackups.FirstOrDefault(range => range.First == 0 || range.First > range.Last) is { } none)
+        {
+            throw new DamagedObjectException(key, $"it prunes backups {none.First}-{none.Last}");
         }
 
         foreach (var group in record.Groups)

@@ -91,7 +91,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
             var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
             await BackupRemoval.ExpectAllowedAsync(catalog, id, proven, cancellationToken);
             var group = new CondemnedGroup("its deletion was asked for", "", [VaultKeys.Backup(id)]);
-            if (await TryPutAsync(catalog.Condemned.Last + 1, [group], [], new Retirement([], []), grace, cancellationToken) is { } number)
+            if (await TryPutAsync(catalog.Condemned.Last + 1, [group], [], Retirement.None, grace, cancellationToken) is { } number)
             {
                 return number;
             }
@@ -306,6 +306,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
             Groups = groups,
             Pruned = [.. pruned, .. retirement.Pruned],
             Retired = retirement.Records,
+            PrunedBackups = retirement.Backups,
         };
         return await PutAsync(
             VaultKeys.CondemnedBy(number), ObjectKind.Condemned, number,

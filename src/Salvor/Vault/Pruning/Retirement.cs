@@ -6,8 +6,12 @@ namespace Salvor.Vault.Pruning;
 /// </summary>
 /// <param name="Records">Their numbers, with those that they took over themselves.</param>
 /// <param name="Pruned">The log numbers that stay gone.</param>
-sealed record Retirement(IReadOnlyList<NumberRange> Records, IReadOnlyList<PrunedRange> Pruned)
+/// <param name="Backups">The ids of the backups that stay gone.</param>
+sealed record Retirement(IReadOnlyList<NumberRange> Records, IReadOnlyList<PrunedRange> Pruned, IReadOnlyList<NumberRange> Backups)
 {
+    /// <summary>Of a record that takes over none.</summary>
+    public static readonly Retirement None = new([], [], []);
+
     /// <summary>So long a copy at another destination may stand still without missing what to delete.</summary>
     public static readonly TimeSpan Age = TimeSpan.FromDays(30);
 
@@ -20,13 +24,20 @@ sealed record Retirement(IReadOnlyList<NumberRange> Records, IReadOnlyList<Prune
         var done = condemned.All
             .Where(item => item.Outcome is { } outcome && now - outcome.At >= Age && (item.IsUndeleted || !item.Keys.Any(isPresent)))
             .ToList();
-        var deleted = done.Where(item => item.IsDeleting).Select(item => item.Record).ToList();
+        var deletions = done.Where(item => item.IsDeleting).ToList();
+        var deleted = deletions.Select(item => item.Record).ToList();
+        var backups = deletions.SelectMany(Condemnations.BackupsOf)
+            .Concat(deleted.SelectMany(record => record.PrunedBackups).Select(range => (range.First, range.Last)));
         var numbers = done.Select(item => (item.Number, item.Number))
             .Concat(deleted.SelectMany(record => record.Retired).Select(range => (range.First, range.Last)));
         return new Retirement(
-            [.. NumberRanges.Join(numbers).Select(range => new NumberRange(range.First, range.Last))],
-            [.. deleted.SelectMany(record => record.Pruned).GroupBy(range => range.Branch).OrderBy(branch => branch.Key).SelectMany(Join)]);
+            RangesOf(numbers),
+            [.. deleted.SelectMany(record => record.Pruned).GroupBy(range => range.Branch).OrderBy(branch => branch.Key).SelectMany(Join)],
+            RangesOf(backups));
     }
+
+    static IReadOnlyList<NumberRange> RangesOf(IEnumerable<(ulong, ulong)> ranges) =>
+        [.. NumberRanges.Join(ranges).Select(range => new NumberRange(range.First, range.Last))];
 
     static IEnumerable<PrunedRange> Join(IGrouping<uint, PrunedRange> branch) =>
         NumberRanges.Join(branch.Select(range => (range.First, range.Last)))

@@ -84,12 +84,16 @@ static class ObjectCheck
     }
 
     /// <summary>A backup. Whether its snapshot is there is another question.</summary>
-    public static async Task<BackupRecord> BackupAsync(VaultAccess vault, string key, CancellationToken cancellationToken)
+    public static async Task<(BackupRecord Record, Hash256 DetailsHash)> BackupAsync(
+        VaultAccess vault, string key, CancellationToken cancellationToken)
     {
         var number = VaultKeys.NumberOf(key);
-        var record = await RecordAsync(
-            vault, key, ObjectKind.Backup, VaultJson.Default.BackupRecord, Numbered("backup", number), cancellationToken);
-        return await InLayerAsync(FindingLayer.Details, () => Task.FromResult(Backups.Expect(key, number, record)));
+        using var stored = await OpenAsync(vault, key, ObjectKind.Backup, whole: true, Numbered("backup", number), cancellationToken);
+        var bytes = await InLayerAsync(FindingLayer.Details, () => stored.ReadDetailsAsync(cancellationToken));
+        var record = await InLayerAsync(FindingLayer.Details, () => Task.FromResult(
+            Backups.Expect(key, number, VaultJson.Read(key, bytes, VaultJson.Default.BackupRecord))));
+        ExpectHash(stored);
+        return (record, vault.Secrets.NameOf(bytes));
     }
 
     /// <summary>What a prune condemned, or what became of it.</summary>

@@ -67,7 +67,7 @@ public sealed class VaultVerifier
             .Where(row => !condemned.Hides(row.Key)).ToListAsync(cancellationToken);
         await CheckPacksAsync(cancellationToken);
         await CheckSnapshotsAsync(roots, cancellationToken);
-        await CheckBackupsAsync(backups, cancellationToken);
+        await CheckBackupsAsync(backups, head, cancellationToken);
         var log = new LogCheck(run, condemned, branches, snapshots);
         await log.RunAsync(cancellationToken);
         CheckHead(head, log.Chain);
@@ -253,18 +253,29 @@ public sealed class VaultVerifier
         }
     }
 
-    async Task CheckBackupsAsync(IReadOnlyList<ObjectInfo> backups, CancellationToken cancellationToken)
+    async Task CheckBackupsAsync(IReadOnlyList<ObjectInfo> backups, HeadEntry? head, CancellationToken cancellationToken)
     {
-        await foreach (var (row, (record, failure)) in run.EachAsync(
+        var chain = new BackupChain(condemned, head?.Backup ?? 0);
+        await foreach (var (row, (read, failure)) in run.EachAsync(
             backups.ToAsyncEnumerable(), row => ObjectCheck.BackupAsync(vault, row.Key, cancellationToken), cancellationToken))
         {
             run.Add(row.Key, failure, _ => "this backup cannot be named; its restore point is there");
-            if (record is not null && !listedSnapshots.Contains(new SnapshotRef(record.Branch, new Position(record.Position))))
+            if (VaultKeys.TryNumberOf(row.Key) is { } id)
+            {
+                chain.Add(id, failure is null ? read : null);
+            }
+
+            if (read.Record is { } record && !listedSnapshots.Contains(new SnapshotRef(record.Branch, new Position(record.Position))))
             {
                 var snapshot = VaultKeys.Snapshot(record.Branch, new Position(record.Position));
                 run.Add(
                     row.Key, FindingLayer.Listing, $"its snapshot {snapshot} is missing", _ => "this backup is restored by the log alone");
             }
+        }
+
+        foreach (var (id, layer, what) in chain.Find())
+        {
+            run.Add(VaultKeys.Backup(id), layer, what, _ => "it cannot be named; its restore point stays as long as 'keep' keeps it");
         }
     }
 
