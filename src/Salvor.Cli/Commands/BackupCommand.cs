@@ -179,7 +179,7 @@ static class BackupCommand
     }
 
     /// <summary>A real restore, proved like every other, into a folder that is gone afterwards.</summary>
-    static async Task VerifyAsync(Invocation invocation, VaultAccess vault, BackupRecord backup, string? scratch)
+    public static async Task VerifyAsync(Invocation invocation, VaultAccess vault, BackupRecord backup, string? scratch)
     {
         var catalog = await VaultCatalog.LoadAsync(vault, invocation.Cancellation);
         var plan = await new RestorePlanner(catalog).PlanAsync(backup.Branch, new Position(backup.Position), invocation.Cancellation);

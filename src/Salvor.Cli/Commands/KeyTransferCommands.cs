@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Salvor.Cli.Terminal;
 using Salvor.Jobs;
+using Salvor.Jobs.Config;
 using Salvor.Jobs.Keys;
 using Salvor.Platform;
 using Salvor.Vault;
@@ -83,10 +84,29 @@ static class KeyTransferCommands
         var keys = KeyOptions.Find(invocation, source) ?? throw new KeyException(
             $"source {source.Name} is not encrypted, so it has no key",
             "Configure 'encryption' of the source first, for example encryption: { key_file: /etc/salvor/app.key }.");
-        return await Destinations.FindVaultAsync(config, member.Name, source.To, keys, invocation.Cancellation)
+        return await FindOrMakeAsync(invocation, config, source, member, keys);
+    }
+
+    static async Task<VaultAccess> FindOrMakeAsync(
+        Invocation invocation, SalvorConfig config, SqliteSourceConfig source, SourceMember member, Keyring keys) =>
+        await Destinations.FindVaultAsync(config, member.Name, source.To, keys, invocation.Cancellation)
             ?? await VaultAccess.OpenOrCreateAsync(
                 Destinations.OpenForWriting(config.Destinations[source.To[0]]), member.Name, "sqlite", member.Path, keys,
                 invocation.Time, invocation.Cancellation);
+
+    /// <summary>Exports the key of a source to a file, unless that was done before. Whether it was done now.</summary>
+    public static async Task<bool> ExportOnceAsync(
+        Invocation invocation, SalvorConfig config, SqliteSourceConfig source, SourceMember member, string file)
+    {
+        var vault = await FindOrMakeAsync(invocation, config, source, member, ConfiguredSources.KeysOf(source)!);
+        if (await vault.KeySlots.IsExportedAsync(invocation.Cancellation))
+        {
+            return false;
+        }
+
+        Write(file, KeyRotation.Export(vault).ToFile());
+        await vault.NoteExportedAsync(invocation.Time, invocation.Cancellation);
+        return true;
     }
 
     static void Write(string path, string text)

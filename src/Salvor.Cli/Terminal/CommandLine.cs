@@ -38,6 +38,7 @@ static class CommandLine
 
     public static RootCommand CreateRoot() => new("Keeps databases recoverable to any moment, and proves it.")
     {
+        InitCommand.Create(),
         DaemonCommand.Create(),
         ReplicateCommand.Create(),
         SyncCommand.Create(),
@@ -58,6 +59,7 @@ static class CommandLine
         KeyCommand.Create(),
         ScheduleCommand.Create(),
         CompletionsCommand.Create(),
+        ConfigCommand.Create(),
         DemoCommand.Create(),
         DemoWriter.Create(),
         VersionCommand.Create(),

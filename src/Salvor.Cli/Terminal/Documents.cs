@@ -163,6 +163,21 @@ sealed record UndeleteDocument(string Source, string Location, ulong Number, IRe
 sealed record ScheduleDocument(string Format, IReadOnlyList<ScheduleFileBody> Files);
 
 sealed record ScheduleFileBody(string Name, string Text);
+sealed record InitDocument(
+    string Config, bool Written, IReadOnlyList<InitSourceBody> Sources, string? KeyFile, IReadOnlyList<string> Exports, string? DropIn,
+    IReadOnlyList<string> Next);
+
+sealed record InitSourceBody(
+    string Source, string Path, ulong BackupId, ulong Position, DateTimeOffset Time, IReadOnlyList<string> Verified);
+
+sealed record ConfigTestDocument(
+    string File, bool Ok, int? Sources, int? Destinations, IReadOnlyList<ConfigProblemBody> Problems, IReadOnlyList<string> Warnings);
+
+sealed record ConfigProblemBody(int? Line, int? Column, string Message, string Hint);
+
+sealed record ConfigConvertDocument(string From, string Yaml, IReadOnlyList<ConvertedKeyBody> Keys);
+
+sealed record ConvertedKeyBody(int Line, string From, string? To, string Reason);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, Converters = [typeof(InstantJsonConverter)])]
@@ -193,4 +208,7 @@ sealed record ScheduleFileBody(string Name, string Text);
 [JsonSerializable(typeof(PruneDocument))]
 [JsonSerializable(typeof(UndeleteDocument))]
 [JsonSerializable(typeof(ScheduleDocument))]
+[JsonSerializable(typeof(InitDocument))]
+[JsonSerializable(typeof(ConfigTestDocument))]
+[JsonSerializable(typeof(ConfigConvertDocument))]
 sealed partial class CliJson : JsonSerializerContext;

@@ -22,14 +22,6 @@ sealed class AzureReader(
 
     public static readonly string[] SecretKeys = ["account_key", "sas_token"];
 
-    /// <summary>The keys in a configuration, with what an example of each is.</summary>
-    public static readonly (string Key, string Example)[] Keys =
-    [
-        ("account", AccountExample), ("container", "salvor"), ("prefix", "production"),
-        ("endpoint", "https://acmebackups.blob.core.windows.net"), ("account_key", "${AZURE_STORAGE_KEY}"),
-        ("sas_token", "${AZURE_STORAGE_SAS_TOKEN}"), ("auth", "identity"), ("allow_insecure", "true"),
-    ];
-
     readonly Dictionary<string, string> connection = AzureConnectionString.Parse(environment("AZURE_STORAGE_CONNECTION_STRING"));
 
     public AzureDestinationConfig Read(string name)

@@ -23,7 +23,7 @@ static class CompressionReader
 
     static FrameCompression ReadMapping(ConfigDocument document, ConfigMapping compression)
     {
-        compression.CheckKeys("codec", "level");
+        compression.CheckKeys(ConfigKeys.Compression);
         var codec = compression.OptionalText("codec", "zstd") is { } name
             ? FrameCompression.CodecOf(name, Refusal(document, compression.Value("codec")!, $"codec of {compression.Owner}"))
             : FrameCompression.Default.Codec;

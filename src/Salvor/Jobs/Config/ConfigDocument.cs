@@ -15,6 +15,25 @@ sealed class ConfigDocument(string fileName, Func<string, string?> environment)
     /// secrets: whoever asks how the sources fare need not have them.
     /// </summary>
     public bool LocalOnly { get; init; }
+    /// <summary>What is wrong, in the order in which it was found.</summary>
+    public List<SalvorException> Problems { get; } = [];
+
+    /// <summary>Where secrets stand in the file themselves, each as <c>line:column: key of owner</c>.</summary>
+    public List<string> PlainSecrets { get; } = [];
+
+    /// <summary>Reads something; where that is wrong it is noted, and the reading goes on with something else.</summary>
+    public T Attempt<T>(Func<T> read, T otherwise)
+    {
+        try
+        {
+            return read();
+        }
+        catch (SalvorException e)
+        {
+            Problems.Add(e);
+            return otherwise;
+        }
+    }
 
     public SalvorException Error(YamlNode node, string message, string hint) => Error(node.Start, message, hint);
 

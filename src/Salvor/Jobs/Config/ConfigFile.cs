@@ -1,5 +1,6 @@
 using System.Text;
 using Salvor.Jobs.Recovery;
+using Salvor.Platform;
 
 namespace Salvor.Jobs.Config;
 
@@ -78,11 +79,36 @@ public static class ConfigFile
     /// <summary>Reads a text. Relative paths in it are relative to the folder of <paramref name="fileName"/>.</summary>
     public static SalvorConfig Parse(string text, string fileName, Func<string, string?> environment)
     {
-        var document = new ConfigDocument(fileName, environment);
-        return new ConfigReader(document).Read(YamlText.Read(text, document));
+        var (config, problems) = Check(text, fileName, environment);
+        return problems.Count == 0 ? config! : throw problems[0];
     }
 
-    static string ReadText(string path)
+    /// <summary>All that is wrong with a file, not only the first.</summary>
+    public static (SalvorConfig? Config, IReadOnlyList<SalvorException> Problems) Check(string path, Func<string, string?> environment) =>
+        Check(ReadText(path), path, environment);
+
+    /// <summary>The same of a text.</summary>
+    public static (SalvorConfig? Config, IReadOnlyList<SalvorException> Problems) Check(
+        string text, string fileName, Func<string, string?> environment)
+    {
+        var document = new ConfigDocument(fileName, environment);
+        var config = document.Attempt<SalvorConfig?>(() => new ConfigReader(document).Read(YamlText.Read(text, document)), null);
+        return (document.Problems.Count == 0 ? config : null, document.Problems);
+    }
+
+    /// <summary>
+    /// The warning that others than its owner can read a file that has secrets in it; null where there is nothing to say.
+    /// </summary>
+    public static string? ExposureOf(SalvorConfig config)
+    {
+        const uint OthersRead = 0b000_100_100;
+        return config.PlainSecrets.Count > 0 && FileStat.Of(config.FileName) is { } stat && (stat.Permissions & OthersRead) != 0
+            ? $"{config.FileName}:{config.PlainSecrets[0]} is a secret, and others can read the file. "
+                + $"hint: Run 'chmod 600 {config.FileName}', or write it as ${{NAME}}, file:PATH or cmd:COMMAND."
+            : null;
+    }
+
+    internal static string ReadText(string path)
     {
         var content = ReadBytes(path);
         if (RecoveryKit.IsKit(content))

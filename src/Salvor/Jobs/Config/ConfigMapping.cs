@@ -1,5 +1,7 @@
 using System.Globalization;
+using Salvor.Jobs.Keys;
 using Salvor.Text;
+using Salvor.Vault.Keys;
 using YamlDotNet.RepresentationModel;
 
 namespace Salvor.Jobs.Config;
@@ -12,6 +14,7 @@ sealed class ConfigMapping
 {
     readonly ConfigDocument document;
     readonly string owner;
+    readonly Dictionary<string, string> secrets = [];
 
     /// <param name="document">The file.</param>
     /// <param name="node">The mapping.</param>
@@ -35,18 +38,35 @@ sealed class ConfigMapping
     /// <summary>Every key with its value, by the key's text.</summary>
     public OrderedDictionary<string, (YamlScalarNode Key, YamlNode Value)> Entries { get; } = [];
 
-    /// <summary>Refuses every key that is not known.</summary>
-    public void CheckKeys(params string[] known)
+    /// <summary>Notes every key that is not known. What it was probably meant to be is read, so that one slip is one problem.</summary>
+    public void CheckKeys(ConfigSection section)
     {
-        foreach (var (name, entry) in Entries)
+        foreach (var (name, entry) in Entries.Where(entry => !section.Names.Contains(entry.Key)).ToList())
         {
-            if (!known.Contains(name))
+            document.Problems.Add(document.Error(
+                entry.Key,
+                $"unknown key \"{name}\" in {owner}",
+                $"{Suggestion.Sentence(name, section.Names)}Known keys are {Suggestion.Enumerate(section.Names)}."));
+            if (Suggestion.For(name, section.Names) is { } meant)
             {
-                throw document.Error(
-                    entry.Key,
-                    $"unknown key \"{name}\" in {owner}",
-                    $"{Suggestion.Sentence(name, known)}Known keys are {Suggestion.Enumerate(known)}.");
+                Entries.TryAdd(meant, entry);
             }
+        }
+    }
+
+    /// <summary>Notes a slip in the key that decides which others there are, and takes it for what it was meant to be.</summary>
+    public void CheckDecisive(params string[] keys)
+    {
+        if (!keys.Any(Has) && Entries.Keys.FirstOrDefault(name => Suggestion.For(name, keys) is not null) is { } slip)
+        {
+            var key = Suggestion.For(slip, keys)!;
+            var entry = Entries[slip];
+            document.Problems.Add(document.Error(
+                entry.Key,
+                $"unknown key \"{slip}\" in {owner}",
+                $"Did you mean \"{key}\"? Known keys are {Suggestion.Enumerate(keys)}, and those that go with it."));
+            Entries.Remove(slip);
+            Entries.Add(key, entry);
         }
     }
 
@@ -68,6 +88,45 @@ sealed class ConfigMapping
 
     public string? OptionalText(string key, string example) => Value(key) is { } node ? Text(node, key, example) : null;
 
+    /// <summary>
+    /// A text that is never printed: itself, by <c>${NAME}</c>, <c>file:PATH</c> or <c>cmd:COMMAND</c>. The last two are read now, once.
+    /// </summary>
+    public string? OptionalSecret(string key, string example)
+    {
+        if (Value(key) is not { } node || secrets.TryGetValue(key, out var known))
+        {
+            return secrets.GetValueOrDefault(key);
+        }
+
+        try
+        {
+            known = SecretValue.Read(SecretAsWritten(key, example)!, path => document.FullPath(node, path), $"{key} of {owner}");
+        }
+        catch (KeyException e)
+        {
+            throw document.Error(node, e.Message, e.Hint);
+        }
+
+        return secrets[key] = known;
+    }
+
+    /// <summary>The same as it is written, with its variables. One that stands in the file itself is noted.</summary>
+    public string? SecretAsWritten(string key, string example)
+    {
+        if (Value(key) is not { } node)
+        {
+            return null;
+        }
+
+        var text = Text(node, key, example);
+        if (!SecretValue.IsReference(text) && ((YamlScalarNode)node).Value == text)
+        {
+            document.PlainSecrets.Add($"{node.Start.Line}:{node.Start.Column}: {key} of {owner}");
+        }
+
+        return text;
+    }
+
     public string Path(string key, string example) => OptionalPath(key, example) ?? throw Missing(key, example);
 
     public string? OptionalPath(string key, string example) =>
@@ -82,7 +141,10 @@ sealed class ConfigMapping
         var node => [(node, Text(node, key, example))],
     };
 
-    public TimeSpan Duration(string key, TimeSpan otherwise, TimeSpan min, TimeSpan max)
+    public TimeSpan Duration(string key, TimeSpan otherwise, TimeSpan min, TimeSpan max) =>
+        document.Attempt(() => ReadDuration(key, otherwise, min, max), otherwise);
+
+    TimeSpan ReadDuration(string key, TimeSpan otherwise, TimeSpan min, TimeSpan max)
     {
         if (Value(key) is not { } node)
         {
@@ -95,7 +157,10 @@ sealed class ConfigMapping
             : throw document.Error(node, $"{key} of {owner} is \"{text}\", which is not a duration", DurationText.Hint);
     }
 
-    public long Size(string key, long otherwise, long min, long max)
+    public long Size(string key, long otherwise, long min, long max) =>
+        document.Attempt(() => ReadSize(key, otherwise, min, max), otherwise);
+
+    long ReadSize(string key, long otherwise, long min, long max)
     {
         if (Value(key) is not { } node)
         {
@@ -113,7 +178,9 @@ sealed class ConfigMapping
         Value(key) is { } node ? new ConfigMapping(document, node, $"{key} of {owner}") : null;
 
     /// <summary>Bytes a second, at least a thousand; null where the key is absent.</summary>
-    public long? OptionalRate(string key, string example)
+    public long? OptionalRate(string key, string example) => document.Attempt(() => ReadOptionalRate(key, example), (long?)null);
+
+    long? ReadOptionalRate(string key, string example)
     {
         if (Value(key) is not { } node)
         {
@@ -128,7 +195,10 @@ sealed class ConfigMapping
     }
 
     /// <summary>A whole number from 1 on; null where the key is absent.</summary>
-    public int? OptionalCount(string key, int example, int max)
+    public int? OptionalCount(string key, int example, int max) =>
+        document.Attempt(() => ReadOptionalCount(key, example, max), (int?)null);
+
+    int? ReadOptionalCount(string key, int example, int max)
     {
         if (Value(key) is not { } node)
         {
@@ -142,7 +212,10 @@ sealed class ConfigMapping
     }
 
     /// <summary>An amount of money, not negative; null where the key is absent.</summary>
-    public decimal? OptionalAmount(string key, string example)
+    public decimal? OptionalAmount(string key, string example) =>
+        document.Attempt(() => ReadOptionalAmount(key, example), (decimal?)null);
+
+    decimal? ReadOptionalAmount(string key, string example)
     {
         if (Value(key) is not { } node)
         {
@@ -155,7 +228,10 @@ sealed class ConfigMapping
             : throw document.Error(node, $"{key} of {owner} is \"{text}\", which is not an amount", $"Write {key}: {example}.");
     }
 
-    public T Choice<T>(string key, T otherwise, params (string Name, T Value)[] choices)
+    public T Choice<T>(string key, T otherwise, params (string Name, T Value)[] choices) =>
+        document.Attempt(() => ReadChoice(key, otherwise, choices), otherwise);
+
+    T ReadChoice<T>(string key, T otherwise, (string Name, T Value)[] choices)
     {
         if (Value(key) is not { } node)
         {

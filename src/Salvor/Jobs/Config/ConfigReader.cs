@@ -3,6 +3,7 @@ using Salvor.Jobs.Keys;
 using Salvor.Text;
 using Salvor.Vault;
 using Salvor.Vault.Compaction;
+using Salvor.Vault.Format;
 using YamlDotNet.RepresentationModel;
 
 namespace Salvor.Jobs.Config;
@@ -18,26 +19,35 @@ sealed class ConfigReader(ConfigDocument document)
     static readonly string[] SourceTypes = ["sqlite"];
     static readonly string[] SourceTypesPlanned = ["postgres", "files", "command"];
 
+    /// <summary>Where there are <see cref="ConfigDocument.Problems"/>, what could be read nevertheless.</summary>
     public SalvorConfig Read(YamlMappingNode node)
     {
         var root = new ConfigMapping(document, node, "the configuration");
-        root.CheckKeys("destinations", "sources", "restore", "log", "metrics");
-        var destinations = ReadNamed(root, "destination", "local: { type: file, path: /var/backups/salvor }", ReadDestination);
-        CheckDestinationPlaces(root, destinations);
-        var sources = ReadNamed(
-            root,
-            "source",
-            $"app: {{ type: sqlite, path: {PathExample}, to: [{destinations.Keys.First()}] }}",
-            (name, owner, source) => ReadSource(name, owner, source, destinations));
-        CheckSourcePaths(root, sources);
+        root.CheckKeys(ConfigKeys.Root);
+        var destinations = document.Attempt(
+            () => ReadNamed(root, "destination", "local: { type: file, path: /var/backups/salvor }", ReadDestination), []);
+        document.Attempt(() => CheckDestinationPlaces(root, destinations), false);
+
+        // One that is wrong is declared nevertheless: what goes to it is not wrong too.
+        var named = (root.Value("destinations") as YamlMappingNode)?.Children.Keys.OfType<YamlScalarNode>() ?? [];
+        string[] declared = [.. destinations.Keys.Union(named.Select(key => key.Value!))];
+        var sources = document.Attempt(
+            () => ReadNamed(
+                root,
+                "source",
+                $"app: {{ type: sqlite, path: {PathExample}, to: [{declared.FirstOrDefault("local")}] }}",
+                (name, owner, source) => ReadSource(name, owner, source, destinations, declared)),
+            []);
+        document.Attempt(() => CheckSourcePaths(root, sources), false);
         return new()
         {
             FileName = document.FileName,
             Destinations = destinations,
             Sources = sources,
-            Restore = ReadRestore(root),
-            Log = ReadLog(root),
-            Metrics = document.LocalOnly ? null : MetricsReader.Read(document, root),
+            Restore = document.Attempt(() => ReadRestore(root), new()),
+            Log = document.Attempt(() => ReadLog(root), new() { Level = LogLevel.Information }),
+            Metrics = document.LocalOnly ? null : document.Attempt(() => MetricsReader.Read(document, root), null),
+            PlainSecrets = document.PlainSecrets,
         };
     }
 
@@ -56,12 +66,17 @@ sealed class ConfigReader(ConfigDocument document)
         var things = new OrderedDictionary<string, T>(StringComparer.Ordinal);
         foreach (var (name, entry) in new ConfigMapping(document, node, key).Entries)
         {
-            CheckName(entry.Key, kind, name);
-            var owner = $"{kind} {name}";
-            things.Add(name, read(name, owner, new(document, entry.Value, owner)));
+            document.Attempt(() => things.TryAdd(name, ReadOne(name, entry.Key, entry.Value)), false);
         }
 
         return things;
+
+        T ReadOne(string name, YamlScalarNode key, YamlNode value)
+        {
+            CheckName(key, kind, name);
+            var owner = $"{kind} {name}";
+            return read(name, owner, new(document, value, owner));
+        }
     }
 
     /// <summary>Names become folders of a vault, where a dot in front means unfinished and an underscore is Salvor's own.</summary>
@@ -90,15 +105,11 @@ sealed class ConfigReader(ConfigDocument document)
     }
 
     SqliteSourceConfig ReadSource(
-        string name, string owner, ConfigMapping source, OrderedDictionary<string, DestinationConfig> destinations)
+        string name, string owner, ConfigMapping source, OrderedDictionary<string, DestinationConfig> destinations,
+        IReadOnlyList<string> declared)
     {
         ReadType(source, "source", owner, SourceTypes, SourceTypesPlanned);
-        source.CheckKeys(
-        [
-            "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_outbox", "max_total_size", "snapshot_every", "compression",
-            "keep", "max_backups", "retention_days", "verify", "drill", "prune", "state_dir", "encryption",
-            .. LimitsReader.Keys,
-        ]);
+        source.CheckKeys(ConfigKeys.Source);
         var path = source.OptionalPath("path", PathExample);
         var paths = ReadGlob(source, owner);
         if (path is null && paths is null)
@@ -112,8 +123,8 @@ sealed class ConfigReader(ConfigDocument document)
                 source.Entries["paths"].Key, $"{owner} has both path and paths", "Keep path for one database, or paths for a pattern.");
         }
 
-        var to = ReadTo(source, owner, destinations);
-        var verify = ReadVerify(source, owner);
+        var to = ReadTo(source, owner, destinations, declared);
+        var verify = document.Attempt(() => ReadVerify(source, owner), new());
         var snapshotEvery = source.Duration(
             "snapshot_every", SqliteSourceConfig.SnapshotEveryDefault, SqliteSourceConfig.SnapshotEveryMin,
             SqliteSourceConfig.SnapshotEveryMax);
@@ -124,7 +135,8 @@ sealed class ConfigReader(ConfigDocument document)
             Paths = paths,
             To = to,
             Batch = source.Duration(
-                "batch", SqliteSourceConfig.BatchFor(destinations[to[0]]), SqliteSourceConfig.BatchMin, SqliteSourceConfig.BatchMax),
+                "batch", SqliteSourceConfig.BatchFor(destinations.GetValueOrDefault(to[0])), SqliteSourceConfig.BatchMin,
+                SqliteSourceConfig.BatchMax),
             BlockMax = source.Duration(
                 "max_block", SqliteSourceConfig.BlockMaxDefault, SqliteSourceConfig.BlockMaxMin, SqliteSourceConfig.BlockMaxMax),
             OutboxBytesMax = source.Size(
@@ -135,17 +147,17 @@ sealed class ConfigReader(ConfigDocument document)
                 ? null
                 : source.Size("max_total_size", 5_000_000_000, SqliteSourceConfig.TotalSizeMaxMin, SqliteSourceConfig.TotalSizeMaxMax),
             SnapshotEvery = snapshotEvery,
-            Compression = CompressionReader.Read(document, source, owner),
+            Compression = document.Attempt(() => CompressionReader.Read(document, source, owner), FrameCompression.Default),
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
-            Keep = ReadKeep(source, owner),
+            Keep = document.Attempt(() => ReadKeep(source, owner), Ladder.Default),
             Verify = verify,
-            Drill = DrillReader.Read(document, source, owner),
+            Drill = document.LocalOnly ? new() : document.Attempt(() => DrillReader.Read(document, source, owner), new()),
             BackupsMax = source.OptionalCount("max_backups", 30, SqliteSourceConfig.BackupsMaxMax),
             RetentionDays = source.OptionalCount("retention_days", 90, BackupRequest.RetentionDaysMax),
-            Prune = PruneReader.Read(document, source, owner),
+            Prune = document.Attempt(() => PruneReader.Read(document, source, owner), new()),
             Limits = LimitsReader.Read(source, snapshotEvery, verify.Every),
             Encryption = !document.LocalOnly && source.Value("encryption") is { } node
-                ? EncryptionReader.Read(document, node, owner)
+                ? document.Attempt<EncryptionConfig?>(() => EncryptionReader.Read(document, node, owner), null)
                 : null,
         };
     }
@@ -160,7 +172,8 @@ sealed class ConfigReader(ConfigDocument document)
 
         var keep = new ConfigMapping(document, node, $"keep of {owner}");
         string[] names = ["commits", "minutes", "hours", "days"];
-        keep.CheckKeys(names);
+        keep.CheckKeys(ConfigKeys.Keep);
+        var problems = document.Problems.Count;
         TimeSpan?[] defaults = [Ladder.Default.Commits, Ladder.Default.Minutes, Ladder.Default.Hours, Ladder.Default.Days];
         var rungs = new TimeSpan?[names.Length];
         string? finer = null;
@@ -172,7 +185,7 @@ sealed class ConfigReader(ConfigDocument document)
             }
 
             rungs[i] = keep.Duration(names[i], defaults[i]!.Value, TimeSpan.FromMinutes(1), TimeSpan.FromDays(100 * 365));
-            if (finer is not null && rungs[i] <= rungs[Array.IndexOf(names, finer)])
+            if (finer is not null && document.Problems.Count == problems && rungs[i] <= rungs[Array.IndexOf(names, finer)])
             {
                 throw document.Error(
                     value,
@@ -199,7 +212,7 @@ sealed class ConfigReader(ConfigDocument document)
                 return new() { Every = null };
             case var node:
                 var verify = new ConfigMapping(document, node, $"verify of {owner}");
-                verify.CheckKeys("every", "deep", "keep_image");
+                verify.CheckKeys(ConfigKeys.Verify);
                 return new()
                 {
                     Every = verify.Duration("every", VerifyConfig.EveryDefault, VerifyConfig.EveryMin, VerifyConfig.EveryMax),
@@ -212,6 +225,7 @@ sealed class ConfigReader(ConfigDocument document)
     /// <summary>The type is looked at before any other key, because it decides which keys there are.</summary>
     string ReadType(ConfigMapping thing, string kind, string owner, string[] available, string[] planned)
     {
+        thing.CheckDecisive("type");
         var type = thing.Text("type", available[0]);
         if (available.Contains(type))
         {
@@ -258,18 +272,19 @@ sealed class ConfigReader(ConfigDocument document)
         return new(globs);
     }
 
-    List<string> ReadTo(ConfigMapping source, string owner, OrderedDictionary<string, DestinationConfig> destinations)
+    List<string> ReadTo(
+        ConfigMapping source, string owner, OrderedDictionary<string, DestinationConfig> destinations, IReadOnlyList<string> declared)
     {
-        var example = $"[{destinations.Keys.First()}]";
+        var example = $"[{declared.FirstOrDefault("local")}]";
         var names = new List<string>();
         foreach (var (node, name) in source.OptionalTexts("to", example) ?? throw source.Missing("to", example))
         {
-            if (!destinations.ContainsKey(name))
+            if (declared.Count > 0 && !declared.Contains(name))
             {
                 throw document.Error(
                     node,
                     $"{owner} goes to \"{name}\", which is not a destination",
-                    $"{Suggestion.Sentence(name, destinations.Keys)}Configured are {Suggestion.Enumerate([.. destinations.Keys])}.");
+                    $"{Suggestion.Sentence(name, declared)}Configured are {Suggestion.Enumerate(declared)}.");
             }
 
             if (names.Contains(name))
@@ -280,11 +295,11 @@ sealed class ConfigReader(ConfigDocument document)
             names.Add(name);
         }
 
-        return [.. names.OrderBy(name => destinations[name] is FileDestinationConfig ? 0 : 1)];
+        return [.. names.OrderBy(name => destinations.GetValueOrDefault(name) is FileDestinationConfig ? 0 : 1)];
     }
 
     /// <summary>Two destinations in one place would be one copy that is counted as two.</summary>
-    void CheckDestinationPlaces(ConfigMapping root, OrderedDictionary<string, DestinationConfig> destinations)
+    bool CheckDestinationPlaces(ConfigMapping root, OrderedDictionary<string, DestinationConfig> destinations)
     {
         var seen = new Dictionary<string, string>(StringComparer.Ordinal);
         foreach (var destination in destinations.Values)
@@ -298,10 +313,12 @@ sealed class ConfigReader(ConfigDocument document)
                     "Move one of them: two copies in one place are one copy.");
             }
         }
+
+        return true;
     }
 
     /// <summary>A database in two sources would be captured twice, and its two vaults would each be half of what it costs.</summary>
-    void CheckSourcePaths(ConfigMapping root, OrderedDictionary<string, SqliteSourceConfig> sources)
+    bool CheckSourcePaths(ConfigMapping root, OrderedDictionary<string, SqliteSourceConfig> sources)
     {
         foreach (var (later, index) in sources.Values.Select((source, index) => (source, index)))
         {
@@ -316,6 +333,8 @@ sealed class ConfigReader(ConfigDocument document)
                 }
             }
         }
+
+        return true;
     }
 
     /// <summary>What both sources are known to contain. Patterns that overlap without being equal show only when files are there.</summary>
@@ -338,7 +357,7 @@ sealed class ConfigReader(ConfigDocument document)
         }
 
         var restore = new ConfigMapping(document, node, "restore");
-        restore.CheckKeys("scratch");
+        restore.CheckKeys(ConfigKeys.Restore);
         return new() { Scratch = restore.OptionalPath("scratch", "./restored") };
     }
 
@@ -350,7 +369,7 @@ sealed class ConfigReader(ConfigDocument document)
         }
 
         var log = new ConfigMapping(document, node, "log");
-        log.CheckKeys("level");
+        log.CheckKeys(ConfigKeys.Log);
         return new()
         {
             Level = log.Choice(

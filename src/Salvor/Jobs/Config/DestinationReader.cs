@@ -8,12 +8,7 @@ static class DestinationReader
     /// <summary>The types that can be used.</summary>
     public static readonly string[] Types = ["file", "s3", "sftp", "azure", "gcs"];
 
-    static readonly string[] CommonKeys = ["required", "price_per_gb_month"];
-
     const int ConcurrentCallsMaxMax = 10_000;
-
-    /// <summary>Where a network is between.</summary>
-    static readonly string[] RemoteKeys = ["max_upload", "max_download", "max_concurrent_uploads", .. CommonKeys];
 
     /// <param name="type">One of <see cref="Types"/>.</param>
     /// <param name="name">What the configuration calls it.</param>
@@ -23,10 +18,10 @@ static class DestinationReader
         DestinationConfig config = type switch
         {
             "file" => ReadFile(name, destination),
-            "s3" => S3Reader.Read(name, destination, RemoteKeys),
+            "s3" => S3Reader.Read(name, destination),
             "sftp" => ReadSftp(name, destination),
             "azure" => ReadAzure(name, destination),
-            "gcs" => S3Reader.ReadGoogle(name, destination, RemoteKeys),
+            "gcs" => S3Reader.ReadGoogle(name, destination),
             _ => throw new InvalidOperationException($"no reader for type {type}"),
         };
         return config with
@@ -41,23 +36,27 @@ static class DestinationReader
 
     static FileDestinationConfig ReadFile(string name, ConfigMapping destination)
     {
-        destination.CheckKeys(["type", "path", .. CommonKeys]);
+        destination.CheckKeys(ConfigKeys.File);
         return new FileDestinationConfig { Name = name, Path = destination.Path("path", "/var/backups/salvor") };
     }
 
     static AzureDestinationConfig ReadAzure(string name, ConfigMapping destination)
     {
-        destination.CheckKeys(["type", .. AzureReader.Keys.Select(item => item.Key), .. RemoteKeys]);
-        var examples = AzureReader.Keys.ToDictionary(item => item.Key, item => item.Example);
-        return new AzureReader(
-            $"destination {name}", key => destination.OptionalText(key, examples[key]), destination.Error, destination.Variable).Read(name);
+        destination.CheckKeys(ConfigKeys.Azure);
+        return new AzureReader($"destination {name}", TextOf, destination.Error, destination.Variable).Read(name);
+
+        string? TextOf(string setting)
+        {
+            var key = ConfigKeys.Azure.Keys.First(item => item.Name == setting);
+            return key.Value == ConfigValue.Secret
+                ? destination.OptionalSecret(setting, key.Example)
+                : destination.OptionalText(setting, key.Example);
+        }
     }
 
     static SftpDestinationConfig ReadSftp(string name, ConfigMapping destination)
     {
-        destination.CheckKeys(
-            ["type", "host", "port", "user", "path", "key_file", "key_passphrase", "password", "known_hosts", "host_key", "allow_weak",
-                .. RemoteKeys]);
+        destination.CheckKeys(ConfigKeys.Sftp);
         var options = new SftpOptions
         {
             Host = destination.Text("host", "backup.example.com"),
@@ -76,6 +75,6 @@ static class DestinationReader
             : new SftpDestinationConfig { Name = name, Options = options };
 
         SecretText? Secret(string key, string example) =>
-            destination.OptionalText(key, example) is { } text ? new SecretText(text) : null;
+            destination.OptionalSecret(key, example) is { } text ? new SecretText(text) : null;
     }
 }

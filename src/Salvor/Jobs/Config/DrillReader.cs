@@ -26,7 +26,7 @@ sealed class DrillReader(ConfigDocument document, string owner)
 
     DrillConfig Read(ConfigMapping drill)
     {
-        drill.CheckKeys("every", "checks", "rto", "rpo", "max_age", "max_shrink", "keep_reports");
+        drill.CheckKeys(ConfigKeys.Drill);
         return new()
         {
             Every = ReadEvery(drill),
@@ -84,6 +84,7 @@ sealed class DrillReader(ConfigDocument document, string owner)
 
     SmokeCheck ReadCheck(ConfigMapping check)
     {
+        check.CheckDecisive(Kinds);
         string[] given = [.. Kinds.Where(check.Has)];
         if (given is not [var kind])
         {
@@ -92,7 +93,7 @@ sealed class DrillReader(ConfigDocument document, string owner)
                 $"Each check is one of them: {ChecksExample}.");
         }
 
-        check.CheckKeys(kind == "url" ? ["name", "timeout", kind, "status", "contains"] : ["name", "timeout", kind, "expect"]);
+        check.CheckKeys(ConfigKeys.Checks.First(section => section.Name == kind));
         var text = new SecretText(check.Text(kind, "SELECT count(*) FROM users"));
 
         // What a variable holds may be a secret, and reports are shown around.

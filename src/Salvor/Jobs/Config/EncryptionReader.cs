@@ -17,7 +17,7 @@ static class EncryptionReader
     {
         var owner = $"encryption of {source}";
         var encryption = new ConfigMapping(document, node, owner);
-        encryption.CheckKeys([.. Places, "key_saved"]);
+        encryption.CheckKeys(ConfigKeys.Encryption);
         string[] given = [.. Places.Where(encryption.Has)];
         if (given.Length == 0)
         {
@@ -40,13 +40,20 @@ static class EncryptionReader
     static KeySource ReadPlace(ConfigDocument document, ConfigMapping encryption, string place, string source) => place switch
     {
         "key_file" => new KeySource.KeyFile(encryption.Path(place, "/etc/salvor/app.key")),
-        "passphrase" => new KeySource.Passphrase(
-            new SecretText(encryption.Text(place, "${APP_PASSPHRASE}")), $"the configured passphrase of {source}"),
+        "passphrase" => ReadPassphrase(document, encryption, source),
         "passphrase_file" => new KeySource.PassphraseFile(encryption.Path(place, "/etc/salvor/app.passphrase")),
         "passphrase_command" => new KeySource.PassphraseCommand(new SecretText(encryption.Text(place, "pass show salvor/app"))),
         "credential" => new KeySource.Credential(ReadCredential(document, encryption)),
         _ => new KeySource.PassphraseDescriptor(ReadDescriptor(document, encryption)),
     };
+
+    /// <summary>What is in a file or printed by a command is read when it is needed.</summary>
+    static KeySource ReadPassphrase(ConfigDocument document, ConfigMapping encryption, string source)
+    {
+        var text = encryption.SecretAsWritten("passphrase", "${APP_PASSPHRASE}")!;
+        return SecretValue.SourceOf(text, path => document.FullPath(encryption.Value("passphrase")!, path))
+            ?? new KeySource.Passphrase(new SecretText(text), $"the configured passphrase of {source}");
+    }
 
     static string ReadCredential(ConfigDocument document, ConfigMapping encryption)
     {

@@ -18,11 +18,11 @@ static class MetricsReader
         }
 
         var metrics = new ConfigMapping(document, node, "metrics");
-        metrics.CheckKeys("listen", "token", "token_file");
+        metrics.CheckKeys(ConfigKeys.Metrics);
         var listen = ReadListen(metrics);
         var config = new MetricsConfig(
             listen,
-            metrics.OptionalText("token", "${SALVOR_METRICS_TOKEN}") is { } token ? new SecretText(token) : null,
+            metrics.OptionalSecret("token", "${SALVOR_METRICS_TOKEN}") is { } token ? new SecretText(token) : null,
             metrics.OptionalPath("token_file", "/etc/salvor/metrics.token"));
         if (config is { Token: not null, TokenFile: not null })
         {

@@ -21,7 +21,7 @@ static class PruneReader
                 return new();
             case var node:
                 var prune = new ConfigMapping(document, node, $"prune of {owner}");
-                prune.CheckKeys("every", "grace");
+                prune.CheckKeys(ConfigKeys.Prune);
                 return new()
                 {
                     Every = prune.Duration("every", PruneConfig.EveryDefault, PruneConfig.EveryMin, PruneConfig.EveryMax),

@@ -18,17 +18,16 @@ static class S3Reader
 
     static readonly (string Name, bool Value)[] YesOrNo = [("true", true), ("false", false)];
 
-    /// <summary>The keys of every URL and every configuration.</summary>
+    /// <summary>The keys that a URL may have too.</summary>
     public static readonly string[] Settings =
         ["region", "endpoint", "path_style", "storage_class", "sse", "kms_key", "object_lock", "profile", "allow_insecure"];
 
     /// <summary>Those of <c>gcs</c>.</summary>
     public static readonly string[] GoogleSettings = ["endpoint", "storage_class", "allow_insecure"];
 
-    public static S3DestinationConfig Read(string name, ConfigMapping destination, string[] commonKeys)
+    public static S3DestinationConfig Read(string name, ConfigMapping destination)
     {
-        destination.CheckKeys(
-            ["type", "bucket", "prefix", .. Settings, "access_key_id", "secret_access_key", "session_token", "maintain", .. commonKeys]);
+        destination.CheckKeys(ConfigKeys.S3);
         var options = new S3Options
         {
             Bucket = destination.Text("bucket", "acme-backups"),
@@ -48,9 +47,9 @@ static class S3Reader
         return Checked(name, destination, options);
     }
 
-    public static S3DestinationConfig ReadGoogle(string name, ConfigMapping destination, string[] commonKeys)
+    public static S3DestinationConfig ReadGoogle(string name, ConfigMapping destination)
     {
-        destination.CheckKeys(["type", "bucket", "prefix", .. GoogleSettings, "access_key_id", "secret_access_key", .. commonKeys]);
+        destination.CheckKeys(ConfigKeys.Google);
         var options = new S3Options
         {
             Service = S3Service.Google,
@@ -85,7 +84,7 @@ static class S3Reader
             return null;
         }
 
-        node.CheckKeys("mode", "days");
+        node.CheckKeys(ConfigKeys.ObjectLock);
         var mode = node.Has("mode") ? node.Choice("mode", default, LockModes) : throw node.Missing("mode", "governance");
         var days = node.OptionalCount("days", 30, LockDaysMax) ?? throw node.Missing("days", "30");
         return new S3Lock(mode, TimeSpan.FromDays(days));
@@ -99,7 +98,7 @@ static class S3Reader
             return null;
         }
 
-        node.CheckKeys("access_key_id", "secret_access_key", "session_token", "profile");
+        node.CheckKeys(ConfigKeys.Maintain);
         var credentials = ReadCredentials($"maintain of destination {name}", node);
         var profile = node.OptionalText("profile", "backups-maintain");
         return credentials is null && profile is null
@@ -110,9 +109,9 @@ static class S3Reader
     /// <summary>Null where the environment, a profile or the machine says who we are.</summary>
     static AwsCredentials? ReadCredentials(string owner, ConfigMapping destination)
     {
-        var id = destination.OptionalText("access_key_id", "${S3_KEY_ID}");
-        var secret = destination.OptionalText("secret_access_key", "${S3_SECRET_KEY}");
-        var token = destination.OptionalText("session_token", "${S3_SESSION_TOKEN}");
+        var id = destination.OptionalSecret("access_key_id", "${S3_KEY_ID}");
+        var secret = destination.OptionalSecret("secret_access_key", "${S3_SECRET_KEY}");
+        var token = destination.OptionalSecret("session_token", "${S3_SESSION_TOKEN}");
         if (id is null && secret is null && token is null)
         {
             return null;

@@ -22,6 +22,8 @@ public sealed record SalvorConfig
 
     /// <summary>How others are told how the sources fare; null where nobody asks.</summary>
     public MetricsConfig? Metrics { get; init; }
+    /// <summary>Where secrets stand in the file themselves, each as <c>line:column: key of owner</c>.</summary>
+    public IReadOnlyList<string> PlainSecrets { get; init; } = [];
 }
 
 /// <summary>One SQLite database, or all that a pattern matches. Exactly one of <see cref="Path"/> and <see cref="Paths"/> is set.</summary>
@@ -69,7 +71,7 @@ public sealed record SqliteSourceConfig
     public TimeSpan Batch { get; init; } = BatchDefault;
 
     /// <summary>How long commits are gathered for this destination, where nothing else is said.</summary>
-    public static TimeSpan BatchFor(DestinationConfig first) => first is FileDestinationConfig ? BatchDefault : BatchRemoteDefault;
+    public static TimeSpan BatchFor(DestinationConfig? first) => first is FileDestinationConfig ? BatchDefault : BatchRemoteDefault;
 
     /// <summary>How long a writer of a rollback-journal database may be kept waiting when nothing else catches up.</summary>
     public TimeSpan BlockMax { get; init; } = BlockMaxDefault;

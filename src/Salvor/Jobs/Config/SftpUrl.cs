@@ -9,8 +9,8 @@ namespace Salvor.Jobs.Config;
 static class SftpUrl
 {
     const string Scheme = "sftp://";
-    const string PasswordVariable = "SALVOR_SFTP_PASSWORD";
-    const string PassphraseVariable = "SALVOR_SFTP_KEY_PASSPHRASE";
+    public const string PasswordVariable = "SALVOR_SFTP_PASSWORD";
+    public const string PassphraseVariable = "SALVOR_SFTP_KEY_PASSPHRASE";
     const string Example = "sftp://user@host/srv/salvor?key_file=/etc/salvor/id_ed25519";
 
     /// <summary>Throws where it cannot be read. No message repeats the URL, which may have a password in it.</summary>

@@ -58,7 +58,7 @@ static class YamlText
         var parser = new Parser(new StringReader(text));
         var open = new Stack<NodeEvent>();
         var anchors = new HashSet<AnchorName>();
-        while (MoveNext(parser, open, document))
+        while (MoveNext(parser, open, document, text))
         {
             switch (parser.Current)
             {
@@ -93,7 +93,7 @@ static class YamlText
         }
     }
 
-    static bool MoveNext(Parser parser, Stack<NodeEvent> open, ConfigDocument document)
+    static bool MoveNext(Parser parser, Stack<NodeEvent> open, ConfigDocument document, string text)
     {
         try
         {
@@ -101,7 +101,8 @@ static class YamlText
         }
         catch (YamlException e)
         {
-            throw document.Error(e.Start, Sentence(e), SyntaxHint, e);
+            var readTo = Math.Max(e.End.Line, parser.Current?.End.Line ?? 0);
+            throw Tab(text, readTo, document, e) ?? document.Error(e.Start, Sentence(e), SyntaxHint, e);
         }
         catch (Exception e) when (e is InvalidOperationException or ArgumentException)
         {
@@ -110,6 +111,26 @@ static class YamlText
                 ? document.Error(begin.Start, "the list or mapping that begins here is malformed: its end may be missing", SyntaxHint, e)
                 : document.Error(parser.Current?.End ?? Beginning, "what follows here is malformed", SyntaxHint, e);
         }
+    }
+
+    /// <summary>What looks like the indentation of its neighbours and is none: nobody sees a tab.</summary>
+    static SalvorException? Tab(string text, long readTo, ConfigDocument document, YamlException inner)
+    {
+        var lines = text.Split('\n');
+        for (var i = Math.Max(0, (int)inner.Start.Line - 2); i <= Math.Min(lines.Length - 1, readTo); i++)
+        {
+            var at = lines[i].AsSpan().IndexOfAnyExcept(' ');
+            if (at >= 0 && lines[i][at] == '\t' && lines[i].AsSpan(at).IndexOfAnyExcept(" \t\r") > 0)
+            {
+                return document.Error(
+                    new Mark(0, i + 1, at + 1),
+                    at == 0 ? "the line begins with a tab" : "the line begins with spaces and a tab",
+                    $"YAML is indented by spaces alone: 'expand -t 2 {document.FileName}' prints it so, 'cat -A' shows the tabs as ^I.",
+                    inner);
+            }
+        }
+
+        return null;
     }
 
     static void CheckAlias(AnchorAlias alias, HashSet<AnchorName> anchors, Stack<NodeEvent> open, ConfigDocument document)

@@ -9,7 +9,7 @@ namespace Salvor.Jobs.Keys;
 public static class SecretReader
 {
     /// <summary>No passphrase and no key file is longer; and a wrong path must not fill the memory.</summary>
-    const int SecretBytesMax = 64 << 10;
+    internal const int SecretBytesMax = 64 << 10;
 
     const string CredentialsVariable = "CREDENTIALS_DIRECTORY";
 
@@ -55,7 +55,7 @@ public static class SecretReader
     static VaultSecret Passphrase(byte[] text, string origin) => VaultSecret.Passphrase(VaultSecret.WithoutLineEnd(text), origin);
 
     /// <summary>A file that only its owner may read.</summary>
-    static byte[] ReadPrivate(string path, string what)
+    internal static byte[] ReadPrivate(string path, string what)
     {
         using var file = Open(path, what);
         var stat = FileStat.Of(file, path);

@@ -1,0 +1,263 @@
+using static Salvor.Jobs.Config.ConfigValue;
+
+namespace Salvor.Jobs.Config;
+
+/// <summary>
+/// Every key that there is: what the readers accept, what <c>config schema</c> prints for editors, and what the tests misspell one by one.
+/// </summary>
+static class ConfigKeys
+{
+    static readonly string[] Off = ["off"];
+
+    static readonly ConfigKey[] OfEveryDestination =
+    [
+        new("required", YesNo, "true", "Whether a commit counts as durable only when it is here too (default: false)."),
+        new("price_per_gb_month", Amount, "0.023", "What a gigabyte costs here in a month, for 'salvor usage'."),
+    ];
+
+    /// <summary>Where a network is between.</summary>
+    static readonly ConfigKey[] OfEveryRemote =
+    [
+        new("max_upload", Rate, "20MiB/s", "How much a second may be sent there (default: as much as goes)."),
+        new("max_download", Rate, "50MiB/s", "How much a second may be fetched from there (default: as much as goes)."),
+        new("max_concurrent_uploads", Count, "10", "How many calls may be under way at once (default: what its type can do)."),
+    ];
+
+    public static readonly ConfigSection File = Destination(
+        "file", new ConfigKey("path", ConfigValue.Path, "/var/backups/salvor", "The folder; made if it does not exist."));
+
+    public static readonly ConfigSection ObjectLock = new(
+        "object_lock",
+        [
+            new("mode", Plain, "governance", "Who may end a lock before its time.") { Words = ["governance", "compliance"] },
+            new("days", Count, "30", "How long what is put cannot be deleted."),
+        ]);
+
+    public static readonly ConfigSection Maintain = new(
+        "maintain",
+        [
+            new("access_key_id", Secret, "${S3_MAINTAIN_KEY_ID}", "As ${NAME}, file:PATH or cmd:COMMAND."),
+            new("secret_access_key", Secret, "${S3_MAINTAIN_SECRET_KEY}", "As ${NAME}, file:PATH or cmd:COMMAND."),
+            new("session_token", Secret, "${S3_MAINTAIN_SESSION_TOKEN}", "As ${NAME}, file:PATH or cmd:COMMAND."),
+            new("profile", Plain, "backups-maintain", "A section of ~/.aws/credentials and ~/.aws/config."),
+        ]);
+
+    public static readonly ConfigSection S3 = Destination(
+        "s3",
+        new("bucket", Plain, "acme-backups", "The bucket, which is there already."),
+        new("prefix", Plain, "salvor", "A folder in it."),
+        new("region", Plain, "eu-west-1", "Default: AWS_REGION, AWS_DEFAULT_REGION, the profile, us-east-1."),
+        new("endpoint", Plain, "https://s3.example.com", "The URL of another service than Amazon's."),
+        new("path_style", YesNo, "true", "Whether the bucket is named in the path (default: with every service but Amazon's)."),
+        new("storage_class", Plain, "STANDARD_IA", "The class of large objects that are rarely read."),
+        new("sse", Plain, "aes256", "How the service encrypts, besides what Salvor does.") { Words = ["aes256", "aws:kms"] },
+        new("kms_key", Plain, "alias/backups", "The key of sse: aws:kms."),
+        new("object_lock", Section, "{ mode: governance, days: 30 }", "For how long what is put cannot be deleted.")
+        {
+            Sections = [ObjectLock],
+        },
+        new("profile", Plain, "backups", "A section of ~/.aws/credentials and ~/.aws/config."),
+        new("allow_insecure", YesNo, "true", "Whether http may leave this machine (default: false)."),
+        new("access_key_id", Secret, "${S3_KEY_ID}", "Default: what the environment, a profile or the machine says."),
+        new("secret_access_key", Secret, "${S3_SECRET_KEY}", "As ${NAME}, file:PATH or cmd:COMMAND."),
+        new("session_token", Secret, "${S3_SESSION_TOKEN}", "As ${NAME}, file:PATH or cmd:COMMAND."),
+        new("maintain", Section, "{ profile: backups-maintain }", "Who deletes for prunes, where the others may not.")
+        {
+            Sections = [Maintain],
+        });
+
+    public static readonly ConfigSection Google = Destination(
+        "gcs",
+        new("bucket", Plain, "acme-backups", "The bucket, which is there already."),
+        new("prefix", Plain, "salvor", "A folder in it."),
+        new("endpoint", Plain, "https://storage.googleapis.com", "The URL of another service than Google's."),
+        new("storage_class", Plain, "NEARLINE", "The class of large objects that are rarely read."),
+        new("allow_insecure", YesNo, "true", "Whether http may leave this machine (default: false)."),
+        new("access_key_id", Secret, "${GCS_KEY_ID}", "Of an HMAC key; default: GCS_ACCESS_KEY_ID."),
+        new("secret_access_key", Secret, "${GCS_SECRET_KEY}", "As ${NAME}, file:PATH or cmd:COMMAND; default: GCS_SECRET_ACCESS_KEY."));
+
+    public static readonly ConfigSection Sftp = Destination(
+        "sftp",
+        new("host", Plain, "backup.example.com", "A name, an address, or a Host of the SSH configuration."),
+        new("port", Count, "22", "Default: what the SSH configuration says, else 22."),
+        new("user", Plain, "salvor", "Default: what the SSH configuration says."),
+        new("path", Plain, "/srv/salvor", "The folder; without a slash in front it begins where a login does."),
+        new("key_file", ConfigValue.Path, "/etc/salvor/id_ed25519", "The private key."),
+        new("key_passphrase", Secret, "${NAS_KEY_PASSPHRASE}", "Of the private key, as ${NAME}, file:PATH or cmd:COMMAND."),
+        new("password", Secret, "${NAS_PASSWORD}", "Where no key lets in, as ${NAME}, file:PATH or cmd:COMMAND."),
+        new("known_hosts", ConfigValue.Path, "/etc/salvor/known_hosts", "The file of known host keys."),
+        new("host_key", Plain, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI...", "The only host key that is accepted."),
+        new("allow_weak", YesNo, "true", "Whether a server is written to that cannot promise what backups rest on (default: false)."));
+
+    public static readonly ConfigSection Azure = Destination(
+        "azure",
+        new("account", Plain, "acmebackups", "The storage account (default: AZURE_STORAGE_ACCOUNT)."),
+        new("container", Plain, "salvor", "The container, which is there already."),
+        new("prefix", Plain, "production", "A folder in it."),
+        new("endpoint", Plain, "https://acmebackups.blob.core.windows.net", "Where the account's blobs are."),
+        new("account_key", Secret, "${AZURE_STORAGE_KEY}", "As ${NAME}, file:PATH or cmd:COMMAND (default: AZURE_STORAGE_KEY)."),
+        new("sas_token", Secret, "${AZURE_STORAGE_SAS_TOKEN}", "As ${NAME}, file:PATH or cmd:COMMAND (default: AZURE_STORAGE_SAS_TOKEN)."),
+        new("auth", Plain, "identity", "Which of them lets us in.") { Words = ["key", "sas", "identity"] },
+        new("allow_insecure", YesNo, "true", "Whether http may leave this machine (default: false)."));
+
+    public static readonly ConfigSection Compression = new(
+        "compression",
+        [
+            new("codec", Plain, "zstd", "The codec.") { Words = ["zstd", "lz4", "gzip", "none", "true", "false"] },
+            new("level", Count, "3", "More is smaller and slower."),
+        ]);
+
+    public static readonly ConfigSection Keep = new(
+        "keep",
+        [
+            new("commits", Duration, "24h", "How long every commit stays a restore point."),
+            new("minutes", Duration, "7d", "How long one restore point a minute stays."),
+            new("hours", Duration, "30d", "How long one restore point an hour stays."),
+            new("days", Duration, "1y", "How long one restore point a day stays."),
+        ]);
+
+    public static readonly ConfigSection Verify = new(
+        "verify",
+        [
+            new("every", Duration, "24h", "The time between two verifications (default: 24h)."),
+            new("deep", YesNo, "true", "Whether it restores, and does not only read (default: true)."),
+            new("keep_image", YesNo, "true", "Whether what was restored is kept, so that the next time only what is new is applied."),
+        ]);
+
+    static readonly ConfigKey CheckName = new("name", Plain, "users are there", "What reports call it (default: as it is written).");
+
+    static readonly ConfigKey CheckTimeout = new("timeout", Duration, "1m", "How long it may take (default: 1m).");
+
+    static readonly ConfigKey CheckExpect = new("expect", Plain, "\">= 100\"", "What the value is to be: a text, or a comparison.");
+
+    /// <summary>What is asked of a restored database: the key of its own name says which it is.</summary>
+    public static readonly ConfigSection[] Checks =
+    [
+        new("sql", [CheckName, CheckTimeout, new("sql", Plain, "SELECT count(*) FROM users", "A statement with one value."), CheckExpect]),
+        new("command", [CheckName, CheckTimeout, new("command", Plain, "test -s {path}", "A command for a shell."), CheckExpect]),
+        new(
+            "url",
+            [
+                CheckName, CheckTimeout, new("url", Plain, "http://127.0.0.1:8080/health", "A page that is to answer."),
+                new("status", Count, "200", "The status that it answers with (default: 200)."),
+                new("contains", Plain, "ok", "A text in the answer."),
+            ]),
+    ];
+
+    public static readonly ConfigSection Drill = new(
+        "drill",
+        [
+            new("every", Duration, "monthly", "The time between two drills (default: monthly).")
+            {
+                Words = ["off", "daily", "weekly", "monthly"],
+            },
+            new("checks", List, "[ { sql: SELECT count(*) FROM users, expect: \">= 100\" } ]", "What is asked of the restored database.")
+            {
+                Sections = Checks,
+            },
+            new("rto", Duration, "5m", "How long a recovery may take."),
+            new("rpo", Duration, "15m", "How much of the newest work may be lost."),
+            new("max_age", Duration, "25h", "How old a destination's newest complete state may be."),
+            new("max_shrink", Plain, "20%", "By how much a table may shrink from one drill to the next (default: by half is a warning)."),
+            new("keep_reports", Count, "12", "How many drills the history keeps (default: 12)."),
+        ]);
+
+    public static readonly ConfigSection Prune = new(
+        "prune",
+        [
+            new("every", Duration, "24h", "The time between two prunes (default: 24h)."),
+            new("grace", Duration, "7d", "How long what was condemned can be taken back (default: 7d; at least 24h)."),
+        ]);
+
+    public static readonly ConfigSection Encryption = new(
+        "encryption",
+        [
+            new("key_file", ConfigValue.Path, "/etc/salvor/app.key", "A file of random bytes, or an exported key, for its owner only."),
+            new("passphrase", Secret, "${APP_PASSPHRASE}", "As ${NAME}, file:PATH or cmd:COMMAND."),
+            new("passphrase_file", ConfigValue.Path, "/etc/salvor/app.passphrase", "A file with the passphrase, for its owner only."),
+            new("passphrase_command", Secret, "pass show salvor/app", "A command that prints the passphrase."),
+            new("passphrase_fd", Count, "3", "A file descriptor from which the passphrase is read."),
+            new("credential", Plain, "app-passphrase", "A credential that systemd gives to the service."),
+            new("key_saved", YesNo, "true", "Whether the key is safe elsewhere, so that no export is waited for (default: false)."),
+        ]);
+
+    public static readonly ConfigSection Source = new(
+        "sqlite",
+        [
+            new("type", Plain, "sqlite", "What is protected.") { Words = ["sqlite"] },
+            new("path", ConfigValue.Path, "/var/lib/app/app.db", "The database file."),
+            new("paths", Texts, "/data/tenants/*.db", "A pattern: each file that matches is a database with a vault of its own."),
+            new("to", Texts, "[local]", "Names of destinations."),
+            new("batch", Duration, "50ms", "How long a commit may wait for others (default: 50ms to a folder, 1s elsewhere)."),
+            new("max_block", Duration, "200ms", "How long a writer of a rollback-journal database may be kept waiting (default: 200ms)."),
+            new("max_wal", Size, "1GiB", "How large the WAL may grow before Salvor lets go of it (default: 1GiB)."),
+            new("max_outbox", Size, "4GiB", "How much may wait on this machine for a destination that does not work (default: 4GiB)."),
+            new("max_total_size", Size, "5GB", "How large each vault may grow before the oldest is dropped."),
+            new("snapshot_every", Duration, "24h", "How long after a snapshot the next one is made (default: 24h)."),
+            new("compression", Section, "zstd:3", "How what is stored is compressed: a codec with a level (default: zstd:1).")
+            {
+                Words = ["zstd", "lz4", "gzip", "none", "true", "false"], Sections = [Compression],
+            },
+            new("keep", Section, "{ commits: 24h, days: 1y }", "How fine restore points stay as they age.") { Sections = [Keep] },
+            new("max_backups", Count, "30", "How many backups stay that did not ask for days of their own."),
+            new("retention_days", Count, "90", "For how many days backups stay that did not ask for days of their own."),
+            new("verify", Section, "{ every: 24h }", "How the daemon proves that the source can be restored.")
+            {
+                Words = ["off"], Sections = [Verify],
+            },
+            new("drill", Section, "{ every: monthly }", "How the daemon rehearses a recovery (default: off).")
+            {
+                Words = ["off"], Sections = [Drill],
+            },
+            new("prune", Section, "{ every: 24h }", "How the daemon drops what nothing keeps.") { Words = ["off"], Sections = [Prune] },
+            new("state_dir", ConfigValue.Path, "/var/lib/salvor", "The folder of local state (default: .salvor beside the database)."),
+            new("encryption", Section, "{ key_file: /etc/salvor/app.key }", "Where the secret is that opens the vaults.")
+            {
+                Sections = [Encryption],
+            },
+            new("rpo", Duration, "10m", "How old the oldest commit may be that is not durable (default: 10m).") { Words = Off },
+            new("max_backup_age", Duration, "26h", "How old the last snapshot or backup may be (default: 26h).") { Words = Off },
+            new("max_verify_age", Duration, "36h", "How old the last good verification may be (default: 36h).") { Words = Off },
+            new("max_drill_age", Duration, "35d", "How old the last good drill may be (default: 35d, once there was one).") { Words = Off },
+        ]);
+
+    public static readonly ConfigSection Restore = new(
+        "restore", [new("scratch", ConfigValue.Path, "/var/tmp/salvor", "Where restores without --output make their folders.")]);
+
+    public static readonly ConfigSection Log = new(
+        "log", [new("level", Plain, "info", "How much the log tells (default: info).") { Words = ["info", "debug", "warning"] }]);
+
+    public static readonly ConfigSection Metrics = new(
+        "metrics",
+        [
+            new("listen", Plain, "127.0.0.1:9188", "The address and port where the daemon answers."),
+            new("token", Secret, "${SALVOR_METRICS_TOKEN}", "What others must know, as ${NAME}, file:PATH or cmd:COMMAND."),
+            new("token_file", ConfigValue.Path, "/etc/salvor/metrics.token", "The file with it."),
+        ]);
+
+    /// <summary>The whole file.</summary>
+    public static readonly ConfigSection Root = new(
+        "configuration",
+        [
+            new("destinations", Named, "{ local: { type: file, path: /var/backups/salvor } }", "Where copies are kept.")
+            {
+                Sections = [File, S3, Sftp, Azure, Google],
+            },
+            new("sources", Named, "{ app: { type: sqlite, path: /var/lib/app/app.db, to: [local] } }", "What is protected.")
+            {
+                Sections = [Source],
+            },
+            new("restore", Section, "{ scratch: /var/tmp/salvor }", "Where restores go.") { Sections = [Restore] },
+            new("log", Section, "{ level: info }", "How much the log tells.") { Sections = [Log] },
+            new("metrics", Section, "{ listen: \"127.0.0.1:9188\" }", "Where the daemon answers Prometheus and probes (default: nowhere).")
+            {
+                Sections = [Metrics],
+            },
+        ]);
+
+    static ConfigSection Destination(string type, params ConfigKey[] keys) => new(
+        type, [
+            new("type", Plain, type, "What kind of place it is.") { Words = [type] }, .. keys,
+            .. type == "file" ? [] : OfEveryRemote, .. OfEveryDestination,
+        ]);
+}

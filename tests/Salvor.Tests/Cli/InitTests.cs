@@ -1,0 +1,178 @@
+using System.Text.Json;
+using Salvor.Tests.Support;
+using Salvor.Tests.Tidy;
+
+namespace Salvor.Tests.Cli;
+
+public sealed class InitTests : IAsyncDisposable
+{
+    readonly CliRig _rig = new();
+
+    public ValueTask DisposeAsync() => _rig.DisposeAsync();
+
+    [Fact]
+    public async Task Without_a_question_it_ends_in_a_backup_that_was_restored_from_each_destination()
+    {
+        await _rig.CreateDatabaseAsync();
+
+        var first = await InitAsync(0, "--to", "near", "--to", "far", "--json");
+        await CheckCopiesAsync();
+        var again = await InitAsync(0, "--to", "near", "--to", "far");
+
+        var schema = JsonElement.Parse(Checkout.Read("docs/json/init.schema.json"));
+        var document = JsonElement.Parse(first.Stdout);
+        Assert.Empty(JsonSchema.Violations(schema, document, ""));
+        Assert.True(document.GetProperty("written").GetBoolean());
+        var verified = document.GetProperty("sources")[0].GetProperty("verified").EnumerateArray();
+        Assert.Equal(["local", "local-2"], verified.Select(name => name.GetString()));
+        Assert.Contains("warning: the copies are on the same disk as ", first.Stderr, StringComparison.Ordinal);
+        Assert.Contains($"{_rig["salvor.yaml"]} is right already\n", again.Stdout, StringComparison.Ordinal);
+        Assert.Contains("app: backup 2, position ", again.Stdout, StringComparison.Ordinal);
+        await _rig.ExpectAsync(0, "config", "test", "--config", "salvor.yaml");
+    }
+
+    [Fact]
+    public async Task A_configuration_that_is_there_stays_unless_it_is_said()
+    {
+        await _rig.CreateDatabaseAsync();
+        _rig.Configure(CliRig.Source("mine", "./mine.db"));
+        var mine = File.ReadAllText(_rig["salvor.yaml"]);
+
+        var refused = await InitAsync(2, "--to", "vaults");
+        Assert.Equal(mine, File.ReadAllText(_rig["salvor.yaml"]));
+        await InitAsync(0, "--to", "vaults", "--force", "--no-backup");
+
+        Assert.StartsWith(
+            $"salvor: {_rig["salvor.yaml"]} exists, and is not what these options make\nhint: Replace it with '--force'",
+            refused.Stderr[refused.Stderr.IndexOf("salvor: ", StringComparison.Ordinal)..], StringComparison.Ordinal);
+        Assert.Equal(mine, File.ReadAllText(_rig["salvor.yaml.old"]));
+        Assert.False(Directory.Exists(_rig["vaults"]));
+    }
+
+    [Fact]
+    public async Task With_encryption_it_does_not_finish_before_the_key_was_exported()
+    {
+        await _rig.CreateDatabaseAsync();
+
+        var refused = await InitAsync(2, "--to", "vaults", "--encrypt");
+        Assert.False(File.Exists(_rig["salvor.yaml"]));
+        Assert.False(File.Exists(_rig["app.key"]));
+        await InitAsync(0, "--to", "vaults", "--encrypt", "--export", "app.export");
+
+        Assert.Contains(
+            "salvor: file for the exported key: that is not said\n"
+                + "hint: Say it with '--export FILE or --i-have-saved-the-key', or leave '--yes' out.\n",
+            refused.Stderr, StringComparison.Ordinal);
+        Assert.Equal(UnixFileMode.UserRead | UnixFileMode.UserWrite, File.GetUnixFileMode(_rig["app.key"]));
+        Assert.DoesNotContain(File.ReadAllText(_rig["app.key"]).Trim(), File.ReadAllText(_rig["salvor.yaml"]), StringComparison.Ordinal);
+        await _rig.ExpectAsync(0, "restore", "--from", "vaults", "--key-file", "app.export", "--output", "back.db");
+        Assert.Equal("1", await CliRig.RowsAsync(_rig["back.db"]));
+    }
+
+    [Fact]
+    public async Task Answers_from_a_pipe_are_as_good_as_a_terminal()
+    {
+        await _rig.CreateDatabaseAsync();
+
+        var result = await _rig.ShellAsync("printf '%s\\n' '' nonsense 1 copies n n | salvor init --find app --config salvor.yaml");
+
+        Assert.True(result.ExitCode == 0, $"{result}");
+        Assert.Contains($"   1  {_rig.Database}\n", result.Stderr, StringComparison.Ordinal);
+        Assert.Contains("  there is no recipe 'nonsense'\n", result.Stderr, StringComparison.Ordinal);
+        Assert.Contains("app: backup 1, position ", result.Stdout, StringComparison.Ordinal);
+        Assert.True(File.Exists(_rig["copies/app/vault"]));
+    }
+
+    [Fact]
+    public async Task Answers_that_end_early_change_nothing()
+    {
+        await _rig.CreateDatabaseAsync();
+
+        var result = await _rig.ShellAsync("printf '%s\\n' app/app.db local | salvor init --find app --config salvor.yaml");
+
+        Assert.Equal(2, result.ExitCode);
+        Assert.EndsWith(
+            "salvor: the answers ended before \"Folder for copies\"; nothing was written\n"
+                + "hint: Say it with '--to PATH-or-URL', or start again: nothing is done before the last question.\n",
+            result.Stderr, StringComparison.Ordinal);
+        Assert.Equal(["app"], Directory.GetDirectories(_rig.Folder).Select(Path.GetFileName));
+    }
+
+    [Fact]
+    public async Task What_fails_half_way_says_what_is_there_and_goes_on_when_it_is_put_right()
+    {
+        await _rig.CreateDatabaseAsync();
+        File.WriteAllText(_rig["vaults"], "in the way");
+
+        var failed = await InitAsync(4, "--to", "vaults");
+        File.Delete(_rig["vaults"]);
+        await InitAsync(0, "--to", "vaults");
+
+        Assert.Contains(
+            $"What is done stays: configuration {_rig["salvor.yaml"]}. Run the same command again: it goes on.\n", failed.Stderr,
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_drop_in_names_the_owner_of_the_database_and_what_is_written_to()
+    {
+        await _rig.CreateDatabaseAsync();
+
+        await InitAsync(0, "--to", "vaults", "--systemd-dir", "units", "--no-backup");
+
+        var owner = (await ChildProcess.RunAsync("stat", ["-c", "%U %G", _rig.Database])).Stdout.Trim().Split(' ');
+        Assert.Equal(
+            $"""
+            # Written by 'salvor init': what salvor.service has to know of this machine.
+            # A unit that checks or verifies needs the same lines: it reads what the daemon writes.
+            [Service]
+            User={owner[0]}
+            Group={owner[1]}
+            Environment=SALVOR_CONFIG={_rig["salvor.yaml"]}
+            EnvironmentFile=-/etc/salvor/environment
+            ReadWritePaths={_rig["app"]}
+            ReadWritePaths={_rig["vaults"]}
+
+            """,
+            File.ReadAllText(_rig["units/salvor.service.d/10-init.conf"]));
+    }
+
+    [Fact]
+    public async Task What_root_makes_is_for_the_user_of_the_daemon_and_what_was_there_stays()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "only root gives files away");
+        await _rig.CreateDatabaseAsync();
+        Directory.CreateDirectory(_rig["vaults"]);
+        File.WriteAllText(_rig["vaults/theirs"], "");
+
+        await InitAsync(0, "--to", "vaults", "--service-user", "nobody");
+
+        string[] paths = ["app/.salvor", "vaults/app/vault", "vaults", "vaults/theirs", "app/app.db"];
+        var owners = await ChildProcess.RunAsync("stat", ["-c", "%U", .. paths.Select(path => _rig[path])]);
+        Assert.Equal("nobody\nnobody\nroot\nroot\nroot\n", owners.Stdout);
+    }
+
+    [Fact]
+    public async Task Recipes_are_named_where_one_is_misspelt()
+    {
+        await _rig.CreateDatabaseAsync();
+
+        var result = await InitAsync(2, "--recipe", "locl");
+
+        Assert.Contains(
+            "salvor: there is no recipe 'locl'\nhint: Did you mean \"local\"? There are local, s3,", result.Stderr,
+            StringComparison.Ordinal);
+    }
+
+    async Task CheckCopiesAsync()
+    {
+        foreach (var copy in (string[])["near", "far"])
+        {
+            await _rig.ExpectAsync(0, "restore", "--from", copy, "--output", $"{copy}.db");
+            Assert.Equal("1", await CliRig.RowsAsync(_rig[$"{copy}.db"]));
+        }
+    }
+
+    Task<ProcessResult> InitAsync(int exitCode, params string[] more) =>
+        _rig.ExpectAsync(exitCode, ["init", "--source", "app/app.db", "--config", _rig["salvor.yaml"], "--yes", .. more]);
+}
