@@ -89,7 +89,7 @@ static class StatusText
         }
 
         invocation.Print(
-            $"  verified ({verified.Kind}) {Age(health, verified.FinishedAt)} ago: {(verified.Ok ? "ok" : "not ok, run 'salvor verify'")}");
+            $"  verified ({verified.Kind}) {Age(health, verified.FinishedAt)} ago: {(verified.Ok ? "ok" : "not ok, run 'salvor verify --deep --full'")}");
         if (health.Drill is { } drill)
         {
             invocation.Print(

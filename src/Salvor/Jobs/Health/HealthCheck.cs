@@ -126,16 +126,26 @@ static class HealthCheck
             yield break;
         }
 
-        const string hint = "Run 'salvor verify --deep', and let the daemon do it with 'verify: { every: 24h }'.";
         if (health.Verified is { Ok: false })
         {
             yield return new(
-                "verify_failed", health.Source, Severity.Page, $"the last verification of {health.Source} found damage or failed", hint);
+                "verify_failed",
+                health.Source,
+                Severity.Page,
+                $"the last verification of {health.Source} found damage or failed",
+
+                // One that reads less does not make it undone.
+                $"Run 'salvor repair {health.Source}', then 'salvor verify {health.Source} --deep --full', which reads everything.");
         }
         else if (health.AgeOf(health.VerifiedAt) is not { } age || age > allowed)
         {
             var text = Said(health, health.VerifiedAt, "verified");
-            yield return new("verify_age", health.Source, Severity.Page, $"{text}; at most {Limit(allowed)} is allowed", hint);
+            yield return new(
+                "verify_age",
+                health.Source,
+                Severity.Page,
+                $"{text}; at most {Limit(allowed)} is allowed",
+                "Run 'salvor verify --deep', and let the daemon do it with 'verify: { every: 24h }'.");
         }
     }
 
