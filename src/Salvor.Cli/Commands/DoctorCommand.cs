@@ -13,11 +13,16 @@ static class DoctorCommand
         Description = "Only this destination, and what is kept there.", HelpName = "NAME",
     };
 
+    static readonly Option<bool> Probe = new("--probe")
+    {
+        Description = "Really try to delete, hide and overwrite an object of our own at each destination.",
+    };
+
     public static Command Create()
     {
         var command = new Command("doctor", "Find out whether a restore, or this configuration, will work, and what to do about it.")
         {
-            Destination,
+            Destination, Probe,
         };
         Vault.AddTo(command);
         return command.WithAction(RunAsync);
@@ -64,6 +69,7 @@ static class DoctorCommand
             Source = name,
             Destination = invocation.Get(Destination),
             KeysOf = source => KeyOptions.Find(invocation, source),
+            Probes = invocation.Get(Probe),
             Scratch = config.Restore.Scratch ?? Path.GetFullPath("restored"),
         };
         return await run.CheckAsync(config, request, invocation.Cancellation);
@@ -71,10 +77,11 @@ static class DoctorCommand
 
     static async Task<IReadOnlyList<Check>> CheckVaultsAsync(Invocation invocation, DoctorRun run, string? name)
     {
-        if (invocation.Get(Destination) is not null)
+        if (invocation.Get(Destination) is not null || invocation.Get(Probe))
         {
-            throw new SalvorException(
-                FailureKind.Usage, "'--destination' names one of a configuration, and '--from' needs none", "Give one of the two.");
+            var option = invocation.Get(Probe) ? "'--probe' writes to a destination of a configuration, and '--from' only reads"
+                : "'--destination' names one of a configuration, and '--from' needs none";
+            throw new SalvorException(FailureKind.Usage, option, "Give one of the two.");
         }
 
         var checks = new List<Check>();

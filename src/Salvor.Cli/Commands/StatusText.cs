@@ -88,8 +88,8 @@ static class StatusText
             return;
         }
 
-        invocation.Print(
-            $"  verified ({verified.Kind}) {Age(health, verified.FinishedAt)} ago: {(verified.Ok ? "ok" : "not ok, run 'salvor verify --deep --full'")}");
+        var result = verified.Ok ? "ok" : "not ok, run 'salvor verify --deep --full'";
+        invocation.Print($"  verified ({verified.Kind}) {Age(health, verified.FinishedAt)} ago: {result}");
         if (health.Drill is { } drill)
         {
             invocation.Print(

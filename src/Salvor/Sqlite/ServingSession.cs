@@ -95,7 +95,7 @@ sealed class ServingSession : IAsyncDisposable
             catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         }
 
-        owner.LastBackup = Math.Max(owner.LastBackup, catalog.Backups.LastOrDefault());
+        owner.LastBackup = Math.Max(owner.LastBackup, catalog.Backups is [.., var newest] ? newest : 0);
         await owner.FenceAsync(catalog, epoch, cancellationToken);
         if (vault.Copies.Count == 0 && owner.FurtherStores.Count > 0)
         {

@@ -41,7 +41,37 @@ static class DestinationChecks
 
         JudgeRoom(facts, databaseBytes, list);
         BucketChecks.Judge(facts, list);
+        JudgeTamper(facts, list);
         return list.Checks;
+    }
+
+    /// <summary>That copies can be destroyed is a failure only where the configuration says that they cannot.</summary>
+    static void JudgeTamper(DestinationFacts facts, CheckList list)
+    {
+        const string how = "docs/immutability.md says how to make a bucket in which nobody can, and credentials that may not.";
+        if (facts.TamperFailure is { } failure)
+        {
+            list.Unknown("whether copies can be destroyed", failure.Message, failure.Hint);
+        }
+
+        if (facts.Tamper is not { } tamper)
+        {
+            return;
+        }
+
+        var tried = string.Join(", ", tamper.Steps.Select(step => $"{step.Name}: {step.Said}"));
+        if (tamper.IsProtected)
+        {
+            list.Ok(tamper.Summary, tried);
+        }
+        else if (tamper.IsLockAsked)
+        {
+            list.Fail(FailureKind.Failure, tamper.Summary, $"'object_lock' is configured, and this was tried: {tried}", how);
+        }
+        else
+        {
+            list.Warn(tamper.Summary, tried.Length > 0 ? tried : "nothing there withstands a deletion", how);
+        }
     }
 
     /// <summary>What lies between us and the place.</summary>

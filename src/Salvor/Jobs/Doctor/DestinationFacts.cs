@@ -35,6 +35,12 @@ sealed record DestinationFacts
     /// <summary>What its bucket does by itself; null where it is no bucket, or cannot be reached.</summary>
     public S3BucketSettings? Bucket { get; init; }
 
+    /// <summary>What became of an object of ours that we tried to destroy; null where that was not tried, or did not end.</summary>
+    public TamperReport? Tamper { get; init; }
+
+    /// <summary>Why that could not be tried; null where it was not to be, or could.</summary>
+    public SalvorException? TamperFailure { get; init; }
+
     /// <summary>Whether it is another machine.</summary>
     public bool IsRemote => Config switch
     {
@@ -95,6 +101,24 @@ sealed record DestinationFacts
         catch (OperationCanceledException) when (deadline.IsCancellationRequested)
         {
             return facts with { Failure = Late(destination, patience, last) };
+        }
+    }
+
+    /// <summary>The same, after it was tried to destroy an object of ours there.</summary>
+    public async Task<DestinationFacts> TamperAsync(TimeProvider time, Random random, CancellationToken deadline)
+    {
+        try
+        {
+            return this with { Tamper = await TamperProbe.RunAsync(Config, time, random, deadline).WaitAsync(deadline) };
+        }
+        catch (SalvorException e)
+        {
+            return this with { TamperFailure = e };
+        }
+        catch (OperationCanceledException) when (deadline.IsCancellationRequested)
+        {
+            return this with { TamperFailure = new SalvorException(
+                FailureKind.TimedOut, "it took too long", $"Try it alone: 'salvor bench destination {Config.Name} --probe'.") };
         }
     }
 

@@ -21,6 +21,9 @@ public sealed record DoctorRequest
 
     /// <summary>Where restores go.</summary>
     public required string Scratch { get; init; }
+
+    /// <summary>Whether to really try to destroy an object of ours at each destination.</summary>
+    public bool Probes { get; init; }
 }
 
 /// <summary>
@@ -60,7 +63,7 @@ public sealed class DoctorRun(TimeProvider time, Random random)
         try
         {
             var secrets = await SecretsAsync(members.Select(item => item.Source).Distinct(), request, deadline.Token);
-            var looking = destinations.Select(item => LookAtAsync(item, members, secrets, deadline.Token)).ToList();
+            var looking = destinations.Select(item => LookAtAsync(item, members, secrets, request.Probes, deadline.Token)).ToList();
             var local = await Task.Run(() => members.Select(item => Gather(item, request.Scratch)).ToList(), cancellationToken);
             var found = await Task.WhenAll(looking);
             cancellationToken.ThrowIfCancellationRequested();
@@ -233,10 +236,15 @@ public sealed class DoctorRun(TimeProvider time, Random random)
     /// <summary>One destination, and each vault there. What does not answer in time is told to be late.</summary>
     async Task<DestinationReport> LookAtAsync(
         DestinationConfig destination, IReadOnlyList<(SqliteSourceConfig Source, SourceMember Member)> members,
-        IReadOnlyDictionary<string, (Keyring? Keys, SalvorException? Failure)> secrets, CancellationToken deadline)
+        IReadOnlyDictionary<string, (Keyring? Keys, SalvorException? Failure)> secrets, bool probes, CancellationToken deadline)
     {
         waiting[destination.Name] = true;
         var facts = await DestinationFacts.GatherAsync(destination, time, new Random(random.Next()), Patience, deadline);
+        if (probes && facts.Failure is null)
+        {
+            facts = await facts.TamperAsync(time, new Random(random.Next()), deadline);
+        }
+
         var here = members.Where(item => item.Source.To.Contains(destination.Name) && secrets[item.Source.Name].Failure is null).ToList();
         var vaults = here.Select(item => new VaultFacts
         {

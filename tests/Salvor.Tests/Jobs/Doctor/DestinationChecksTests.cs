@@ -173,6 +173,28 @@ public sealed class DestinationChecksTests : IDisposable
             FailureKind.DestinationUnreachable);
     }
 
+    [Fact]
+    public async Task A_probe_says_whether_copies_can_be_destroyed()
+    {
+        Directory.CreateDirectory(rig["vaults"]);
+        var facts = await (await GatherAsync()).TamperAsync(TimeProvider.System, new Random(1), TestContext.Current.CancellationToken);
+        DoctorRig.AssertFound(
+            Judge(facts), CheckLevel.Warn, "destination", "copies can be deleted by whoever has these credentials",
+            "nothing there withstands a deletion", "docs/immutability.md");
+
+        TamperStep[] steps = [new("delete its version", false, "was allowed")];
+        var broken = facts with { Tamper = new TamperReport("s3://acme", true, false, "copies can be deleted", steps) };
+        DoctorRig.AssertFound(
+            Judge(broken), CheckLevel.Fail, "destination", "copies can be deleted", "delete its version: was allowed",
+            "docs/immutability.md", FailureKind.Failure);
+
+        var held = facts with { Tamper = new TamperReport("s3://acme", true, true, "nobody can delete", []) };
+        Assert.Contains(Judge(held), check => check is { Level: CheckLevel.Ok, What: "nobody can delete" });
+
+        var late = facts with { Tamper = null, TamperFailure = new SalvorException(FailureKind.TimedOut, "it took too long", "Try it.") };
+        Assert.Contains(Judge(late), check => check is { Level: CheckLevel.Warn, Known: false, What: "whether copies can be destroyed" });
+    }
+
     static Task<ProbeResult> ProbeAsync(IObjectStore store) =>
         DestinationProbe.RunAsync(store, DestinationProbe.NewKey(new Random(1)), TimeProvider.System, default);
 
