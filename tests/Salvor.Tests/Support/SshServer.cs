@@ -12,7 +12,9 @@ namespace Salvor.Tests.Support;
 sealed class SshServer
 {
     // Waits for the end of its input, which comes with the end of the process that started it.
+    // What stops the tests from a terminal or by a time limit is meant for their process, and must not leave a user behind.
     const string Keeper = """
+        trap '' HUP INT TERM
         /usr/sbin/sshd -D -f "$1/sshd_config" -E "$1/log" &
         read -r _
         kill $!
@@ -32,7 +34,8 @@ sealed class SshServer
 
     public int Port { get; }
 
-    public const string Password = "canary of the ssh user";
+    /// <summary>Another in each run: whatever becomes of it, nobody knows what lets this user in.</summary>
+    public static readonly string Password = $"canary of the ssh user {Guid.NewGuid():n}";
 
     /// <summary>As a user whom a password lets in, and no key; in a folder of its own.</summary>
     public async Task<SftpOptions> PasswordOptionsAsync()
