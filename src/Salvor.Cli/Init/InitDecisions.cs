@@ -73,10 +73,11 @@ sealed class InitDecisions(Invocation invocation, Questions questions)
             return new Recipe(string.Join('+', types), "", types);
         }
 
+        questions.Say();
         questions.Say("Where are copies kept?");
         foreach (var (index, recipe) in Recipe.All.Where(recipe => !recipe.IsMany).Index())
         {
-            questions.Say($"  {index + 1}  {recipe.Name,-13} {recipe.Meaning}");
+            questions.Say($"  {index + 1}  {recipe.Name,-19}  {recipe.Meaning}");
         }
 
         Recipe[] offered = [.. Recipe.All.Where(recipe => !recipe.IsMany)];
@@ -187,9 +188,14 @@ sealed class InitDecisions(Invocation invocation, Questions questions)
         var file = invocation.Get(InitCommand.Export)
             ?? questions.Ask(
                 "File for the exported key", questions.Asks ? Path.GetFullPath($"{sources[0].Name}.export") : null,
-                "--export FILE or --i-have-saved-the-key", answer => answer);
+                "--export FILE or --i-have-saved-the-key", CheckExport);
         return Path.GetFullPath(file);
     }
+
+    /// <summary>What was typed for another question would become a file of that name, with the key in it.</summary>
+    static string CheckExport(string answer) => answer.ToLowerInvariant() is "y" or "n" or "yes" or "no"
+        ? throw new SalvorException(FailureKind.Usage, $"\"{answer}\" is not a file", "Write its path, or Enter for what is in brackets.")
+        : answer;
 
     /// <summary>The owner of the databases; where there are several, nobody but root can read them all.</summary>
     ServiceAccount DecideAccount(List<(string Name, string Path)> sources)

@@ -263,7 +263,7 @@ sealed class InitRun(Invocation invocation, InitDecision decision)
         string[] meanings = ["protects from now on", "is 0 while it does; for a monitor", "brings it back, into a new folder"];
         foreach (var (command, meaning) in next.Zip(meanings))
         {
-            invocation.Print($"  {command}    # {meaning}");
+            invocation.Print($"  {command.PadRight(next.Max(item => item.Length))}   # {meaning}");
         }
 
         invocation.PrintJson(

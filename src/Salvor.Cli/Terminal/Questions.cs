@@ -4,7 +4,7 @@ namespace Salvor.Cli.Terminal;
 /// Asks on standard error and reads from standard input, a terminal or a pipe: an empty line takes what is in brackets. Where nobody is to
 /// be asked, what is in brackets is taken, and what has no such answer is an error that names its option.
 /// </summary>
-sealed class Questions(bool asks, TextReader input, TextWriter output, bool isColored)
+sealed class Questions(bool asks, TextReader input, TextWriter output, bool isColored, bool echoes)
 {
     /// <summary>Whether anybody is asked.</summary>
     public bool Asks => asks;
@@ -12,7 +12,8 @@ sealed class Questions(bool asks, TextReader input, TextWriter output, bool isCo
     /// <summary>On this terminal.</summary>
     public static Questions OnTerminal(bool asks) => new(
         asks, Console.In, Console.Error,
-        !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("NO_COLOR") is not { Length: > 0 });
+        isColored: !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("NO_COLOR") is not { Length: > 0 },
+        echoes: Console.IsInputRedirected);
 
     /// <summary>A line for whoever is asked.</summary>
     public void Say(string line = "")
@@ -40,7 +41,18 @@ sealed class Questions(bool asks, TextReader input, TextWriter output, bool isCo
         {
             output.Write(Bold(question) + (otherwise is null ? ": " : $" [{otherwise}]: "));
             output.Flush();
-            var line = (input.ReadLine() ?? throw Ended(question, option)).Trim();
+            var line = input.ReadLine()?.Trim();
+            if (echoes || line is null)
+            {
+                // A terminal shows what is typed, and a pipe does not.
+                output.WriteLine(line);
+            }
+
+            if (line is null)
+            {
+                throw Ended(question, option);
+            }
+
             var answer = line.Length > 0 ? line : otherwise;
             if (answer is null)
             {

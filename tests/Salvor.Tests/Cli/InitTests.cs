@@ -26,6 +26,9 @@ public sealed class InitTests : IAsyncDisposable
         var verified = document.GetProperty("sources")[0].GetProperty("verified").EnumerateArray();
         Assert.Equal(["local", "local-2"], verified.Select(name => name.GetString()));
         Assert.Contains("warning: the copies are on the same disk as ", first.Stderr, StringComparison.Ordinal);
+        Assert.Contains(
+            "    keep: { commits: 24h, minutes: 7d, hours: 30d, days: 1y }\n", File.ReadAllText(_rig["salvor.yaml"]),
+            StringComparison.Ordinal);
         Assert.Contains($"{_rig["salvor.yaml"]} is right already\n", again.Stdout, StringComparison.Ordinal);
         Assert.Contains("app: backup 2, position ", again.Stdout, StringComparison.Ordinal);
         await _rig.ExpectAsync(0, "config", "test", "--config", "salvor.yaml");
@@ -80,6 +83,7 @@ public sealed class InitTests : IAsyncDisposable
         Assert.Contains($"   1  {_rig.Database}\n", result.Stderr, StringComparison.Ordinal);
         Assert.Contains("  there is no recipe 'nonsense'\n", result.Stderr, StringComparison.Ordinal);
         Assert.Contains("app: backup 1, position ", result.Stdout, StringComparison.Ordinal);
+        Assert.Contains("Folder for copies [/var/backups/salvor]: copies\n", result.Stderr, StringComparison.Ordinal);
         Assert.True(File.Exists(_rig["copies/app/vault"]));
     }
 

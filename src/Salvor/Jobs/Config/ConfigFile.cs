@@ -61,11 +61,8 @@ public static class ConfigFile
     /// As <see cref="Load(string)"/>, without what destinations, keys and metrics are opened with: no secret of the file need be known.
     /// Destinations have a name and nothing else.
     /// </summary>
-    public static SalvorConfig LoadLocal(string path)
-    {
-        var document = new ConfigDocument(path, Environment.GetEnvironmentVariable) { LocalOnly = true };
-        return new ConfigReader(document).Read(YamlText.Read(ReadText(path), document));
-    }
+    public static SalvorConfig LoadLocal(string path) =>
+        Sound(Check(ReadText(path), new ConfigDocument(path, Environment.GetEnvironmentVariable) { LocalOnly = true }));
 
     /// <summary>
     /// The text of a configuration without its secrets, for a recovery kit; the variables that it takes them from, and what was left out.
@@ -77,11 +74,8 @@ public static class ConfigFile
     }
 
     /// <summary>Reads a text. Relative paths in it are relative to the folder of <paramref name="fileName"/>.</summary>
-    public static SalvorConfig Parse(string text, string fileName, Func<string, string?> environment)
-    {
-        var (config, problems) = Check(text, fileName, environment);
-        return problems.Count == 0 ? config! : throw problems[0];
-    }
+    public static SalvorConfig Parse(string text, string fileName, Func<string, string?> environment) =>
+        Sound(Check(text, fileName, environment));
 
     /// <summary>All that is wrong with a file, not only the first.</summary>
     public static (SalvorConfig? Config, IReadOnlyList<SalvorException> Problems) Check(string path, Func<string, string?> environment) =>
@@ -89,12 +83,17 @@ public static class ConfigFile
 
     /// <summary>The same of a text.</summary>
     public static (SalvorConfig? Config, IReadOnlyList<SalvorException> Problems) Check(
-        string text, string fileName, Func<string, string?> environment)
+        string text, string fileName, Func<string, string?> environment) => Check(text, new ConfigDocument(fileName, environment));
+
+    static (SalvorConfig? Config, IReadOnlyList<SalvorException> Problems) Check(string text, ConfigDocument document)
     {
-        var document = new ConfigDocument(fileName, environment);
         var config = document.Attempt<SalvorConfig?>(() => new ConfigReader(document).Read(YamlText.Read(text, document)), null);
         return (document.Problems.Count == 0 ? config : null, document.Problems);
     }
+
+    /// <summary>One that has problems is none, whoever reads it.</summary>
+    static SalvorConfig Sound((SalvorConfig? Config, IReadOnlyList<SalvorException> Problems) read) =>
+        read.Problems.Count == 0 ? read.Config! : throw read.Problems[0];
 
     /// <summary>
     /// The warning that others than its owner can read a file that has secrets in it; null where there is nothing to say.

@@ -14,8 +14,9 @@ public sealed record Recipe(string Name, string Meaning, IReadOnlyList<string> T
     /// <summary>Whether the sources are patterns, each of many databases.</summary>
     public bool IsMany { get; init; }
 
-    /// <summary>What is said of keeping, as YAML; empty where the defaults are right.</summary>
-    public IReadOnlyList<(string Key, string Value)> Keys { get; init; } = [];
+    /// <summary>What is said of keeping, as YAML. Where nothing is said nothing is ever dropped, and disks fill up.</summary>
+    public IReadOnlyList<(string Key, string Value)> Keys { get; init; } =
+        [("keep", "{ commits: 24h, minutes: 7d, hours: 30d, days: 1y }")];
 
     /// <summary>The storage class of buckets; null for theirs.</summary>
     public string? StorageClass { get; init; }

@@ -23,6 +23,36 @@ public sealed class SecretValueTests : IDisposable
     }
 
     [Fact]
+    public void Who_reads_without_secrets_needs_none_and_is_told_of_slips_all_the_same()
+    {
+        const string Text = """
+            destinations:
+              b: { type: s3, bucket: acme, access_key_id: "${NOT_SET}", secret_access_key: "cmd:touch ran" }
+              n: { type: sftp, host: h, path: /p, password: "file:none" }
+            sources:
+              app:
+                type: sqlite
+                path: /a.db
+                to: [b, n]
+                drill: { checks: [ { sql: "${NOT_SET}" } ] }
+                encryption: { passphrase: "cmd:touch ran" }
+            metrics: { listen: "127.0.0.1:1", token: "cmd:touch ran" }
+
+            """;
+        Write("c.yaml", Text.Replace("touch ran", $"touch {scratch["ran"]}"), mode: 0b110_000_000);
+
+        var config = ConfigFile.LoadLocal(scratch["c.yaml"]);
+        Write("slip.yaml", Text.Replace("type: sqlite", "rp0: 1m"), mode: 0b110_000_000);
+        Write("other.yaml", Text.Replace("to: [b, n]", "to: [b, n]\n    rp0: 1m"), mode: 0b110_000_000);
+
+        Assert.Equal(["b", "n"], config.Sources["app"].To);
+        Assert.False(File.Exists(scratch["ran"]));
+        Assert.Throws<SalvorException>(() => ConfigFile.LoadLocal(scratch["slip.yaml"]));
+        var slip = Assert.Throws<SalvorException>(() => ConfigFile.LoadLocal(scratch["other.yaml"]));
+        Assert.Equal($"{scratch["other.yaml"]}:9:5: unknown key \"rp0\" in source app", slip.Message);
+    }
+
+    [Fact]
     public void A_file_that_others_may_read_is_refused()
     {
         Write("secret", "of-the-file\n", mode: 0b110_100_100);
