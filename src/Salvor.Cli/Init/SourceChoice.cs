@@ -52,7 +52,7 @@ sealed class SourceChoice(Invocation invocation, Questions questions)
         {
             throw new SalvorException(
                 FailureKind.Usage,
-                $"there are {result.Databases.Count} databases in {folder}, and none is chosen",
+                $"{result.Databases.Count} database{(result.Databases.Count == 1 ? "" : "s")} found in {folder}, and none chosen",
                 found.Count == 0
                     ? $"Name one with '{Option}'."
                     : $"Choose with '--source': {string.Join(", ", found.Select(item => item.Path))}.");

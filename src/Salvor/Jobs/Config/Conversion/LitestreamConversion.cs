@@ -8,6 +8,7 @@ sealed class LitestreamConversion(ConversionResult result)
 {
     const string Checkpoints = "Salvor never checkpoints, and holds the log without it";
     const string Levels = "the log is merged by itself, and every commit stays a restore point as long as keep.commits says";
+    const string Figures = "metrics: { listen: \"127.0.0.1:9188\" } answers Prometheus; who asks from elsewhere needs its token";
     const string Socket = "the daemon has a socket of its own";
     static readonly TimeSpan BatchMax = SqliteSourceConfig.BatchMax;
 
@@ -21,7 +22,7 @@ sealed class LitestreamConversion(ConversionResult result)
         settings.TakeGlobal();
         foreach (var key in (string[])["addr", "socket", "mcp-addr"])
         {
-            root.Drop(key, key == "socket" ? Socket : "'salvor status --json' has the figures");
+            root.Drop(key, key == "socket" ? Socket : Figures);
         }
 
         root.Drop("exec", "start it by 'salvor daemon --exec CMD'");

@@ -5,6 +5,8 @@ namespace Salvor.Jobs.Config.Conversion;
 /// <summary>One replica of Litestream as a destination. It gets a folder of its own beside what Litestream left there.</summary>
 static class LitestreamReplica
 {
+    const string HmacKey = "an HMAC key opens it: set GCS_ACCESS_KEY_ID and GCS_SECRET_ACCESS_KEY";
+
     const string Folder = "salvor";
 
     public static (string Type, JsonObject Keys) Read(OldMapping replica, JsonObject credentials)
@@ -18,11 +20,11 @@ static class LitestreamReplica
 
         var url = replica.Text("url");
         var type = replica.Text("type") ?? (url ?? "file://").Split("://")[0];
-        replica.Became("type", "type");
+        replica.Became("type", "type", type == "gs" ? HmacKey : "");
         var rest = url is null ? null : Credentials.Variables(url[(url.IndexOf("://", StringComparison.Ordinal) + 3)..]);
         if (rest is not null)
         {
-            replica.Became("url", "the keys of the destination", $"in a folder {Folder} of its own");
+            replica.Became("url", "the keys of the destination", $"in a folder {Folder} of its own{(type == "gs" ? $"; {HmacKey}" : "")}");
         }
 
         replica.Became("path", "path or prefix of the destination", $"in a folder {Folder} of its own");
@@ -30,11 +32,12 @@ static class LitestreamReplica
         {
             "file" => ("file", new() { ["type"] = "file", ["path"] = Below(rest ?? Need(replica, "path")) }),
             "s3" => ("s3", ReadS3(replica, rest, credentials)),
+            "gs" => ("gcs", ReadGoogle(replica, rest)),
             "abs" => ("azure", ReadAzure(replica, rest)),
             "sftp" => ("sftp", ReadSftp(replica, rest)),
             _ => throw replica.Error(
                 url is null ? "type" : "url", $"{replica.PathOf("type")} {type} has no equivalent in this version",
-                "Destinations are folders, S3, Azure Blob Storage and SFTP servers."),
+                "Destinations are folders, S3, Google Cloud Storage, Azure Blob Storage and SFTP servers."),
         };
     }
 
@@ -84,6 +87,12 @@ static class LitestreamReplica
         return keys;
     }
 
+    static JsonObject ReadGoogle(OldMapping replica, string? rest)
+    {
+        var (bucket, path) = Cut(rest, replica, "bucket");
+        return new() { ["type"] = "gcs", ["bucket"] = bucket, ["prefix"] = Below(path.Trim('/')) };
+    }
+
     static JsonObject ReadAzure(OldMapping replica, string? rest)
     {
         var account = replica.Text("account-name");
@@ -113,11 +122,11 @@ static class LitestreamReplica
 
     static JsonObject ReadSftp(OldMapping replica, string? rest)
     {
-        if (replica.Text("password") is not null || (rest?.Split('/')[0].Split('@') is [var login, _] && login.Contains(':')))
+        if (rest?.Split('/')[0].Split('@') is [var login, _] && login.Contains(':'))
         {
             throw replica.Error(
-                replica.Has("password") ? "password" : "url", $"{replica.PathOf("password")} is a password, and SFTP goes by keys here",
-                "Let a key in with 'ssh-copy-id', and name it with key-path.");
+                "url", $"{replica.PathOf("url")} has a password in it",
+                "Write it as password: of the replica, and leave it out of the URL.");
         }
 
         var (host, path) = rest is null ? (Need(replica, "host"), Need(replica, "path")) : Split(rest);
@@ -144,6 +153,7 @@ static class LitestreamReplica
             replica.Became("key-path", "key_file");
         }
 
+        Credentials.Take(replica, "password", keys, "password", "NAS_PASSWORD");
         replica.Became("host", "host");
         replica.Became("user", "user");
         replica.Drop("concurrent-writes", "one connection carries all calls");

@@ -1,3 +1,4 @@
+using Salvor.Jobs.Config;
 using Salvor.Jobs.Config.Conversion;
 using Salvor.Tests.Support;
 
@@ -76,7 +77,9 @@ public sealed class LitestreamConversionTests : IDisposable
 
             """,
             WithoutComments(converted.Yaml));
-        Assert.Contains("# not taken over: addr: 'salvor status --json' has the figures\n", converted.Yaml, StringComparison.Ordinal);
+        Assert.Contains(
+            "# not taken over: addr: metrics: { listen: \"127.0.0.1:9188\" } answers Prometheus; ", converted.Yaml,
+            StringComparison.Ordinal);
         Assert.DoesNotContain("wJalrXUtnFEMI", converted.Yaml + string.Join('\n', converted.Keys), StringComparison.Ordinal);
         Assert.Contains(
             new ConvertedKey(12, "dbs[0].replicas[0].retention", "sources.app.keep.commits", "for the source, not for each destination"),
@@ -180,11 +183,30 @@ public sealed class LitestreamConversionTests : IDisposable
     }
 
     [Fact]
+    public void A_bucket_of_Google_and_a_password_are_taken_over()
+    {
+        var converted = Convert("""
+            dbs:
+              - path: /data/app.db
+                replicas:
+                  - url: gs://acme-backups/app
+                  - { type: sftp, host: nas, path: /srv, user: me, password: a secret }
+
+            """);
+
+        var read = ConfigFile.Parse(converted.Yaml, "new.yaml", name => name == "NAS_PASSWORD" ? "a secret" : null);
+        Assert.Equal("gs://acme-backups/app/salvor", read.Destinations.First().Value.Location);
+        Assert.Equal("a secret", ((SftpDestinationConfig)read.Destinations.Last().Value).Options.Password!.Value);
+        Assert.DoesNotContain("a secret", converted.Yaml, StringComparison.Ordinal);
+        Assert.Contains(converted.Keys, key => key.Reason.Contains("set GCS_ACCESS_KEY_ID", StringComparison.Ordinal));
+    }
+
+    [Fact]
     public void A_replica_of_a_type_that_is_not_available_is_refused()
     {
-        var e = Assert.Throws<SalvorException>(() => Convert("dbs: [{ path: /a.db, replicas: [{ url: 'gs://bucket/x' }] }]\n"));
+        var e = Assert.Throws<SalvorException>(() => Convert("dbs: [{ path: /a.db, replicas: [{ url: 'nats://server/x' }] }]\n"));
 
-        Assert.EndsWith("dbs[0].replicas[0].type gs has no equivalent in this version", e.Message, StringComparison.Ordinal);
+        Assert.EndsWith("dbs[0].replicas[0].type nats has no equivalent in this version", e.Message, StringComparison.Ordinal);
     }
 
     [Fact]
