@@ -357,8 +357,9 @@ public sealed class SqliteReplicator : IDisposable
         return completion;
     }
 
-    bool IsFinal(SalvorException e) =>
-        e is TakenOverException || (options.IsForeground && (e is NotADatabaseException or KeyException || e.Kind == FailureKind.Locked));
+    /// <summary>Whether trying again is no use: somebody looks on, and has to decide.</summary>
+    bool IsFinal(SalvorException e) => e is TakenOverException
+        || (options.IsForeground && (e is NotADatabaseException or KeyException || e.Kind is FailureKind.Locked or FailureKind.Usage));
 
     async Task ServeAsync(TimeSpan drainMax, CancellationToken cancellationToken)
     {

@@ -142,6 +142,21 @@ public sealed class ReplicateTests : IAsyncDisposable
         await _rig.ExpectAsync(3, "replicate", _rig.Database, "vaults", "--exec", "sleep 300");
     }
 
+    /// <summary>An app that goes on unprotected, and ends well, would look like one that is safe.</summary>
+    [Fact]
+    public async Task The_vault_of_another_database_ends_it_and_the_app()
+    {
+        await _rig.CreateDatabaseAsync();
+        await CliRig.StopAsync(await _rig.ReplicateAsync());
+        await _rig.CreateDatabaseAsync("app/other.db");
+
+        CliRig.AssertError(
+            await _rig.RunAsync("replicate", _rig["app/other.db"], "vaults", "--name", "app", "--exec", "sleep 600"),
+            2,
+            $"vault {_rig["vaults/app"]} belongs to sqlite source {_rig.Database}, not to sqlite source {_rig["app/other.db"]}",
+            "Give this source another name with '--name NAME' or another destination, so that neither history hides the other.");
+    }
+
     [Fact]
     public async Task Nothing_is_said_while_all_is_well()
     {
