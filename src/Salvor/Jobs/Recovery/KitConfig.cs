@@ -147,7 +147,7 @@ static partial class KitConfig
 
         /// <summary>Without these a destination cannot be opened.</summary>
         static bool IsSecret(string key) => key is "access_key_id" or "secret_access_key" or "session_token" or "account_key"
-            or "sas_token" or "password";
+            or "sas_token" or "password" or "key_passphrase";
 
         /// <summary>A variable stays itself, and anything else becomes one.</summary>
         YamlScalarNode Placeholder(YamlNode value, string place)
