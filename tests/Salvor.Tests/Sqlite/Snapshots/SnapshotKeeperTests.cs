@@ -75,17 +75,20 @@ public sealed class SnapshotKeeperTests : IAsyncDisposable
         await _rig.StartAsync();
         await _rig.SyncAsync();
         var (pack, content) = await TakePackAsync();
+
+        // On a slow machine the base, at position 1, has had its own time by now.
+        var before = await NewestAsync();
         await CommitAsync();
 
         await Eventually.HoldsAsync(
             () => _rig.Status.SnapshotFailure == $"object {pack["app/".Length..]} is damaged: it is missing from memory",
             () => $"the failure is '{_rig.Status.SnapshotFailure}'");
         await CommitAsync();
-        Assert.Equal(0UL, await NewestAsync());
+        Assert.Equal(before, await NewestAsync());
         Assert.Equal(Salvor.Sqlite.SourceState.Healthy, _rig.Status.State);
 
         await _rig.Store.PutAsync(pack, content, default);
-        await SnapshotAfterAsync(0);
+        await SnapshotAfterAsync(before);
         await Eventually.HoldsAsync(() => _rig.Status.SnapshotFailure.Length == 0, () => _rig.Status.SnapshotFailure);
         Assert.Equal("2", await _rig.RestoredAsync(Count));
     }
