@@ -14,7 +14,7 @@ namespace Salvor.Tests.Vault;
 public sealed class VaultFaultTests
 {
     [Fact]
-    public async Task Making_a_vault_is_size_put_size_read() => Assert.Equal(4, await EveryFault.TryAsync(
+    public async Task Making_a_vault_is_two_sizes_put_size_read() => Assert.Equal(5, await EveryFault.TryAsync(
         createStore: () => new MemoryStore(),
         operation: OpenAsync,
         check: async store =>

@@ -24,7 +24,7 @@ static class DestinationChecks
                 "the directory is not there, and will be made", facts.Config.Location,
                 $"mkdir -p -m 700 {facts.Config.Location}   (or mount the disk that it is on)");
         }
-        else if (facts.Failure is { } failure)
+        else if (facts.Refusal is { } failure)
         {
             list.Fail("it cannot be used", failure);
             return list.Checks;
@@ -96,13 +96,6 @@ static class DestinationChecks
     static void JudgeCalls(DestinationFacts facts, ProbeResult probe, CheckList list)
     {
         var place = facts.Config.Location;
-        if (probe.Refused.Count(item => item.Verb != "delete") == 3)
-        {
-            // Not a matter of permissions for one call or another: the bucket, the key or the whole place is wrong.
-            list.Fail("it cannot be used", probe.Refused[0].Failure);
-            return;
-        }
-
         foreach (var (verb, failure) in probe.Refused.Where(item => item.Verb != "delete"))
         {
             list.Fail(FailureKind.DestinationUnreachable, $"{verb} is refused", failure.Message, failure.Hint);

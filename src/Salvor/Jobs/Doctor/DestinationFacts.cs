@@ -41,6 +41,13 @@ sealed record DestinationFacts
     /// <summary>Why that could not be tried; null where it was not to be, or could.</summary>
     public SalvorException? TamperFailure { get; init; }
 
+    /// <summary>
+    /// Why every call is refused: not a matter of permissions for one call or another, but of the bucket, the key or the whole place. Null
+    /// where one works.
+    /// </summary>
+    public SalvorException? Refusal => Failure
+        ?? (Probe is { } probe && probe.Refused.Count(item => item.Verb != "delete") == 3 ? probe.Refused[0].Failure : null);
+
     /// <summary>Whether it is another machine.</summary>
     public bool IsRemote => Config switch
     {

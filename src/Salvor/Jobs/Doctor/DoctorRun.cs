@@ -240,7 +240,7 @@ public sealed class DoctorRun(TimeProvider time, Random random)
     {
         waiting[destination.Name] = true;
         var facts = await DestinationFacts.GatherAsync(destination, time, new Random(random.Next()), Patience, deadline);
-        if (probes && facts.Failure is null)
+        if (probes && facts.Refusal is null)
         {
             facts = await facts.TamperAsync(time, new Random(random.Next()), deadline);
         }
@@ -254,7 +254,7 @@ public sealed class DoctorRun(TimeProvider time, Random random)
         {
             var store = Destinations.Open(destination);
             var options = new ParallelOptions { MaxDegreeOfParallelism = VaultsAtOnce, CancellationToken = deadline };
-            await Parallel.ForAsync(0, facts.Failure is null ? here.Count : 0, options, LookAsync).WaitAsync(deadline);
+            await Parallel.ForAsync(0, facts.Refusal is null ? here.Count : 0, options, LookAsync).WaitAsync(deadline);
 
             async ValueTask LookAsync(int index, CancellationToken cancel) => vaults[index] = await VaultFacts.GatherAsync(
                 store, destination.Name, here[index].Member.Name, secrets[here[index].Source.Name].Keys, cancel);
@@ -265,7 +265,7 @@ public sealed class DoctorRun(TimeProvider time, Random random)
         }
 
         waiting.TryRemove(destination.Name, out _);
-        return new DestinationReport(facts, facts.Failure is null ? [.. vaults] : []);
+        return new DestinationReport(facts, facts.Refusal is null ? [.. vaults] : []);
     }
 
     static MachineFacts Machine(IReadOnlyList<(SqliteSourceConfig Source, SourceMember Member)> members) => MachineFacts.Gather() with

@@ -45,7 +45,7 @@ public sealed class ConfigChecksTests : IDisposable
     public void Two_sources_that_are_one_database_fail()
     {
         File.WriteAllText(rig.Database, "");
-        rig.Write("app: { type: sqlite, path: ./app/app.db, to: [local] }\nagain: { type: sqlite, paths: ./app/*.db, to: [local] }");
+        rig.Write("app: { type: sqlite, paths: ./app/a*.db, to: [local] }\nagain: { type: sqlite, paths: ./app/*.db, to: [local] }");
 
         DoctorRig.AssertFound(
             Judge(), CheckLevel.Fail, "config", "sources app and again are one database", "refused for the lock of the first",
