@@ -46,7 +46,7 @@ public sealed class DaemonTests : IAsyncDisposable
         await AssertStateAsync("dir", "failing", $"{_rig["app/dir.db"]} is a directory");
         await AssertStateAsync("empty", "waiting", $"{_rig["app/empty.db"]} is empty");
         await AssertStateAsync("missing", "waiting", $"{_rig["app/missing.db"]} does not exist");
-        await AssertStateAsync("nowhere", "stopped", $"{_rig["nowhere/x.db"]} does not exist");
+        await AssertStateAsync("nowhere", "unprotected", $"{_rig["nowhere/x.db"]} does not exist");
     }
 
     [Fact]
