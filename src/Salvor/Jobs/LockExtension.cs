@@ -88,18 +88,7 @@ public sealed class LockExtension(SalvorConfig config, TimeProvider time)
         return due.Count;
     }
 
-    static Dictionary<string, LockRecord> Read(string path)
-    {
-        try
-        {
-            return File.Exists(path)
-                ? JsonSerializer.Deserialize(File.ReadAllBytes(path), LockJson.Default.DictionaryStringLockRecord) ?? []
-                : [];
-        }
-        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
-        {
-            // As if nothing was ever extended: each lock is asked for once more.
-            return [];
-        }
-    }
+    /// <summary>Where it cannot be read, as if nothing was ever extended: each lock is asked for once more.</summary>
+    static Dictionary<string, LockRecord> Read(string path) =>
+        JsonMark.TryRead(path, LockJson.Default.DictionaryStringLockRecord) ?? [];
 }

@@ -50,17 +50,6 @@ static class PruneFile
     public static void Write(string path, PruneRecord record) =>
         DurableFile.Replace(path, JsonSerializer.SerializeToUtf8Bytes(record, PruneJson.Default.PruneRecord));
 
-    /// <summary>The record, or null where there is none that can be read.</summary>
-    public static PruneRecord? Read(string path)
-    {
-        try
-        {
-            return File.Exists(path) ? JsonSerializer.Deserialize(File.ReadAllBytes(path), PruneJson.Default.PruneRecord) : null;
-        }
-        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
-        {
-            // As if nothing was pruned yet: a prune more costs nothing.
-            return null;
-        }
-    }
+    /// <summary>The record, or null where there is none that can be read: as if nothing was pruned yet, which costs nothing.</summary>
+    public static PruneRecord? Read(string path) => JsonMark.TryRead(path, PruneJson.Default.PruneRecord);
 }

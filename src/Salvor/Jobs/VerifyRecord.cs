@@ -115,17 +115,6 @@ static class VerifyFile
         (clean.EveryObject || !failed.EveryObject)
         && (clean.Kind == failed.Kind || clean.Kind == "deep" || (clean.EveryObject && failed.Kind is "quick" or "sample"));
 
-    /// <summary>The record, or null where there is none that can be read.</summary>
-    public static VerifyRecord? Read(string path)
-    {
-        try
-        {
-            return File.Exists(path) ? JsonSerializer.Deserialize(File.ReadAllBytes(path), VerifyJson.Default.VerifyRecord) : null;
-        }
-        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
-        {
-            // What cannot be read proves nothing, and that is what the caller says.
-            return null;
-        }
-    }
+    /// <summary>The record, or null where there is none that can be read: that proves nothing, and the caller says so.</summary>
+    public static VerifyRecord? Read(string path) => JsonMark.TryRead(path, VerifyJson.Default.VerifyRecord);
 }

@@ -49,19 +49,8 @@ static class DrillFile
         return written;
     }
 
-    /// <summary>The last drill, or null where there is none that can be read.</summary>
-    public static DrillRecord? Read(string path)
-    {
-        try
-        {
-            return File.Exists(path) ? JsonSerializer.Deserialize(File.ReadAllBytes(path), DrillJson.Default.DrillRecord) : null;
-        }
-        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
-        {
-            // What cannot be read proves nothing, and that is what the caller says.
-            return null;
-        }
-    }
+    /// <summary>The last drill, or null where there is none that can be read: that proves nothing, and the caller says so.</summary>
+    public static DrillRecord? Read(string path) => JsonMark.TryRead(path, DrillJson.Default.DrillRecord);
 
     /// <summary>The drills of a history, oldest first. A line that cannot be read is left out.</summary>
     public static IReadOnlyList<DrillRecord> ReadHistory(string path)

@@ -78,17 +78,6 @@ static class BackupMarkFile
     public static void Write(string path, BackupMark mark) =>
         DurableFile.Replace(path, JsonSerializer.SerializeToUtf8Bytes(mark, BackupMarkJson.Default.BackupMark));
 
-    /// <summary>The mark, or null where there is none that can be read.</summary>
-    public static BackupMark? Read(string path)
-    {
-        try
-        {
-            return File.Exists(path) ? JsonSerializer.Deserialize(File.ReadAllBytes(path), BackupMarkJson.Default.BackupMark) : null;
-        }
-        catch (Exception e) when (e is JsonException or IOException or UnauthorizedAccessException)
-        {
-            // As if there was none yet: that is never younger than what there was.
-            return null;
-        }
-    }
+    /// <summary>The mark, or null where there is none that can be read: as if there was none yet, which is never younger.</summary>
+    public static BackupMark? Read(string path) => JsonMark.TryRead(path, BackupMarkJson.Default.BackupMark);
 }
