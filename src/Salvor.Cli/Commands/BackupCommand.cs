@@ -121,7 +121,7 @@ static class BackupCommand
             new BackupDocument(
                 source, backup.Id, backup.Label, backup.Mode, backup.Branch, backup.Position, backup.Time, backup.CreatedAt,
                 backup.SizeBytes, backup.AddedBytes, backup.Checksum, invocation.Get(Verify), seconds, backup.RetentionDays),
-            CliJson.Default.BackupDocument);
+            () => CliJson.Default.BackupDocument);
         return 0;
     }
 

@@ -51,7 +51,7 @@ static class BackupDeletion
         var document = new BackupDeleteDocument(
             vault.Identity.Source, vault.Location, id, dryRun, number, number is null ? null : invocation.Time.GetUtcNow() + place.Grace);
         Print(invocation, document, backup);
-        invocation.PrintJson(document, CliJson.Default.BackupDeleteDocument);
+        invocation.PrintJson(document, () => CliJson.Default.BackupDeleteDocument);
         return 0;
     }
 

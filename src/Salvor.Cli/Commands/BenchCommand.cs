@@ -106,7 +106,7 @@ static class BenchCommand
                     item.Call, item.Count, Math.Round(item.P50.TotalMilliseconds, 3), Math.Round(item.Max.TotalMilliseconds, 3)))],
                 speed is null ? null : Math.Round(speed.Value.Write.BytesPerSecond),
                 speed is null ? null : Math.Round(speed.Value.Read.BytesPerSecond)),
-            CliJson.Default.BenchDestinationDocument);
+            () => CliJson.Default.BenchDestinationDocument);
         return promises.All(item => item.Broken is null) ? 0 : (int)FailureKind.DestinationUnreachable;
     }
 
@@ -124,7 +124,7 @@ static class BenchCommand
             new TamperDocument(
                 destination.Name, report.Location, report.IsLockAsked, report.IsProtected, report.Summary,
                 [.. report.Steps.Select(step => new TamperStepBody(step.Name, step.IsHeld, step.Said))]),
-            CliJson.Default.TamperDocument);
+            () => CliJson.Default.TamperDocument);
         return report.IsLockAsked && !report.IsProtected ? (int)FailureKind.Failure : 0;
     }
 

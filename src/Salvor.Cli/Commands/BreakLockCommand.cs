@@ -42,7 +42,7 @@ static class BreakLockCommand
             bodies.Add(await BreakAsync(invocation, place));
         }
 
-        invocation.PrintJson(new BreakLockDocument(bodies), CliJson.Default.BreakLockDocument);
+        invocation.PrintJson(new BreakLockDocument(bodies), () => CliJson.Default.BreakLockDocument);
         return 0;
     }
 

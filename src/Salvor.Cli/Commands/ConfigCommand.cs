@@ -54,7 +54,7 @@ static class ConfigCommand
             new ConfigTestDocument(
                 path, config is not null, config?.Sources.Count, config?.Destinations.Count,
                 [.. problems.Select(problem => Body(problem, path))], exposure is null ? [] : [exposure]),
-            CliJson.Default.ConfigTestDocument);
+            () => CliJson.Default.ConfigTestDocument);
         return Task.FromResult(config is null ? (int)FailureKind.Usage : 0);
     }
 
@@ -86,7 +86,7 @@ static class ConfigCommand
             new ConfigConvertDocument(
                 converted.From, converted.Yaml,
                 [.. converted.Keys.Select(key => new ConvertedKeyBody(key.Line, key.From, key.To, key.Reason))]),
-            CliJson.Default.ConfigConvertDocument);
+            () => CliJson.Default.ConfigConvertDocument);
         return Task.FromResult(0);
     }
 

@@ -44,7 +44,7 @@ static class DaemonCommand
             .RunAsync(invocation.Cancellation);
         var ended = Task.WhenAny(reloading, host.WhenLockedOut(), verifying, pruning, locking, drilling).Unwrap();
         var code = await Foreground.RunAsync(invocation, host, ended, invocation.Get(Exec));
-        invocation.PrintJson(new DaemonDocument(path, host.Names.Count, "stopped"), CliJson.Default.DaemonDocument);
+        invocation.PrintJson(new DaemonDocument(path, host.Names.Count, "stopped"), () => CliJson.Default.DaemonDocument);
         return code;
     }
 }

@@ -62,7 +62,7 @@ static class DataFileCheck
             new DataFileDocument(
                 vault.Identity.Source, file, point.Branch, point.Position.Value, point.Time, ok, difference.PageCount, difference.Pages,
                 difference.Count),
-            CliJson.Default.DataFileDocument);
+            () => CliJson.Default.DataFileDocument);
         if (ok)
         {
             invocation.Print(

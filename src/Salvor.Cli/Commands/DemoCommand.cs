@@ -30,7 +30,7 @@ static class DemoCommand
             await using var run = new DemoRun(invocation, folder);
             var document = await run.RunAsync(TimeSpan.FromSeconds(invocation.Get(Seconds) ?? SecondsDefault));
             Print(invocation, document);
-            invocation.PrintJson(document, CliJson.Default.DemoDocument);
+            invocation.PrintJson(document, () => CliJson.Default.DemoDocument);
             return 0;
         }
         finally

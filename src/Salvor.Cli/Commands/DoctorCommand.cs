@@ -40,7 +40,7 @@ static class DoctorCommand
                     .. checks.Select(check => new CheckBody(
                         NameOf(check.Level), check.Area, check.Subject, check.What, check.Detail, check.Fix, check.Known)),
                 ]),
-            CliJson.Default.DoctorDocument);
+            () => CliJson.Default.DoctorDocument);
         return code;
     }
 

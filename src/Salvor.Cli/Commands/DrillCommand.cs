@@ -83,7 +83,7 @@ static class DrillCommand
             invocation.Tell($"report: {Path.GetFullPath(report)}");
         }
 
-        invocation.PrintJson(DrillReport.DocumentOf(stories), DrillJson.Default.DrillDocument);
+        invocation.PrintJson(DrillReport.DocumentOf(stories), () => DrillJson.Default.DrillDocument);
         return ExitCodeOf([.. stories.Select(story => story.Record)]);
     }
 

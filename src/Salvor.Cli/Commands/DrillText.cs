@@ -64,7 +64,7 @@ static class DrillText
             }
         }
 
-        invocation.PrintJson(new DrillHistoryDocument(drills), DrillJson.Default.DrillHistoryDocument);
+        invocation.PrintJson(new DrillHistoryDocument(drills), () => DrillJson.Default.DrillHistoryDocument);
         return 0;
     }
 

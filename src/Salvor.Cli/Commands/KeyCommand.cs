@@ -104,7 +104,7 @@ static class KeyCommand
             invocation.Print($"  {item.Message}");
         }
 
-        invocation.PrintJson(document, CliJson.Default.KeyListDocument);
+        invocation.PrintJson(document, () => CliJson.Default.KeyListDocument);
         return damaged.Count == 0 ? 0 : (int)FailureKind.Integrity;
     }
 
@@ -152,7 +152,7 @@ static class KeyCommand
         invocation.Print(line);
         invocation.PrintJson(
             new KeyChangeDocument(vault.Identity.Source, vault.Location, vault.Id, what, added, removed, ""),
-            CliJson.Default.KeyChangeDocument);
+            () => CliJson.Default.KeyChangeDocument);
     }
 
     static Task<VaultSecret> NewSecretAsync(Invocation invocation)

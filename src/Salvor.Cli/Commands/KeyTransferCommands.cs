@@ -67,7 +67,7 @@ static class KeyTransferCommands
 
         invocation.PrintJson(
             new KeyChangeDocument(vault.Identity.Source, vault.Location, vault.Id, "export", [], [], file),
-            CliJson.Default.KeyChangeDocument);
+            () => CliJson.Default.KeyChangeDocument);
         return 0;
     }
 
@@ -156,7 +156,7 @@ static class KeyTransferCommands
             : $"added slot {added[0]}: {secret.Origin} opens vault {vault.Location}");
         invocation.PrintJson(
             new KeyChangeDocument(vault.Identity.Source, vault.Location, vault.Id, "import", added, [], file),
-            CliJson.Default.KeyChangeDocument);
+            () => CliJson.Default.KeyChangeDocument);
         return 0;
     }
 }

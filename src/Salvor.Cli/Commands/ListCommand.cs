@@ -45,7 +45,7 @@ static class ListCommand
             [.. catalog.Branches.Select(branch => Body(catalog, branch))],
             await BackupsAsync(invocation, catalog));
         Print(invocation, document);
-        invocation.PrintJson(document, CliJson.Default.ListDocument);
+        invocation.PrintJson(document, () => CliJson.Default.ListDocument);
         return 0;
     }
 

@@ -29,7 +29,7 @@ static class LockCommand
             bodies.Add(body);
         }
 
-        invocation.PrintJson(new LockDocument(bodies), CliJson.Default.LockDocument);
+        invocation.PrintJson(new LockDocument(bodies), () => CliJson.Default.LockDocument);
         return 0;
     }
 

@@ -56,7 +56,7 @@ static class PruneCommand
             await ExtendLocksAsync(invocation, bodies);
         }
 
-        invocation.PrintJson(new PruneDocument(invocation.Get(DryRun), bodies), CliJson.Default.PruneDocument);
+        invocation.PrintJson(new PruneDocument(invocation.Get(DryRun), bodies), () => CliJson.Default.PruneDocument);
         return 0;
     }
 
@@ -114,7 +114,7 @@ static class PruneCommand
         }
 
         invocation.PrintJson(
-            new UndeleteDocument(source, place.Vault.Location, number, later), CliJson.Default.UndeleteDocument);
+            new UndeleteDocument(source, place.Vault.Location, number, later), () => CliJson.Default.UndeleteDocument);
         return 0;
     }
 }

@@ -37,7 +37,7 @@ static class RepairCommand
             : invocation.Get(Strict) && bodies.Any(body => body.Degraded > 0) ? FailureKind.Failure
             : default;
         invocation.PrintJson(
-            new RepairDocument(invocation.Get(DryRun), bodies, code == default), CliJson.Default.RepairDocument);
+            new RepairDocument(invocation.Get(DryRun), bodies, code == default), () => CliJson.Default.RepairDocument);
         return (int)code;
     }
 

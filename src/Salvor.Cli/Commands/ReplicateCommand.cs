@@ -93,7 +93,7 @@ static class ReplicateCommand
         await host.DisposeAsync();
         var position = host.Statuses[0].Position;
         invocation.PrintJson(
-            new ReplicateDocument(name, path, store.Location, "stopped", position), CliJson.Default.ReplicateDocument);
+            new ReplicateDocument(name, path, store.Location, "stopped", position), () => CliJson.Default.ReplicateDocument);
         return code;
     }
 

@@ -137,7 +137,7 @@ static class RestoreCommand
     {
         invocation.Print($"nothing to do: {why}");
         invocation.PrintJson(
-            new RestoreDocument(name, path, false, 0, 0, null, null, 0, 0, 0, 0, 0, "", "", 0, why), CliJson.Default.RestoreDocument);
+            new RestoreDocument(name, path, false, 0, 0, null, null, 0, 0, 0, 0, 0, "", "", 0, why), () => CliJson.Default.RestoreDocument);
         return 0;
     }
 
@@ -155,7 +155,7 @@ static class RestoreCommand
             var document = new RestoreDocument(
                 name, output, true, point.Branch, point.Position.Value, point.Time, requested, plan.LogObjectCount,
                 0, 0, 0, 0, "", "", 0, "");
-            invocation.PrintJson(document, CliJson.Default.RestoreDocument);
+            invocation.PrintJson(document, () => CliJson.Default.RestoreDocument);
             return 0;
         }
 
@@ -231,7 +231,7 @@ static class RestoreCommand
                 name, file.Path, false, point.Branch, point.Position.Value, point.Time, requested, image.ChangeSets, image.PageSize,
                 image.PageCount, image.SizeBytes, image.FetchedBytes, $"{image.Checksum:x16}", check is null ? "skipped" : "ok",
                 Math.Round(invocation.Time.GetElapsedTime(started).TotalSeconds, 3), ""),
-            CliJson.Default.RestoreDocument);
+            () => CliJson.Default.RestoreDocument);
     }
 
     /// <summary>Our own daemon lets go of the database for the time of the restore; everybody else must do so first.</summary>

@@ -62,13 +62,14 @@ static class RunbookCommand
             invocation.Print(page.TrimEnd());
             invocation.PrintJson(
                 new RunbookDocument(invocation.Get(Scenario), [.. facts.Select(item => item.Source)], page, ""),
-                CliJson.Default.RunbookDocument);
+                () => CliJson.Default.RunbookDocument);
             return 0;
         }
 
         var written = await WriteKitAsync(invocation, config, path, members, Path.GetFullPath(kit), page);
         invocation.PrintJson(
-            new RunbookDocument("server-loss", [.. facts.Select(item => item.Source)], page, written), CliJson.Default.RunbookDocument);
+            new RunbookDocument("server-loss", [.. facts.Select(item => item.Source)], page, written),
+            () => CliJson.Default.RunbookDocument);
         return 0;
     }
 

@@ -66,7 +66,7 @@ static class ScheduleCommand
 
         invocation.PrintJson(
             new ScheduleDocument(invocation.Get(Format), [.. files.Select(file => new ScheduleFileBody(file.Name, file.Text))]),
-            CliJson.Default.ScheduleDocument);
+            () => CliJson.Default.ScheduleDocument);
         return Task.FromResult(0);
     }
 

@@ -124,8 +124,12 @@ static class StatusCommand
             Verb.PrintError(failure);
         }
 
-        invocation.PrintJson(
-            new StatusDocument([.. all.Zip(problems, StatusBody.Of)], Ok: failure is null), CliJson.Default.StatusDocument);
+        if (invocation.Json)
+        {
+            invocation.PrintJson(
+                new StatusDocument([.. all.Zip(problems, StatusBody.Of)], Ok: failure is null), () => CliJson.Default.StatusDocument);
+        }
+
         return failure is null ? 0 : (int)failure.Kind;
     }
 

@@ -44,7 +44,7 @@ static class SyncCommand
         {
             var document = await SyncAsync(invocation, limited.Token);
             invocation.Print($"{document.Source}: everything committed before the call is durable, up to position {document.Position}");
-            invocation.PrintJson(document, CliJson.Default.SyncDocument);
+            invocation.PrintJson(document, () => CliJson.Default.SyncDocument);
             return 0;
         }
         catch (OperationCanceledException) when (!invocation.Cancellation.IsCancellationRequested)

@@ -58,7 +58,7 @@ static class UsageCommand
                 usages.Sum(item => item.Usage.Total.Objects),
                 Sum(usages.Select(item => Cost(item.Place.Destination, item.Usage.Total.Bytes)))));
         Print(invocation, document);
-        invocation.PrintJson(document, CliJson.Default.UsageDocument);
+        invocation.PrintJson(document, () => CliJson.Default.UsageDocument);
         return 0;
     }
 

@@ -79,7 +79,7 @@ static class VerifyCommand
         }
 
         var ok = records.All(record => record.Ok);
-        invocation.PrintJson(new VerifyDocument(records, ok), CliJson.Default.VerifyDocument);
+        invocation.PrintJson(new VerifyDocument(records, ok), () => CliJson.Default.VerifyDocument);
         return ok ? 0 : (int)FailureKind.Integrity;
     }
 

@@ -21,7 +21,7 @@ static class VersionCommand
         invocation.Print($"vault format: {document.Format}");
         invocation.Print($"sqlite: {document.Sqlite}");
         invocation.Print($"runtime: {document.Runtime}, {document.Platform}");
-        invocation.PrintJson(document, CliJson.Default.VersionDocument);
+        invocation.PrintJson(document, () => CliJson.Default.VersionDocument);
         return Task.FromResult(0);
     }
 }

@@ -268,7 +268,7 @@ sealed class InitRun(Invocation invocation, InitDecision decision)
 
         invocation.PrintJson(
             new InitDocument(decision.ConfigPath, isNew, backedUp, decision.Setup.KeyFile, exports, dropIn, next),
-            CliJson.Default.InitDocument);
+            () => CliJson.Default.InitDocument);
     }
 
     void Say(string line) => invocation.Print($"{Symbols.Ok} {line}");

@@ -1,6 +1,7 @@
 using System.CommandLine;
 using System.Globalization;
 using System.Text;
+using Salvor.Cli.Terminal;
 
 namespace Salvor.Cli.Manual;
 
@@ -23,24 +24,14 @@ static class ManualPage
         page.Append(".SH OPTIONS OF EVERY VERB\n");
         Append(page, root.Options);
         page.Append(".SH EXIT STATUS\n");
-        foreach (var (code, meaning) in ExitCodes)
+        foreach (var code in ExitCodes.All)
         {
-            page.Append(CultureInfo.InvariantCulture, $".TP\n.B {code}\n{Escaped(meaning)}\n");
+            page.Append(CultureInfo.InvariantCulture, $".TP\n.B {code.Code}\n{Escaped(code.Meaning)}\n");
         }
 
         page.Append(Files);
         return page.ToString();
     }
-
-    /// <summary>One exit code a line, in the order of the numbers.</summary>
-    public static IReadOnlyList<(int Code, string Meaning)> ExitCodes { get; } =
-    [
-        (0, "done"), (1, "failed, for no reason below"), (2, "the command line, the configuration or the key is wrong"),
-        (3, "the source cannot be read"), (4, "the destination cannot be reached"), (5, "stored data is corrupt or missing"),
-        (6, "nothing to restore, or the target cannot be reached"), (7, "another process holds what is needed"),
-        (8, "a check found an unhealthy state"), (9, "finished, but named items could not be read"),
-        (10, "the newest state is older than it should be"), (124, "the time that was given ran out"), (130, "stopped by a signal"),
-    ];
 
     const string Description =
         "Salvor keeps databases recoverable to any committed transaction while the app runs, and proves every byte before it gives one "

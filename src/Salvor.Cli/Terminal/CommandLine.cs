@@ -7,18 +7,9 @@ namespace Salvor.Cli.Terminal;
 /// <summary>The whole command line: from arguments to an exit code.</summary>
 static class CommandLine
 {
-    const string ExitCodes = """
-
-        Exit codes:
-          0 ok   1 failure   2 usage or configuration   3 source unreadable   4 destination unreachable
-          5 corrupt or missing data   6 nothing to restore   7 locked by another process   8 unhealthy
-          10 too old   124 timed out   130 interrupted. Any other code is a failure too.
-
-        """;
-
     public static async Task<int> RunAsync(string[] arguments, TimeProvider time, Random random)
     {
-        var root = CreateRoot();
+        var root = CreateRoot(arguments);
         var parsed = root.Parse(arguments);
         if (UsageErrors.Find(parsed) is { } error)
         {
@@ -36,38 +27,67 @@ static class CommandLine
         return code;
     }
 
-    public static RootCommand CreateRoot() => new("Keeps databases recoverable to any moment, and proves it.")
+    /// <summary>All verbs.</summary>
+    public static RootCommand CreateRoot() => CreateRoot(Verbs);
+
+    /// <summary>In the order in which help shows them.</summary>
+    static readonly VerbEntry[] Verbs =
+    [
+        new("init", InitCommand.Create),
+        new("daemon", DaemonCommand.Create),
+        new("replicate", ReplicateCommand.Create),
+        new("sync", SyncCommand.Create),
+        new("backup", BackupCommand.Create),
+        new("restore", RestoreCommand.Create),
+        new("list", ListCommand.Create),
+        new("status", StatusCommand.Create),
+        new("verify", VerifyCommand.Create),
+        new("drill", DrillCommand.Create),
+        new("runbook", RunbookCommand.Create),
+        new("repair", RepairCommand.Create),
+        new("prune", PruneCommand.Create),
+        new("usage", UsageCommand.Create),
+        new("doctor", DoctorCommand.Create),
+        new("bench", BenchCommand.Create),
+        new("lock", LockCommand.Create),
+        new("break-lock", BreakLockCommand.Create),
+        new("key", KeyCommand.Create),
+        new("schedule", ScheduleCommand.Create),
+        new("completions", CompletionsCommand.Create),
+        new("config", ConfigCommand.Create),
+        new("demo", DemoCommand.Create),
+        new("demo-writer", DemoWriter.Create),
+        new("version", VersionCommand.Create),
+    ];
+
+    /// <summary>
+    /// To make all verbs takes longer than most commands do, so the one that is named first is made alone. What names none needs them all:
+    /// help, and errors that say what there is.
+    /// </summary>
+    public static RootCommand CreateRoot(string[] arguments)
     {
-        InitCommand.Create(),
-        DaemonCommand.Create(),
-        ReplicateCommand.Create(),
-        SyncCommand.Create(),
-        BackupCommand.Create(),
-        RestoreCommand.Create(),
-        ListCommand.Create(),
-        StatusCommand.Create(),
-        VerifyCommand.Create(),
-        DrillCommand.Create(),
-        RunbookCommand.Create(),
-        RepairCommand.Create(),
-        PruneCommand.Create(),
-        UsageCommand.Create(),
-        DoctorCommand.Create(),
-        BenchCommand.Create(),
-        LockCommand.Create(),
-        BreakLockCommand.Create(),
-        KeyCommand.Create(),
-        ScheduleCommand.Create(),
-        CompletionsCommand.Create(),
-        ConfigCommand.Create(),
-        DemoCommand.Create(),
-        DemoWriter.Create(),
-        VersionCommand.Create(),
-        Invocation.ConfigOption,
-        Invocation.JsonOption,
-        Invocation.QuietOption,
-        Invocation.ProgressOption,
-    };
+        var named = arguments is [var first, ..] ? Verbs.FirstOrDefault(verb => verb.Name == first) : null;
+        return CreateRoot(named is null ? Verbs : [named]);
+    }
+
+    static RootCommand CreateRoot(VerbEntry[] verbs)
+    {
+        var root = new RootCommand("Keeps databases recoverable to any moment, and proves it.")
+        {
+            Invocation.ConfigOption,
+            Invocation.JsonOption,
+            Invocation.QuietOption,
+            Invocation.ProgressOption,
+        };
+        foreach (var verb in verbs)
+        {
+            var command = verb.Create();
+            TypedOptions.TakeTextAsItIs(command);
+            root.Add(command);
+        }
+
+        return root;
+    }
 
     /// <summary>The library calls the program by its assembly, and operators by its name.</summary>
     static void PrintHelp(string text, bool isRoot)
@@ -75,7 +95,9 @@ static class CommandLine
         if (text.Length > 0)
         {
             var help = text.Replace(RootCommand.ExecutableName, "salvor", StringComparison.Ordinal).TrimEnd() + Environment.NewLine;
-            Console.Out.Write(isRoot && help.Contains("Usage:", StringComparison.Ordinal) ? help + ExitCodes : help);
+            Console.Out.Write(isRoot && help.Contains("Usage:", StringComparison.Ordinal) ? help + ExitCodes.Help() : help);
         }
     }
+
+    sealed record VerbEntry(string Name, Func<Command> Create);
 }

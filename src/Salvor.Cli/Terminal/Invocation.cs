@@ -104,12 +104,12 @@ sealed class Invocation
         }
     }
 
-    /// <summary>The answer as a document, under --json only.</summary>
-    public void PrintJson<T>(T document, JsonTypeInfo<T> type)
+    /// <summary>The answer as a document, under --json only: what can write one takes long to compile, and is made only then.</summary>
+    public void PrintJson<T>(T document, Func<JsonTypeInfo<T>> type)
     {
         if (Json)
         {
-            PrintDocument(document, type);
+            PrintDocument(document, type());
         }
     }
 

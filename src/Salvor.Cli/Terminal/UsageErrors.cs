@@ -8,7 +8,13 @@ namespace Salvor.Cli.Terminal;
 static class UsageErrors
 {
     /// <summary>The first error, or null.</summary>
-    public static SalvorException? Find(ParseResult parsed)
+    public static SalvorException? Find(ParseResult parsed) =>
+        parsed.Errors.Count == 0 && parsed.UnmatchedTokens.Count == 0
+            && !parsed.Tokens.Any(token => token.Type == TokenType.Argument && IsOption(token.Value))
+            ? null
+            : FindIn(parsed);
+
+    static SalvorException? FindIn(ParseResult parsed)
     {
         var command = parsed.CommandResult.Command;
         if (IsHelp(parsed))
@@ -123,4 +129,28 @@ static class TypedOptions
         option.CompletionSources.Add(words);
         return option;
     }
+
+    /// <summary>
+    /// Options and arguments that are texts need no conversion, and the library's own table of conversions takes longer to compile than to
+    /// parse a line.
+    /// </summary>
+    public static void TakeTextAsItIs(Command command)
+    {
+        foreach (var option in command.Options.OfType<Option<string?>>())
+        {
+            option.CustomParser ??= TextOf;
+        }
+
+        foreach (var argument in command.Arguments.OfType<Argument<string?>>())
+        {
+            argument.CustomParser ??= TextOf;
+        }
+
+        foreach (var child in command.Subcommands)
+        {
+            TakeTextAsItIs(child);
+        }
+    }
+
+    static string? TextOf(ArgumentResult result) => result.Tokens is [var token, ..] ? token.Value : null;
 }

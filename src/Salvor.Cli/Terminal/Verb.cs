@@ -57,8 +57,11 @@ static class Verb
             }
         }
 
-        PosixSignal[] stops = [PosixSignal.SIGINT, PosixSignal.SIGTERM, PosixSignal.SIGHUP];
-        signals = [.. stops.Select(signal => PosixSignalRegistration.Create(signal, Stop))];
+        signals =
+        [
+            PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop), PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop),
+            PosixSignalRegistration.Create(PosixSignal.SIGHUP, Stop),
+        ];
         try
         {
             return await action(invocation);

@@ -60,11 +60,20 @@ public sealed partial class ManualTests : IDisposable
     }
 
     [Fact]
-    public void The_manual_page_knows_every_exit_code_of_the_documentation()
+    public void Exit_codes_are_explained_alike_by_help_the_manual_page_and_the_documentation()
     {
-        var documented = ExitCode().Matches(Checkout.Read("docs/cli.md")).Select(match => int.Parse(match.Groups["code"].Value));
+        var documented = ExitCodeRow().Matches(Checkout.Read("docs/cli.md"))
+            .Select(match => (Code: match.Groups["code"].Value, Meaning: match.Groups["meaning"].Value)).ToList();
+        var page = ManualPage.Make(Root, "1");
 
-        Assert.Empty(documented.Except(ManualPage.ExitCodes.Select(code => code.Code)));
+        Assert.Equal(ExitCodes.All.Select(code => $"{code.Code}"), documented.Select(row => row.Code));
+        Assert.All(
+            ExitCodes.All.Zip(documented),
+            pair => Assert.StartsWith(pair.First.Meaning, pair.Second.Meaning, StringComparison.Ordinal));
+        Assert.All(ExitCodes.All, code => Assert.Contains($".B {code.Code}\n{code.Meaning}\n", page, StringComparison.Ordinal));
+        Assert.All(ExitCodes.All, code => Assert.Contains($"  {code.Code} {code.Brief}", ExitCodes.Help(), StringComparison.Ordinal));
+        Assert.All(ExitCodes.Help().Split('\n'), line => Assert.InRange(line.Length, 0, 110));
+        Assert.All(Enum.GetValues<FailureKind>(), kind => Assert.Contains(ExitCodes.All, code => code.Code == (int)kind));
     }
 
     async Task<string> CompleteAsync(string shell, string script, string line)
@@ -88,6 +97,6 @@ public sealed partial class ManualTests : IDisposable
     [GeneratedRegex(".\b")]
     private static partial Regex Overstrike();
 
-    [GeneratedRegex(@"^\| (?<code>\d+) \| [^|]+ \| ", RegexOptions.Multiline)]
-    private static partial Regex ExitCode();
+    [GeneratedRegex(@"^\| (?<code>\d+) \| (?<meaning>[^|]+) \|", RegexOptions.Multiline)]
+    private static partial Regex ExitCodeRow();
 }

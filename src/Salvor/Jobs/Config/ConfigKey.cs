@@ -54,7 +54,14 @@ sealed record ConfigKey(string Name, ConfigValue Value, string Example, string M
     public IReadOnlyList<string> Words { get; init; } = [];
 
     /// <summary>The mappings that it takes.</summary>
-    public IReadOnlyList<ConfigSection> Sections { get; init; } = [];
+    public IReadOnlyList<ConfigSection> Sections
+    {
+        get => Below();
+        init => Below = () => value;
+    }
+
+    /// <summary>The same, made when somebody asks for them.</summary>
+    public Func<IReadOnlyList<ConfigSection>> Below { private get; init; } = () => [];
 }
 
 /// <summary>A mapping of the configuration.</summary>

@@ -4,36 +4,37 @@ namespace Salvor.Jobs.Config;
 
 /// <summary>
 /// Every key that there is: what the readers accept, what <c>config schema</c> prints for editors, and what the tests misspell one by one.
+/// A section is made when it is asked for: all of them would be a tenth of the time of a short command.
 /// </summary>
 static class ConfigKeys
 {
     static readonly string[] Off = ["off"];
 
-    static readonly ConfigKey[] OfEveryDestination =
+    static ConfigKey[] OfEveryDestination => field ??=
     [
         new("required", YesNo, "true", "Whether a commit counts as durable only when it is here too (default: false)."),
         new("price_per_gb_month", Amount, "0.023", "What a gigabyte costs here in a month, for 'salvor usage'."),
     ];
 
     /// <summary>Where a network is between.</summary>
-    static readonly ConfigKey[] OfEveryRemote =
+    static ConfigKey[] OfEveryRemote => field ??=
     [
         new("max_upload", Rate, "20MiB/s", "How much a second may be sent there (default: as much as goes)."),
         new("max_download", Rate, "50MiB/s", "How much a second may be fetched from there (default: as much as goes)."),
         new("max_concurrent_uploads", Count, "10", "How many calls may be under way at once (default: what its type can do)."),
     ];
 
-    public static readonly ConfigSection File = Destination(
+    public static ConfigSection File => field ??= Destination(
         "file", new ConfigKey("path", ConfigValue.Path, "/var/backups/salvor", "The folder; made if it does not exist."));
 
-    public static readonly ConfigSection ObjectLock = new(
+    public static ConfigSection ObjectLock => field ??= new(
         "object_lock",
         [
             new("mode", Plain, "governance", "Who may end a lock before its time.") { Words = ["governance", "compliance"] },
             new("days", Count, "30", "How long what is put cannot be deleted."),
         ]);
 
-    public static readonly ConfigSection Maintain = new(
+    public static ConfigSection Maintain => field ??= new(
         "maintain",
         [
             new("access_key_id", Secret, "${S3_MAINTAIN_KEY_ID}", "As ${NAME}, file:PATH or cmd:COMMAND."),
@@ -42,7 +43,7 @@ static class ConfigKeys
             new("profile", Plain, "backups-maintain", "A section of ~/.aws/credentials and ~/.aws/config."),
         ]);
 
-    public static readonly ConfigSection S3 = Destination(
+    public static ConfigSection S3 => field ??= Destination(
         "s3",
         new("bucket", Plain, "acme-backups", "The bucket, which is there already."),
         new("prefix", Plain, "salvor", "A folder in it."),
@@ -54,7 +55,7 @@ static class ConfigKeys
         new("kms_key", Plain, "alias/backups", "The key of sse: aws:kms."),
         new("object_lock", Section, "{ mode: governance, days: 30 }", "For how long what is put cannot be deleted.")
         {
-            Sections = [ObjectLock],
+            Below = () => [ObjectLock],
         },
         new("profile", Plain, "backups", "A section of ~/.aws/credentials and ~/.aws/config."),
         new("allow_insecure", YesNo, "true", "Whether http may leave this machine (default: false)."),
@@ -63,10 +64,10 @@ static class ConfigKeys
         new("session_token", Secret, "${S3_SESSION_TOKEN}", "As ${NAME}, file:PATH or cmd:COMMAND."),
         new("maintain", Section, "{ profile: backups-maintain }", "Who deletes for prunes, where the others may not.")
         {
-            Sections = [Maintain],
+            Below = () => [Maintain],
         });
 
-    public static readonly ConfigSection Google = Destination(
+    public static ConfigSection Google => field ??= Destination(
         "gcs",
         new("bucket", Plain, "acme-backups", "The bucket, which is there already."),
         new("prefix", Plain, "salvor", "A folder in it."),
@@ -76,7 +77,7 @@ static class ConfigKeys
         new("access_key_id", Secret, "${GCS_KEY_ID}", "Of an HMAC key; default: GCS_ACCESS_KEY_ID."),
         new("secret_access_key", Secret, "${GCS_SECRET_KEY}", "As ${NAME}, file:PATH or cmd:COMMAND; default: GCS_SECRET_ACCESS_KEY."));
 
-    public static readonly ConfigSection Sftp = Destination(
+    public static ConfigSection Sftp => field ??= Destination(
         "sftp",
         new("host", Plain, "backup.example.com", "A name, an address, or a Host of the SSH configuration."),
         new("port", Count, "22", "Default: what the SSH configuration says, else 22."),
@@ -89,7 +90,7 @@ static class ConfigKeys
         new("host_key", Plain, "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAI...", "The only host key that is accepted."),
         new("allow_weak", YesNo, "true", "Whether a server is written to that cannot promise what backups rest on (default: false)."));
 
-    public static readonly ConfigSection Azure = Destination(
+    public static ConfigSection Azure => field ??= Destination(
         "azure",
         new("account", Plain, "acmebackups", "The storage account (default: AZURE_STORAGE_ACCOUNT)."),
         new("container", Plain, "salvor", "The container, which is there already."),
@@ -100,14 +101,14 @@ static class ConfigKeys
         new("auth", Plain, "identity", "Which of them lets us in.") { Words = ["key", "sas", "identity"] },
         new("allow_insecure", YesNo, "true", "Whether http may leave this machine (default: false)."));
 
-    public static readonly ConfigSection Compression = new(
+    public static ConfigSection Compression => field ??= new(
         "compression",
         [
             new("codec", Plain, "zstd", "The codec.") { Words = ["zstd", "lz4", "gzip", "none", "true", "false"] },
             new("level", Count, "3", "More is smaller and slower."),
         ]);
 
-    public static readonly ConfigSection Keep = new(
+    public static ConfigSection Keep => field ??= new(
         "keep",
         [
             new("commits", Duration, "24h", "How long every commit stays a restore point."),
@@ -116,7 +117,7 @@ static class ConfigKeys
             new("days", Duration, "1y", "How long one restore point a day stays."),
         ]);
 
-    public static readonly ConfigSection Verify = new(
+    public static ConfigSection Verify => field ??= new(
         "verify",
         [
             new("every", Duration, "24h", "The time between two verifications (default: 24h)."),
@@ -124,14 +125,14 @@ static class ConfigKeys
             new("keep_image", YesNo, "true", "Whether what was restored is kept, so that the next time only what is new is applied."),
         ]);
 
-    static readonly ConfigKey CheckName = new("name", Plain, "users are there", "What reports call it (default: as it is written).");
+    static ConfigKey CheckName => field ??= new("name", Plain, "users are there", "What reports call it (default: as it is written).");
 
-    static readonly ConfigKey CheckTimeout = new("timeout", Duration, "1m", "How long it may take (default: 1m).");
+    static ConfigKey CheckTimeout => field ??= new("timeout", Duration, "1m", "How long it may take (default: 1m).");
 
-    static readonly ConfigKey CheckExpect = new("expect", Plain, "\">= 100\"", "What the value is to be: a text, or a comparison.");
+    static ConfigKey CheckExpect => field ??= new("expect", Plain, "\">= 100\"", "What the value is to be: a text, or a comparison.");
 
     /// <summary>What is asked of a restored database: the key of its own name says which it is.</summary>
-    public static readonly ConfigSection[] Checks =
+    public static ConfigSection[] Checks => field ??=
     [
         new("sql", [CheckName, CheckTimeout, new("sql", Plain, "SELECT count(*) FROM users", "A statement with one value."), CheckExpect]),
         new("command", [CheckName, CheckTimeout, new("command", Plain, "test -s {path}", "A command for a shell."), CheckExpect]),
@@ -144,7 +145,7 @@ static class ConfigKeys
             ]),
     ];
 
-    public static readonly ConfigSection Drill = new(
+    public static ConfigSection Drill => field ??= new(
         "drill",
         [
             new("every", Duration, "monthly", "The time between two drills (default: monthly).")
@@ -153,7 +154,7 @@ static class ConfigKeys
             },
             new("checks", List, "[ { sql: SELECT count(*) FROM users, expect: \">= 100\" } ]", "What is asked of the restored database.")
             {
-                Sections = Checks,
+                Below = () => Checks,
             },
             new("rto", Duration, "5m", "How long a recovery may take."),
             new("rpo", Duration, "15m", "How much of the newest work may be lost."),
@@ -162,14 +163,14 @@ static class ConfigKeys
             new("keep_reports", Count, "12", "How many drills the history keeps (default: 12)."),
         ]);
 
-    public static readonly ConfigSection Prune = new(
+    public static ConfigSection Prune => field ??= new(
         "prune",
         [
             new("every", Duration, "24h", "The time between two prunes (default: 24h)."),
             new("grace", Duration, "7d", "How long what was condemned can be taken back (default: 7d; at least 24h)."),
         ]);
 
-    public static readonly ConfigSection Encryption = new(
+    public static ConfigSection Encryption => field ??= new(
         "encryption",
         [
             new("key_file", ConfigValue.Path, "/etc/salvor/app.key", "A file of random bytes, or an exported key, for its owner only."),
@@ -181,7 +182,7 @@ static class ConfigKeys
             new("key_saved", YesNo, "true", "Whether the key is safe elsewhere, so that no export is waited for (default: false)."),
         ]);
 
-    public static readonly ConfigSection Source = new(
+    public static ConfigSection Source => field ??= new(
         "sqlite",
         [
             new("type", Plain, "sqlite", "What is protected.") { Words = ["sqlite"] },
@@ -196,24 +197,24 @@ static class ConfigKeys
             new("snapshot_every", Duration, "24h", "How long after a snapshot the next one is made (default: 24h)."),
             new("compression", Section, "zstd:3", "How what is stored is compressed: a codec with a level (default: zstd:1).")
             {
-                Words = ["zstd", "lz4", "gzip", "none", "true", "false"], Sections = [Compression],
+                Words = ["zstd", "lz4", "gzip", "none", "true", "false"], Below = () => [Compression],
             },
-            new("keep", Section, "{ commits: 24h, days: 1y }", "How fine restore points stay as they age.") { Sections = [Keep] },
+            new("keep", Section, "{ commits: 24h, days: 1y }", "How fine restore points stay as they age.") { Below = () => [Keep] },
             new("max_backups", Count, "30", "How many backups stay that did not ask for days of their own."),
             new("retention_days", Count, "90", "For how many days backups stay that did not ask for days of their own."),
             new("verify", Section, "{ every: 24h }", "How the daemon proves that the source can be restored.")
             {
-                Words = ["off"], Sections = [Verify],
+                Words = ["off"], Below = () => [Verify],
             },
             new("drill", Section, "{ every: monthly }", "How the daemon rehearses a recovery (default: off).")
             {
-                Words = ["off"], Sections = [Drill],
+                Words = ["off"], Below = () => [Drill],
             },
-            new("prune", Section, "{ every: 24h }", "How the daemon drops what nothing keeps.") { Words = ["off"], Sections = [Prune] },
+            new("prune", Section, "{ every: 24h }", "How the daemon drops what nothing keeps.") { Words = ["off"], Below = () => [Prune] },
             new("state_dir", ConfigValue.Path, "/var/lib/salvor", "The folder of local state (default: .salvor beside the database)."),
             new("encryption", Section, "{ key_file: /etc/salvor/app.key }", "Where the secret is that opens the vaults.")
             {
-                Sections = [Encryption],
+                Below = () => [Encryption],
             },
             new("rpo", Duration, "10m", "How old the oldest commit may be that is not durable (default: 10m).") { Words = Off },
             new("max_backup_age", Duration, "26h", "How old the last snapshot or backup may be (default: 26h).") { Words = Off },
@@ -221,13 +222,13 @@ static class ConfigKeys
             new("max_drill_age", Duration, "35d", "How old the last good drill may be (default: 35d, once there was one).") { Words = Off },
         ]);
 
-    public static readonly ConfigSection Restore = new(
+    public static ConfigSection Restore => field ??= new(
         "restore", [new("scratch", ConfigValue.Path, "/var/tmp/salvor", "Where restores without --output make their folders.")]);
 
-    public static readonly ConfigSection Log = new(
+    public static ConfigSection Log => field ??= new(
         "log", [new("level", Plain, "info", "How much the log tells (default: info).") { Words = ["info", "debug", "warning"] }]);
 
-    public static readonly ConfigSection Metrics = new(
+    public static ConfigSection Metrics => field ??= new(
         "metrics",
         [
             new("listen", Plain, "127.0.0.1:9188", "The address and port where the daemon answers."),
@@ -236,22 +237,22 @@ static class ConfigKeys
         ]);
 
     /// <summary>The whole file.</summary>
-    public static readonly ConfigSection Root = new(
+    public static ConfigSection Root => field ??= new(
         "configuration",
         [
             new("destinations", Named, "{ local: { type: file, path: /var/backups/salvor } }", "Where copies are kept.")
             {
-                Sections = [File, S3, Sftp, Azure, Google],
+                Below = () => [File, S3, Sftp, Azure, Google],
             },
             new("sources", Named, "{ app: { type: sqlite, path: /var/lib/app/app.db, to: [local] } }", "What is protected.")
             {
-                Sections = [Source],
+                Below = () => [Source],
             },
-            new("restore", Section, "{ scratch: /var/tmp/salvor }", "Where restores go.") { Sections = [Restore] },
-            new("log", Section, "{ level: info }", "How much the log tells.") { Sections = [Log] },
+            new("restore", Section, "{ scratch: /var/tmp/salvor }", "Where restores go.") { Below = () => [Restore] },
+            new("log", Section, "{ level: info }", "How much the log tells.") { Below = () => [Log] },
             new("metrics", Section, "{ listen: \"127.0.0.1:9188\" }", "Where the daemon answers Prometheus and probes (default: nowhere).")
             {
-                Sections = [Metrics],
+                Below = () => [Metrics],
             },
         ]);
 

@@ -36,13 +36,14 @@ sealed class ConfigMapping
     public string Owner => owner;
 
     /// <summary>Every key with its value, by the key's text.</summary>
-    public OrderedDictionary<string, (YamlScalarNode Key, YamlNode Value)> Entries { get; } = [];
+    public OrderedDictionary<string, ConfigEntry> Entries { get; } = [];
 
     /// <summary>Notes every key that is not known. What it was probably meant to be is read, so that one slip is one problem.</summary>
     public void CheckKeys(ConfigSection section)
     {
-        foreach (var (name, entry) in Entries.Where(entry => !section.Names.Contains(entry.Key)).ToList())
+        foreach (var name in Entries.Keys.Where(name => !section.Names.Contains(name)).ToList())
         {
+            var entry = Entries[name];
             document.Problems.Add(document.Error(
                 entry.Key,
                 $"unknown key \"{name}\" in {owner}",
@@ -133,12 +134,12 @@ sealed class ConfigMapping
         Value(key) is { } node ? document.FullPath(node, Text(node, key, example)) : null;
 
     /// <summary>One text or a list of texts, with the node of each; null where the key is absent, never empty.</summary>
-    public IReadOnlyList<(YamlNode Node, string Text)>? OptionalTexts(string key, string example) => Value(key) switch
+    public IReadOnlyList<ConfigText>? OptionalTexts(string key, string example) => Value(key) switch
     {
         null => null,
         YamlSequenceNode { Children.Count: 0 } list => throw document.Error(list, $"{key} of {owner} is empty", $"Write {key}: {example}."),
-        YamlSequenceNode list => [.. list.Select(item => (item, Text(item, key, example)))],
-        var node => [(node, Text(node, key, example))],
+        YamlSequenceNode list => [.. list.Select(item => new ConfigText(item, Text(item, key, example)))],
+        var node => [new(node, Text(node, key, example))],
     };
 
     public TimeSpan Duration(string key, TimeSpan otherwise, TimeSpan min, TimeSpan max) =>
@@ -272,11 +273,11 @@ sealed class ConfigMapping
 
     void Add(YamlMappingNode node)
     {
-        foreach (var (key, value) in Pairs(node))
+        foreach (var entry in EntriesOf(node))
         {
-            if (!Entries.TryAdd(key.Value!, (key, value)))
+            if (!Entries.TryAdd(entry.Key.Value!, entry))
             {
-                throw document.Error(key, $"duplicate key {key.Value}", "Keep one of the two.");
+                throw document.Error(entry.Key, $"duplicate key {entry.Key.Value}", "Keep one of the two.");
             }
         }
     }
@@ -293,9 +294,9 @@ sealed class ConfigMapping
                 continue;
             }
 
-            foreach (var (key, value) in Pairs(merged))
+            foreach (var entry in EntriesOf(merged))
             {
-                Entries.TryAdd(key.Value!, (key, value));
+                Entries.TryAdd(entry.Key.Value!, entry);
             }
 
             foreach (var further in Merges(merged))
@@ -305,7 +306,7 @@ sealed class ConfigMapping
         }
     }
 
-    IEnumerable<(YamlScalarNode Key, YamlNode Value)> Pairs(YamlMappingNode node)
+    IEnumerable<ConfigEntry> EntriesOf(YamlMappingNode node)
     {
         foreach (var (key, value) in node.Children)
         {
@@ -316,7 +317,7 @@ sealed class ConfigMapping
 
             if (scalar.Value != "<<")
             {
-                yield return (scalar, value);
+                yield return new(scalar, value);
             }
         }
     }
@@ -324,7 +325,8 @@ sealed class ConfigMapping
     /// <summary>The mappings that a mapping takes keys from, nearest first. Anchors cannot form a circle: the scan refused that.</summary>
     IEnumerable<YamlMappingNode> Merges(YamlMappingNode node)
     {
-        var value = node.Children.FirstOrDefault(pair => pair.Key is YamlScalarNode { Value: "<<" }).Value;
+        var key = node.Children.Keys.FirstOrDefault(key => key is YamlScalarNode { Value: "<<" });
+        var value = key is null ? null : node.Children[key];
         IEnumerable<YamlNode> merged = value switch { null => [], YamlSequenceNode list => list.Children, var one => [one] };
         return merged.Select(item => item as YamlMappingNode
             ?? throw document.Error(item, $"<< in {owner} takes {KindOf(item)}, but a mapping is expected", "Write <<: *anchor."));
@@ -338,3 +340,11 @@ sealed class ConfigMapping
         _ => "a text",
     };
 }
+
+// Classes, not tuples: the collections of those come compiled with the runtime, and all commands read a configuration first.
+
+/// <summary>A key with its value.</summary>
+sealed record ConfigEntry(YamlScalarNode Key, YamlNode Value);
+
+/// <summary>A text with the place where it is written.</summary>
+sealed record ConfigText(YamlNode Node, string Text);

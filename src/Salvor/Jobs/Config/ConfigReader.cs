@@ -320,8 +320,9 @@ sealed class ConfigReader(ConfigDocument document)
     /// <summary>A database in two sources would be captured twice, and its two vaults would each be half of what it costs.</summary>
     bool CheckSourcePaths(ConfigMapping root, OrderedDictionary<string, SqliteSourceConfig> sources)
     {
-        foreach (var (later, index) in sources.Values.Select((source, index) => (source, index)))
+        for (var index = 1; index < sources.Count; index++)
         {
+            var later = sources.GetAt(index).Value;
             foreach (var earlier in sources.Values.Take(index))
             {
                 if (SharedPath(earlier, later) is { } path)
