@@ -12,7 +12,7 @@ static class DaemonCommand
     public static Command Create() => new Command(
         "daemon", "Protect everything in the configuration, until stopped. SIGHUP reloads it.")
     {
-        Exec,
+        Exec, Invocation.LogFormatOption,
     }.WithAction(RunAsync);
 
     public static Option<string?> CreateExec() => new("--exec")
@@ -25,7 +25,7 @@ static class DaemonCommand
     {
         var path = invocation.ConfigPath();
         var config = invocation.LoadConfig();
-        var log = invocation.CreateLog(config.Log.Level);
+        var log = invocation.CreateLog(config.Log.Level, config.Log.Format);
         invocation.StopsAtHangup = false;
         await using var host = new ProtectionHost(
             $"salvor daemon --config {Path.GetFullPath(path)}", invocation.Time, invocation.Random, log);

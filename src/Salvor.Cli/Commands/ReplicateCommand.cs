@@ -47,6 +47,7 @@ static class ReplicateCommand
         "replicate", "Replicate one database to one destination, without a configuration, until stopped.")
     {
         Database, Destination, Name, Exec, Batch, Compression, StateDirectory, KeyOptions.KeyFile, Encrypt, KeySaved,
+        Invocation.LogFormatOption,
     }.WithAction(RunAsync);
 
     static async Task<int> RunAsync(Invocation invocation)

@@ -1,16 +1,18 @@
 using Microsoft.Extensions.Logging;
-using Salvor.Text;
+using Salvor.Jobs.Config;
 
 namespace Salvor.Cli.Terminal;
 
-/// <summary>
-/// The log: one line each on standard error, never coloured. Under systemd it has the priority that journald understands, and no time,
-/// because journald has its own.
-/// </summary>
-sealed class ErrorStreamLog(TimeProvider time, LogLevel levelMin) : ILogger
+/// <summary>The log: one line for each event, never coloured.</summary>
+/// <param name="output">Standard error.</param>
+/// <param name="time">For the time of each line.</param>
+/// <param name="levelMin">What is less than this is not told.</param>
+/// <param name="format">How a line is written.</param>
+/// <param name="run">Names this process in lines of JSON.</param>
+/// <param name="isJournal">Whether journald reads the lines: see <see cref="JournalStream"/>.</param>
+sealed class ErrorStreamLog(TextWriter output, TimeProvider time, LogLevel levelMin, LogFormat format, string run, bool isJournal)
+    : ILogger
 {
-    readonly bool isJournal = Environment.GetEnvironmentVariable("JOURNAL_STREAM") is { Length: > 0 };
-
     public IDisposable? BeginScope<TState>(TState state)
         where TState : notnull => null;
 
@@ -24,19 +26,10 @@ sealed class ErrorStreamLog(TimeProvider time, LogLevel levelMin) : ILogger
             return;
         }
 
-        var message = formatter(state, exception).ReplaceLineEndings(" ");
-        var (name, priority) = logLevel switch
+        var line = new LogLine(time.GetUtcNow(), logLevel, formatter(state, exception), exception)
         {
-            LogLevel.Critical or LogLevel.Error => ("error", 3),
-            LogLevel.Warning => ("warning", 4),
-            LogLevel.Information => ("info", 6),
-            _ => ("debug", 7),
+            Event = eventId, Fields = state as IReadOnlyList<KeyValuePair<string, object?>> ?? [],
         };
-
-        // A stack is for whoever reports a defect, who needs all of it; its lines belong to the line above.
-        var stack = exception is null or SalvorException ? "" : $"\n{exception}";
-        Console.Error.WriteLine(isJournal
-            ? $"<{priority}>{message}{stack}"
-            : $"{InstantText.Format(time.GetUtcNow())} {name} {message}{stack}");
+        output.WriteLine(format == LogFormat.Json ? line.ToJson(run, isJournal) : line.ToText(isJournal));
     }
 }

@@ -28,6 +28,12 @@ sealed class Invocation
 
     public static readonly Option<string> ProgressOption = CreateProgressOption();
 
+    /// <summary>For verbs that go on for long; text where it is not given.</summary>
+    public static readonly Option<string> LogFormatOption = new Option<string>("--log-format")
+    {
+        Description = "How the log is written: text, or json with one document in each line.", HelpName = "FORMAT",
+    }.WithChoices("text", "json");
+
     readonly ParseResult parsed;
 
     public Invocation(ParseResult parsed, CancellationToken cancellationToken) =>
@@ -100,7 +106,7 @@ sealed class Invocation
     {
         if (!Quiet)
         {
-            Console.Error.WriteLine(line);
+            ErrorStream.Tell(line);
         }
     }
 
@@ -113,8 +119,14 @@ sealed class Invocation
         }
     }
 
-    /// <summary>The log goes to standard error.</summary>
-    public ILogger CreateLog(LogLevel level) => new ErrorStreamLog(Time, Quiet ? LogLevel.Error : level);
+    /// <summary>The log, which goes to standard error.</summary>
+    /// <param name="level">What is less is not told; under <c>--quiet</c> errors alone are.</param>
+    /// <param name="configured">How lines are written where <c>--log-format</c> does not say it.</param>
+    public ILogger CreateLog(LogLevel level, LogFormat configured = LogFormat.Text)
+    {
+        var format = Get(LogFormatOption) switch { "json" => LogFormat.Json, "text" => LogFormat.Text, _ => configured };
+        return ErrorStream.CreateLog(Time, Quiet ? LogLevel.Error : level, format, run: $"{Random.Next():x8}");
+    }
 
     static Option<string> CreateProgressOption()
     {

@@ -1,6 +1,6 @@
 using System.CommandLine;
 using System.Runtime.InteropServices;
-using System.Text.Json;
+using Microsoft.Extensions.Logging;
 using Salvor.Jobs;
 using Salvor.Platform;
 
@@ -24,7 +24,7 @@ static class Verb
         return command;
     }
 
-    public static void PrintError(SalvorException e) => Console.Error.WriteLine($"salvor: {e.Message}\nhint: {e.Hint}");
+    public static void PrintError(SalvorException e) => ErrorStream.Print(e);
 
     /// <summary>Prints the error for people, and as a document where that was asked for; the exit code.</summary>
     public static int Report(bool json, SalvorException e)
@@ -32,8 +32,7 @@ static class Verb
         PrintError(e);
         if (json)
         {
-            var name = JsonNamingPolicy.SnakeCaseLower.ConvertName(e.Kind.ToString());
-            var document = new ErrorDocument(new ErrorBody(name, (int)e.Kind, e.Message, e.Hint));
+            var document = new ErrorDocument(new ErrorBody(ErrorStream.NameOf(e.Kind), (int)e.Kind, e.Message, e.Hint));
             Invocation.PrintDocument(document, CliJson.Default.ErrorDocument);
         }
 
@@ -46,6 +45,12 @@ static class Verb
         var stopping = CancellationTokenSource.CreateLinkedTokenSource(outer);
 #pragma warning restore CA2000
         var invocation = new Invocation(parsed, stopping.Token);
+        if (invocation.Has(Invocation.LogFormatOption))
+        {
+            // What goes wrong before there is anything to log is told in the same way.
+            invocation.CreateLog(LogLevel.Information);
+        }
+
         Destinations.Warn = line => invocation.Tell($"salvor: warning: {line}");
         void Stop(PosixSignalContext context)
         {

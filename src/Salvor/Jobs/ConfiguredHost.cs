@@ -115,11 +115,11 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
         try
         {
             await ApplyAsync(ConfigFile.Load(configPath));
-            logger.LogInformation("reloaded {Path}", configPath);
+            logger.Reloaded(configPath);
         }
         catch (SalvorException e)
         {
-            logger.LogError("{Message}; going on with the configuration as it was. hint: {Hint}", e.Message, e.Hint);
+            logger.ReloadFailed(e.Message, e.Hint);
         }
     }
 
@@ -157,7 +157,7 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
     {
         if (unreadable.Add(e.Message))
         {
-            logger.LogWarning("{Message}. hint: {Hint}", e.Message, e.Hint);
+            logger.SourcesUnreadable(e.Message, e.Hint);
         }
     }
 
@@ -196,7 +196,7 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
         }
         catch (SalvorException e)
         {
-            logger.LogWarning("{Message}; its copies wait. hint: {Hint}", e.Message, e.Hint);
+            logger.DestinationNotOpened(e.Message, e.Hint);
             return Destinations.Open(destination);
         }
     }

@@ -85,7 +85,7 @@ sealed class HeadPublisher(string command, TimeProvider time, Random random, ILo
             }
             catch (OperationCanceledException)
             {
-                logger.LogWarning("{Destination} did not answer; the claims there lapse by themselves", store.Location);
+                logger.ClaimsLapse(store.Location);
             }
         }
     }
@@ -141,7 +141,7 @@ sealed class HeadPublisher(string command, TimeProvider time, Random random, ILo
             catch (SalvorException e)
             {
                 // It fell ill since it was asked; what the last head says of it stays true, and the others have theirs.
-                logger.LogDebug("{Source} has no part in this head: {Message}", source.Options.Name, e.Message);
+                logger.NotInHead(source.Options.Name, e.Message);
             }
         }
 
@@ -188,7 +188,7 @@ sealed class HeadPublisher(string command, TimeProvider time, Random random, ILo
         catch (StorageException e)
         {
             // Nothing is lost without it; the next one says the same and more.
-            logger.LogWarning("the head of {Destination} was not published: {Message}", store.Location, e.Message);
+            logger.HeadNotPublished(store.Location, e.Message);
         }
         finally
         {

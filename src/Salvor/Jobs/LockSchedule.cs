@@ -52,9 +52,7 @@ public sealed class LockSchedule(Func<SalvorConfig> config, TimeProvider time, I
             {
                 if (done.Until is { } until)
                 {
-                    logger.LogInformation(
-                        "{Source}: {Count} lock(s) at {Destination} now last until {Until}", member.Name, done.Extended,
-                        done.Destination, until);
+                    logger.LocksExtended(member.Name, done.Extended, done.Destination, until);
                 }
             }
 
@@ -63,7 +61,7 @@ public sealed class LockSchedule(Func<SalvorConfig> config, TimeProvider time, I
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
             var hint = e is SalvorException known ? known.Hint : "It is tried again in ten minutes.";
-            logger.LogError("{Source}: its locks were not extended: {Message}. hint: {Hint}", member.Name, e.Message, hint);
+            logger.LocksNotExtended(member.Name, e.Message, hint);
         }
     }
 

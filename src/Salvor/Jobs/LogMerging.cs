@@ -84,7 +84,7 @@ sealed class LogMerging : IAsyncDisposable
         catch (SalvorException e)
         {
             // Objects stay small, or superseded ones stay: that costs space, and nothing else.
-            logger.LogDebug("{Source}: its log was not merged: {Message}", source.Options.Name, e.Message);
+            logger.LogNotMerged(source.Options.Name, e.Message);
         }
     }
 

@@ -150,8 +150,7 @@ sealed class Mirroring(
         }
         catch (Exception e) when (e is TimeoutException or OperationCanceledException)
         {
-            logger.LogInformation(
-                "{Source}: the copy at {Destination} is not complete; it goes on at the next start", source, store.Location);
+            logger.CopyUnfinished(source, store.Location);
         }
     }
 
@@ -247,13 +246,11 @@ sealed class Mirroring(
         {
             if (failure is not null && failure.Message != error)
             {
-                logger.LogWarning(
-                    "{Source}: the copy at {Destination} is behind: {Message}. hint: {Hint}", source, store.Location, failure.Message,
-                    failure.Hint);
+                logger.CopyBehind(source, store.Location, failure.Message, failure.Hint);
             }
             else if (failure is null && error.Length > 0)
             {
-                logger.LogInformation("{Source}: the copy at {Destination} is complete again", source, store.Location);
+                logger.CopyComplete(source, store.Location);
             }
 
             (error, hint) = (failure?.Message ?? "", failure?.Hint ?? "");

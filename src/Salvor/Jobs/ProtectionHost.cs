@@ -59,7 +59,7 @@ public sealed class ProtectionHost : IAsyncDisposable
         (this.command, this.time, this.random, this.logger) = (command, time, random, logger);
         engine = new CaptureEngine(time)
         {
-            Failed = e => logger.LogError(e, "an unexpected error while an event of a file was handled"),
+            Failed = e => logger.FileEventFailed(e),
         };
         control = new ControlServer(ControlServer.ChoosePath(), AnswerAsync);
         heads = new HeadPublisher(command, time, random, logger);
@@ -411,7 +411,7 @@ public sealed class ProtectionHost : IAsyncDisposable
                 {
                     if (!failedBefore)
                     {
-                        logger.LogWarning("{Source}: its status cannot be written: {Message}", options.Name, e.Message);
+                        logger.StatusNotWritten(options.Name, e.Message);
                     }
 
                     failedBefore = true;

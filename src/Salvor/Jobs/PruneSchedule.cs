@@ -82,7 +82,7 @@ public sealed class PruneSchedule(Func<SalvorConfig> config, TimeProvider time, 
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
             var hint = e is SalvorException known ? known.Hint : "It is tried again when the next prune is due.";
-            logger.LogError("{Source}: it was not pruned: {Message}. hint: {Hint}", member.Name, e.Message, hint);
+            logger.PruneFailed(member.Name, e.Message, hint);
             return new PruneRecord { At = started, Error = e.Message, Hint = hint };
         }
     }
@@ -113,24 +113,18 @@ public sealed class PruneSchedule(Func<SalvorConfig> config, TimeProvider time, 
     {
         if (record.DeletedObjects > 0 || record.Number is not null)
         {
-            logger.LogInformation(
-                "{Source}: prune deleted {Deleted} object(s) with {Bytes} bytes, and condemned {Condemned} as number {Number}", source,
-                record.DeletedObjects, record.DeletedBytes, record.CondemnedObjects, record.Number);
+            logger.Pruned(
+                source, record.DeletedObjects, record.DeletedBytes, record.CondemnedObjects, record.Number);
         }
 
         if (record.RefusedObjects > 0)
         {
-            logger.LogWarning(
-                "{Source}: {Refused} object(s) not deleted: the destination does not allow it. reported, not done", source,
-                record.RefusedObjects);
+            logger.DeletionRefused(source, record.RefusedObjects);
         }
 
         if (record.ExcessBytes > 0)
         {
-            logger.LogWarning(
-                "{Source}: max_total_size {Max} cannot be kept: without all that may go now, its vault would have {Excess} more, so "
-                    + "nothing was dropped for it. hint: Raise max_total_size, or let 'keep' be shorter.",
-                source, SizeText.FormatExact(bytesMax ?? 0), SizeText.Format(record.ExcessBytes));
+            logger.SizeExceeded(source, SizeText.FormatExact(bytesMax ?? 0), SizeText.Format(record.ExcessBytes));
         }
     }
 
@@ -145,7 +139,7 @@ public sealed class PruneSchedule(Func<SalvorConfig> config, TimeProvider time, 
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            logger.LogWarning("{Source}: when it was pruned cannot be written: {Message}", source, e.Message);
+            logger.PruneNotWritten(source, e.Message);
         }
     }
 }

@@ -54,7 +54,7 @@ public sealed class VerifySchedule(Func<SalvorConfig> config, TimeProvider time,
         }
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
-            logger.LogWarning("{Source}: when it was verified cannot be written: {Message}", member.Name, e.Message);
+            logger.VerifyNotWritten(member.Name, e.Message);
         }
 
         return true;
@@ -102,14 +102,14 @@ public sealed class VerifySchedule(Func<SalvorConfig> config, TimeProvider time,
         foreach (var finding in record.Destinations.SelectMany(destination => destination.Findings
             .Select(item => (destination.Destination, Finding: item))).Take(FindingsLogged))
         {
-            logger.LogError(
-                "{Source}: {Key} at {Destination}: {Message}; {Consequence}. hint: {Hint}", record.Source, finding.Finding.Key,
-                finding.Destination, finding.Finding.Message, finding.Finding.Consequence, finding.Finding.Hint);
+            logger.VerifyFound(
+                record.Source, finding.Finding.Key, finding.Destination, finding.Finding.Message, finding.Finding.Consequence,
+                finding.Finding.Hint);
         }
 
         if (record.Error.Length > 0)
         {
-            logger.LogError("{Source}: it could not be verified: {Message}", record.Source, record.Error);
+            logger.VerifyFailed(record.Source, record.Error);
         }
     }
 }

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using Salvor.Platform;
 using Salvor.Storage;
 using Salvor.Text;
@@ -32,19 +31,14 @@ static class OutboxFolder
         var replay = await Open(owner.Options, vault).ReplayAsync(cancellationToken);
         if (replay.Stored > 0)
         {
-            owner.Logger.LogInformation(
-                "{Source}: stored {Count} object(s) that waited for {Destination}", owner.Options.Name, replay.Stored, vault.Location);
+            owner.Logger.OutboxStored(owner.Options.Name, replay.Stored, vault.Location);
         }
 
         if (replay.Refused > 0)
         {
             var aside = $"{path}-refused-{owner.Time.GetUtcNow():yyyyMMdd'T'HHmmss'Z'}";
             Directory.Move(path, aside);
-            owner.Logger.LogWarning(
-                "{Source}: {Count} object(s) that waited for {Destination} do not continue what is there now, because another process "
-                    + "wrote to it in between; they are kept in {Aside}. hint: The database goes on from its present content; delete that "
-                    + "folder when nothing of the time in between is needed.",
-                owner.Options.Name, replay.Refused, vault.Location, aside);
+            owner.Logger.OutboxRefused(owner.Options.Name, replay.Refused, vault.Location, aside);
         }
 
         return replay.Stored > 0;

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using Salvor.Platform;
 using Salvor.Sqlite.Capture;
 using Salvor.Vault;
@@ -142,9 +141,7 @@ sealed class RollbackServing(ServingContext context) : IServing
 
         if (result == SliceResult.Disturbed && owner.Status.State != SourceState.Behind)
         {
-            owner.Logger.LogWarning(
-                "{Source}: writers change the database faster than it can be copied; PRAGMA journal_mode=WAL would help",
-                owner.Options.Name);
+            owner.Logger.WritersTooFast(owner.Options.Name);
             owner.SetState(SourceState.Behind);
             context.EndTurn();
         }

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using Salvor.Sqlite.Capture;
 using Salvor.Vault;
 using Salvor.Vault.Format;
@@ -59,7 +58,7 @@ sealed record ServingContext(
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException)
         {
-            Owner.Logger.LogInformation("{Source}: {Path} was not written: {Message}", Owner.Options.Name, path, e.Message);
+            Owner.Logger.PageTableNotWritten(Owner.Options.Name, path, e.Message);
         }
     }
 

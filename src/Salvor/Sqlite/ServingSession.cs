@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using Salvor.Platform;
 using Salvor.Sqlite.Capture;
 using Salvor.Sqlite.Snapshots;
@@ -136,13 +135,12 @@ sealed class ServingSession : IAsyncDisposable
             }
             catch (SalvorException e)
             {
-                owner.Logger.LogWarning("{Source}: {Message}. hint: {Hint}", owner.Options.Name, e.Message, e.Hint);
+                owner.Logger.CopyNotOpened(owner.Options.Name, e.Message, e.Hint);
             }
         }
 
-        return vault.With(copies, (bad, e) => owner.Logger.LogWarning(
-            "{Source}: object {Key} at {Destination} is damaged: {What}; it was read from another copy. hint: Run 'salvor repair {Name}'.",
-            owner.Options.Name, e.Key, bad.Location, e.What, owner.Options.Name));
+        return vault.With(
+            copies, (bad, e) => owner.Logger.DamageReadAround(owner.Options.Name, e.Key, bad.Location, e.What));
     }
 
     /// <summary>Captures until continuity is lost, somebody ends it, or cancellation; then publishes what is captured.</summary>
@@ -164,7 +162,7 @@ sealed class ServingSession : IAsyncDisposable
         }
         catch (OperationCanceledException) when (stop.IsCancellationRequested)
         {
-            owner.Logger.LogDebug("{Source}: {Reason}", owner.Options.Name, endReason);
+            owner.Logger.SessionEnded(owner.Options.Name, endReason);
         }
         finally
         {
@@ -175,7 +173,7 @@ sealed class ServingSession : IAsyncDisposable
             await kept.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             if (kept.IsFaulted)
             {
-                owner.Logger.LogError(kept.Exception, "{Source}: snapshots ended by an unexpected error", owner.Options.Name);
+                owner.Logger.SnapshotsEnded(kept.Exception, owner.Options.Name);
             }
 
             await publishing.CancelAsync();
@@ -294,9 +292,7 @@ sealed class ServingSession : IAsyncDisposable
         CancellationToken cancellationToken)
     {
         var branch = await Forks.ForkAsync(catalog, point, reason, epoch, owner.Time, cancellationToken);
-        owner.Logger.LogWarning(
-            "{Source}: {Reason}; branch {Branch} begins after position {Position}, and what came before stays restorable",
-            owner.Options.Name, reason, branch, point.Position);
+        owner.Logger.BranchBegun(owner.Options.Name, reason, branch, point.Position.Value);
         var reloaded = await VaultCatalog.LoadAsync(catalog.Vault, cancellationToken);
         var forked = await VaultState.LoadAsync(reloaded, cache: null, cancellationToken);
         return needsImage ? forked with { Table = new PageTable(), NeedsImage = true } : forked;

@@ -312,7 +312,7 @@ public sealed class SqliteReplicator : IDisposable
             mustFence = admission.MustFence;
             if (admission.Before.Length > 0)
             {
-                logger.LogWarning("{Source}: {Before}", options.Name, admission.Before);
+                logger.WriterReplaced(options.Name, admission.Before);
             }
         }
 
@@ -387,7 +387,7 @@ public sealed class SqliteReplicator : IDisposable
         }
         catch (CaptureEndedException e)
         {
-            logger.LogInformation("{Source}: capture ended ({Reason}); beginning again", options.Name, e.Message);
+            logger.CaptureEnded(options.Name, e.Message);
         }
         catch (SqliteException e)
         {
@@ -426,7 +426,7 @@ public sealed class SqliteReplicator : IDisposable
             if (state != SourceState.Waiting)
             {
                 failure = SqliteDatabase.Obstacle(options.Path);
-                logger.LogInformation("{Source}: {Obstacle}; waiting for it", options.Name, failure?.Message);
+                logger.WaitingForDatabase(options.Name, failure?.Message);
                 SetState(SourceState.Waiting);
             }
 
@@ -464,7 +464,7 @@ public sealed class SqliteReplicator : IDisposable
     {
         if (failure?.Message != e.Message)
         {
-            logger.LogWarning("{Source}: {Message}. hint: {Hint}", options.Name, e.Message, e.Hint);
+            logger.SourceFailed(options.Name, e.Message, e.Hint);
         }
 
         failure = e;
@@ -475,11 +475,11 @@ public sealed class SqliteReplicator : IDisposable
     {
         if (e is not null && storeFailure is null)
         {
-            logger.LogWarning("{Source}: {Message}; trying again. hint: {Hint}", options.Name, e.Message, e.Hint);
+            logger.DestinationFailed(options.Name, e.Message, e.Hint);
         }
         else if (e is null && storeFailure is not null)
         {
-            logger.LogInformation("{Source}: destination {Destination} works again", options.Name, store.Location);
+            logger.DestinationWorksAgain(options.Name, store.Location);
         }
 
         if (e is not null)

@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using Salvor.Platform;
 using Salvor.Sqlite.Capture;
 using Salvor.Sqlite.Wal;
@@ -98,7 +97,7 @@ sealed class WalServing(ServingContext context) : IServing
         context.EndTurn();
         owner.SetState(SourceState.Healthy);
         var reason = await session.Ended.WaitAsync(cancellationToken);
-        owner.Logger.LogWarning("{Source}: {Reason}; comparing the whole database", owner.Options.Name, reason);
+        owner.Logger.ContinuityLost(owner.Options.Name, reason);
         return reason;
     }
 
@@ -155,7 +154,7 @@ sealed class WalServing(ServingContext context) : IServing
     {
         owner.SetState(SourceState.Copying);
         owner.CountResync();
-        owner.Logger.LogInformation("{Source}: comparing the database with its vault, because {Reason}", owner.Options.Name, reason);
+        owner.Logger.Comparing(owner.Options.Name, reason);
         var overlay = await StartOverlayAsync(session);
         var differing = NewSpool();
         var filePages = DatabaseScan.PageCount(database.File, context.PageSize);

@@ -226,7 +226,11 @@ static class ConfigKeys
         "restore", [new("scratch", ConfigValue.Path, "/var/tmp/salvor", "Where restores without --output make their folders.")]);
 
     public static ConfigSection Log => field ??= new(
-        "log", [new("level", Plain, "info", "How much the log tells (default: info).") { Words = ["info", "debug", "warning"] }]);
+        "log",
+        [
+            new("level", Plain, "info", "How much the log tells (default: info).") { Words = ["info", "debug", "warning"] },
+            new("format", Plain, "json", "How each line is written (default: text).") { Words = ["text", "json"] },
+        ]);
 
     public static ConfigSection Metrics => field ??= new(
         "metrics",

@@ -375,6 +375,7 @@ sealed class ConfigReader(ConfigDocument document)
         {
             Level = log.Choice(
                 "level", LogLevel.Information, ("info", LogLevel.Information), ("debug", LogLevel.Debug), ("warning", LogLevel.Warning)),
+            Format = log.Choice("format", LogFormat.Text, ("text", LogFormat.Text), ("json", LogFormat.Json)),
         };
     }
 }

@@ -22,7 +22,7 @@ public static class EffectiveConfig
         {
             ["destinations"] = Named(config.Destinations, Of),
             ["sources"] = Named(config.Sources, Of),
-            ["log"] = new JsonObject { ["level"] = LevelName(config.Log.Level) },
+            ["log"] = Keys(("level", LevelName(config.Log.Level)), ("format", config.Log.Format == LogFormat.Json ? "json" : "text")),
         };
         if (config.Restore.Scratch is { } scratch)
         {

@@ -172,8 +172,20 @@ public sealed record RestoreConfig
     public string? Scratch { get; init; }
 }
 
-/// <summary>How much the log tells.</summary>
+/// <summary>How a line of the log is written.</summary>
+public enum LogFormat
+{
+    /// <summary>For people: a time, a level, a message.</summary>
+    Text,
+
+    /// <summary>For programs: a JSON document, with what the message is made of in fields of its own.</summary>
+    Json,
+}
+
+/// <summary>How much the log tells, and how.</summary>
 public sealed record LogConfig
 {
     public required LogLevel Level { get; init; }
+
+    public LogFormat Format { get; init; }
 }

@@ -76,7 +76,7 @@ public sealed class DrillSchedule(Func<SalvorConfig> config, TimeProvider time, 
         }
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
-            logger.LogError("{Source}: the drill could not be made or written down: {Message}", member.Name, e.Message);
+            logger.DrillNotMade(member.Name, e.Message);
         }
 
         return true;
@@ -89,8 +89,8 @@ public sealed class DrillSchedule(Func<SalvorConfig> config, TimeProvider time, 
     {
         if (record.Result != DrillResult.Pass)
         {
-            logger.LogError(
-                "{Source}: drill {Result}: {Reason}. hint: {Hint}", record.Source, record.Result.ToString().ToUpperInvariant(),
+            logger.DrillNotPassed(
+                record.Source, record.Result.ToString().ToUpperInvariant(),
                 record.Reason, record.Hint);
         }
     }

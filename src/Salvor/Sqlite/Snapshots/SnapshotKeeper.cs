@@ -1,4 +1,3 @@
-using Microsoft.Extensions.Logging;
 using Salvor.Platform;
 using Salvor.Sqlite.Capture;
 using Salvor.Vault;
@@ -85,8 +84,7 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
             var made = await IncrementalSnapshot.MakeAsync(catalog, point, epoch, cancellationToken);
             newest = new Newest(point.Position, point.Time, made.SizeBytes, -storedBefore);
             StoredBytes += made.AddedBytes;
-            owner.Logger.LogDebug(
-                "{Source}: snapshot at position {Position}, {Bytes} bytes", owner.Options.Name, point.Position, made.AddedBytes);
+            owner.Logger.SnapshotMade(owner.Options.Name, point.Position.Value, made.AddedBytes);
             return made;
         }
         finally
@@ -176,8 +174,7 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
     {
         if (failure is not null && failure.Message != Failure?.Message)
         {
-            owner.Logger.LogWarning(
-                "{Source}: no snapshot was made: {Message}. hint: {Hint}", owner.Options.Name, failure.Message, failure.Hint);
+            owner.Logger.SnapshotFailed(owner.Options.Name, failure.Message, failure.Hint);
         }
 
         if (failure?.Message != Failure?.Message)
@@ -216,7 +213,7 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
             }
             catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
             {
-                owner.Logger.LogWarning("{Source}: when a backup was made cannot be written: {Message}", owner.Options.Name, e.Message);
+                owner.Logger.BackupMarkNotWritten(owner.Options.Name, e.Message);
             }
         }
     }

@@ -156,6 +156,7 @@ public sealed class ConfigKeysTests
             max_verify_age: 1d12h
         log:
           level: info
+          format: text
 
         """,
         YamlOutput.Write(EffectiveConfig.Of(Parse(Minimal))));
