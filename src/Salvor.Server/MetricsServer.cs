@@ -11,6 +11,7 @@ using Microsoft.Extensions.DependencyInjection;
 using Salvor.Jobs.Config;
 using Salvor.Jobs.Health;
 using Salvor.Jobs.Keys;
+using Salvor.Jobs.Notify;
 
 namespace Salvor.Server;
 
@@ -22,6 +23,9 @@ sealed record MetricsSources
 
     /// <summary>What its process has used.</summary>
     public required Func<ProcessFigures> Process { get; init; }
+
+    /// <summary>What became of messages to people.</summary>
+    public Func<IReadOnlyList<NotifierFigures>> Notifiers { get; init; } = () => [];
 
     /// <summary>Whether its capture still turns.</summary>
     public required Func<bool> Responds { get; init; }
@@ -93,7 +97,9 @@ sealed class MetricsServer : IAsyncDisposable
 
         context.Response.ContentType = MetricsText.ContentType;
         return context.Response.WriteAsync(
-            MetricsText.Write(sources.Read()) + MetricsText.WriteProcess(sources.Process()), context.RequestAborted);
+            MetricsText.Write(sources.Read()) + MetricsText.WriteNotifiers(sources.Notifiers())
+                + MetricsText.WriteProcess(sources.Process()),
+            context.RequestAborted);
     }
 
     static Task AnswerHealthAsync(HttpContext context, MetricsSources sources) => sources.Responds()

@@ -2,6 +2,7 @@ using System.CommandLine;
 using Salvor.Cli.Terminal;
 using Salvor.Jobs;
 using Salvor.Jobs.Drills;
+using Salvor.Jobs.Notify;
 
 namespace Salvor.Cli.Commands;
 
@@ -25,13 +26,19 @@ static class DaemonCommand
     {
         var path = invocation.ConfigPath();
         var config = invocation.LoadConfig();
-        var log = invocation.CreateLog(config.Log.Level, config.Log.Format);
+        var log = new LogTail(invocation.CreateLog(config.Log.Level, config.Log.Format), invocation.Time);
         invocation.StopsAtHangup = false;
         await using var host = new ProtectionHost(
             $"salvor daemon --config {Path.GetFullPath(path)}", invocation.Time, invocation.Random, log);
         using var daemon = new ConfiguredHost(host, path, log);
+        var notifying = new NotifyService(
+            () => daemon.Applied ?? config, log, invocation.Time, new Random(invocation.Random.Next()), invocation.Run)
+        {
+            Responds = () => host.Responds,
+        };
+        host.StatusChanged += notifying.Notice;
         await using var http = config.Metrics is { } metrics
-            ? await DaemonMetrics.StartAsync(invocation, metrics, () => daemon.Applied ?? config, host)
+            ? await DaemonMetrics.StartAsync(invocation, metrics, () => daemon.Applied ?? config, host, notifying)
             : null;
         await daemon.ApplyAsync(config);
         invocation.Tell($"salvor daemon: {host.Names.Count} database(s) of {config.Sources.Count} source(s), from {path}");
@@ -42,7 +49,8 @@ static class DaemonCommand
         var locking = new LockSchedule(() => daemon.Config, invocation.Time, log).RunAsync(invocation.Cancellation);
         var drilling = new DrillSchedule(() => daemon.Config, invocation.Time, new Random(invocation.Random.Next()), log)
             .RunAsync(invocation.Cancellation);
-        var ended = Task.WhenAny(reloading, host.WhenLockedOut(), verifying, pruning, locking, drilling).Unwrap();
+        var telling = notifying.RunAsync(invocation.Cancellation);
+        var ended = Task.WhenAny(reloading, host.WhenLockedOut(), verifying, pruning, locking, drilling, telling).Unwrap();
         var code = await Foreground.RunAsync(invocation, host, ended, invocation.Get(Exec));
         invocation.PrintJson(new DaemonDocument(path, host.Names.Count, "stopped"), () => CliJson.Default.DaemonDocument);
         return code;

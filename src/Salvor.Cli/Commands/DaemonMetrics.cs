@@ -3,6 +3,7 @@ using Salvor.Cli.Terminal;
 using Salvor.Jobs;
 using Salvor.Jobs.Config;
 using Salvor.Jobs.Health;
+using Salvor.Jobs.Notify;
 using Salvor.Server;
 
 namespace Salvor.Cli.Commands;
@@ -14,7 +15,7 @@ static class DaemonMetrics
 {
     /// <summary>Begins to answer where the configuration says.</summary>
     public static async Task<IAsyncDisposable> StartAsync(
-        Invocation invocation, MetricsConfig config, Func<SalvorConfig> current, ProtectionHost host)
+        Invocation invocation, MetricsConfig config, Func<SalvorConfig> current, ProtectionHost host, NotifyService notifying)
     {
         var reader = new HealthReader(invocation.Time);
         var server = await MetricsServer.StartAsync(config, new MetricsSources
@@ -22,6 +23,7 @@ static class DaemonMetrics
             // A folder that cannot be read is told by the daemon itself.
             Read = () => [.. HealthReader.Targets(current(), _ => { }).Select(reader.Read)],
             Process = Figures,
+            Notifiers = notifying.Figures,
             Responds = () => host.Responds,
         });
         invocation.Tell($"metrics: {server.Address}/metrics");

@@ -4,6 +4,7 @@ using Salvor.Cli.Terminal;
 using Salvor.Jobs;
 using Salvor.Jobs.Config;
 using Salvor.Jobs.Health;
+using Salvor.Jobs.Notify;
 using Salvor.Platform;
 using Salvor.Sqlite;
 using Salvor.Text;
@@ -169,7 +170,7 @@ static class StatusCommand
 
     static void PrintMetrics(Invocation invocation, IReadOnlyList<SourceHealth> all)
     {
-        var text = MetricsText.Write(all);
+        var text = MetricsText.Write(all) + MetricsText.WriteNotifiers(Notifiers(invocation));
         if (invocation.Get(Output) is not { } file)
         {
             Console.Out.Write(text);
@@ -180,6 +181,13 @@ static class StatusCommand
         DurableFile.Replace(Path.GetFullPath(file), Encoding.UTF8.GetBytes(text));
         File.SetUnixFileMode(
             file, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.GroupRead | UnixFileMode.OtherRead);
+    }
+
+    /// <summary>Of a database that was named by its path nobody is told.</summary>
+    static IReadOnlyList<NotifierFigures> Notifiers(Invocation invocation)
+    {
+        var name = invocation.Get(Db) ?? invocation.Get(Source);
+        return name is null ? NotifyState.ReadFigures(ConfigFile.LoadLocal(invocation.ConfigPath())) : [];
     }
 
     static IEnumerable<HealthTarget> Find(Invocation invocation)

@@ -6,6 +6,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization.Metadata;
 using Microsoft.Extensions.Logging;
 using Salvor.Jobs.Config;
+using Salvor.Jobs.Notify;
 
 namespace Salvor.Cli.Terminal;
 
@@ -35,6 +36,7 @@ sealed class Invocation
     }.WithChoices("text", "json");
 
     readonly ParseResult parsed;
+    string? run;
 
     public Invocation(ParseResult parsed, CancellationToken cancellationToken) =>
         (this.parsed, Cancellation) = (parsed, cancellationToken);
@@ -57,6 +59,12 @@ sealed class Invocation
 
     /// <summary>Whether a hangup stops the verb; false where it means something else.</summary>
     public bool StopsAtHangup { get; set; } = true;
+
+    /// <summary>Names this process in its log and in messages.</summary>
+    public string Run => run ??= $"{Random.Next():x8}";
+
+    /// <summary>Keeps the last lines, where somebody is told how the verb ended.</summary>
+    public LogTail? Tail { get; set; }
 
     Surroundings Surroundings => (Surroundings)parsed.InvocationConfiguration;
 
@@ -83,6 +91,7 @@ sealed class Invocation
     /// <summary>A line for people; nothing under --quiet and --json.</summary>
     public void Print(string line)
     {
+        Tail?.Add(line);
         if (!Json && !Quiet)
         {
             Console.Out.WriteLine(line);
@@ -104,6 +113,7 @@ sealed class Invocation
     /// <summary>A line about what goes on, on standard error; nothing under --quiet.</summary>
     public void Tell(string line)
     {
+        Tail?.Add(line);
         if (!Quiet)
         {
             ErrorStream.Tell(line);
@@ -125,7 +135,7 @@ sealed class Invocation
     public ILogger CreateLog(LogLevel level, LogFormat configured = LogFormat.Text)
     {
         var format = Get(LogFormatOption) switch { "json" => LogFormat.Json, "text" => LogFormat.Text, _ => configured };
-        return ErrorStream.CreateLog(Time, Quiet ? LogLevel.Error : level, format, run: $"{Random.Next():x8}");
+        return ErrorStream.CreateLog(Time, Quiet ? LogLevel.Error : level, format, Run);
     }
 
     static Option<string> CreateProgressOption()

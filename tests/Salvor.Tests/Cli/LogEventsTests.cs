@@ -4,6 +4,7 @@ using System.Text.RegularExpressions;
 using Microsoft.Extensions.Logging;
 using Salvor.Cli.Terminal;
 using Salvor.Jobs;
+using Salvor.Jobs.Notify;
 using Salvor.Sqlite;
 using Salvor.Tests.Tidy;
 
@@ -12,7 +13,8 @@ namespace Salvor.Tests.Cli;
 /// <summary>Operators build alerts on the numbers of events, so these are promises.</summary>
 public sealed partial class LogEventsTests
 {
-    static readonly (Type Home, int First)[] Homes = [(typeof(SqliteLog), 1000), (typeof(JobsLog), 2000), (typeof(CliLog), 3000)];
+    static readonly (Type Home, int First)[] Homes =
+        [(typeof(SqliteLog), 1000), (typeof(JobsLog), 2000), (typeof(NotifyLog), 2000), (typeof(CliLog), 3000)];
 
     static readonly (Type Home, int First, MethodInfo Method, LoggerMessageAttribute Event)[] Events =
     [

@@ -47,6 +47,7 @@ sealed class ConfigReader(ConfigDocument document)
             Restore = document.Attempt(() => ReadRestore(root), new()),
             Log = document.Attempt(() => ReadLog(root), new() { Level = LogLevel.Information }),
             Metrics = document.LocalOnly ? null : document.Attempt(() => MetricsReader.Read(document, root), null),
+            Notifications = document.Attempt(() => NotificationsReader.Read(document, root), null),
             PlainSecrets = document.PlainSecrets,
         };
     }
@@ -73,14 +74,14 @@ sealed class ConfigReader(ConfigDocument document)
 
         T ReadOne(string name, YamlScalarNode key, YamlNode value)
         {
-            CheckName(key, kind, name);
+            CheckName(document, key, kind, name);
             var owner = $"{kind} {name}";
             return read(name, owner, new(document, value, owner));
         }
     }
 
     /// <summary>Names become folders of a vault, where a dot in front means unfinished and an underscore is Salvor's own.</summary>
-    void CheckName(YamlScalarNode node, string kind, string name)
+    internal static void CheckName(ConfigDocument document, YamlScalarNode node, string kind, string name)
     {
         if (name.Length > NameLengthMax
             || !char.IsAsciiLetterOrDigit(name[0])

@@ -55,7 +55,9 @@ public static class ConfigSchema
             ["type"] = "object",
             ["minProperties"] = 1,
             ["propertyNames"] = new JsonObject { ["pattern"] = "^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$" },
-            ["additionalProperties"] = OneOf(key.Sections, definitions),
+            ["additionalProperties"] = key.Sections is [var only] && !only.Names.Contains("type")
+                ? Reference(only, definitions)
+                : OneOf(key.Sections, definitions),
         },
         ConfigValue.Texts => AnyOf(
             Typed("string"), new JsonObject { ["type"] = "array", ["items"] = Typed("string"), ["minItems"] = 1 }),

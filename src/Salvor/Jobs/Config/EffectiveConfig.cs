@@ -35,6 +35,11 @@ public static class EffectiveConfig
                 ("listen", metrics.Listen), ("token", metrics.Token is null ? null : Masked), ("token_file", metrics.TokenFile));
         }
 
+        if (config.Notifications is { } notifications)
+        {
+            root["notifications"] = EffectiveNotifications.Of(notifications);
+        }
+
         return root;
     }
 
@@ -208,7 +213,7 @@ public static class EffectiveConfig
     }
 
     /// <summary>What is null is not a key.</summary>
-    static JsonObject Keys(params (string Name, object? Value)[] items)
+    internal static JsonObject Keys(params (string Name, object? Value)[] items)
     {
         var keys = new JsonObject();
         foreach (var (name, value) in items.Where(item => item.Value is not null))

@@ -22,6 +22,10 @@ public sealed record SalvorConfig
 
     /// <summary>How others are told how the sources fare; null where nobody asks.</summary>
     public MetricsConfig? Metrics { get; init; }
+
+    /// <summary>Who is told when something is wrong; null where nobody is.</summary>
+    public NotificationsConfig? Notifications { get; init; }
+
     /// <summary>Where secrets stand in the file themselves, each as <c>line:column: key of owner</c>.</summary>
     public IReadOnlyList<string> PlainSecrets { get; init; } = [];
 }

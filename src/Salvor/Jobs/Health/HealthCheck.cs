@@ -22,7 +22,11 @@ enum Severity
 /// <param name="Severity">Who has to do something.</param>
 /// <param name="Message">What is wrong, without a full stop.</param>
 /// <param name="Hint">What to do about it.</param>
-sealed record HealthProblem(string Kind, string Source, Severity Severity, string Message, string Hint);
+sealed record HealthProblem(string Kind, string Source, Severity Severity, string Message, string Hint)
+{
+    /// <summary>The destination that it is about; empty where it is about none, or about all.</summary>
+    public string Destination { get; init; } = "";
+}
 
 /// <summary>What is wrong with sources: whether they live, which takes no limits, and whether they are within limits.</summary>
 static class HealthCheck
@@ -75,13 +79,19 @@ static class HealthCheck
         };
         if (message is not null)
         {
-            yield return new(HealthJudge.NameOf(health.State), source, Severity.Page, message, HintOf(health));
+            yield return new(HealthJudge.NameOf(health.State), source, Severity.Page, message, HintOf(health))
+            {
+                Destination = health is { State: HealthState.BackingOff, Destinations: [var first, ..] } ? first.Name : "",
+            };
         }
 
         foreach (var copy in (health.IsUp ? health.Last?.Copies ?? [] : []).Where(copy => copy.Error.Length > 0))
         {
             var name = copy.Name.Length > 0 ? copy.Name : copy.Destination;
-            yield return new("backing_off", source, Severity.Page, $"the copy of {source} at {name} backs off: {copy.Error}", copy.Hint);
+            yield return new("backing_off", source, Severity.Page, $"the copy of {source} at {name} backs off: {copy.Error}", copy.Hint)
+            {
+                Destination = name,
+            };
         }
     }
 
@@ -101,7 +111,10 @@ static class HealthCheck
             health.Source,
             Severity.Page,
             $"{health.Source} lags {Age(destination.Lag)} at {destination.Name}; at most {Limit(limit!.Value)} is allowed",
-            $"Run 'salvor status {health.Source}' to see what it waits for.");
+            $"Run 'salvor status {health.Source}' to see what it waits for.")
+        {
+            Destination = destination.Name,
+        };
 
     static IEnumerable<HealthProblem> BackupAge(SourceHealth health, TimeSpan? limit)
     {

@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Salvor.Jobs.Notify;
 using Salvor.Sqlite;
 
 namespace Salvor.Jobs.Health;
@@ -37,6 +38,32 @@ static class MetricsText
         }
 
         return text.ToString();
+    }
+
+    /// <summary>What became of messages to people; nothing where nobody is told.</summary>
+    public static string WriteNotifiers(IReadOnlyList<NotifierFigures> notifiers)
+    {
+        var text = new StringBuilder();
+        Each("salvor_notifications_sent_total", "counter", "Messages that arrived.", item => item.Counts.Sent);
+        Each("salvor_notifications_failed_total", "counter", "Attempts to tell something that failed.", item => item.Counts.Failed);
+        Each("salvor_notifications_dropped_total", "counter", "Messages that were given up.", item => item.Counts.Dropped);
+        Each("salvor_notifications_queued", "gauge", "Messages that wait.", item => item.Queued);
+        return text.ToString();
+
+        void Each(string name, string type, string help, Func<NotifierFigures, long> value)
+        {
+            if (notifiers.Count > 0)
+            {
+                Head(text, name, type, help);
+            }
+
+            foreach (var item in notifiers)
+            {
+                text.Append(name).Append("{notifier=\"");
+                Escape(text, item.Name);
+                text.Append("\"} ").Append(Number(value(item))).Append('\n');
+            }
+        }
     }
 
     /// <summary>What Prometheus shows of every process that it watches.</summary>

@@ -14,7 +14,7 @@ public sealed class ConfigKeysTests
         ["file"] = ["type", "path"], ["s3"] = ["type", "bucket"], ["gcs"] = ["type", "bucket"], ["sftp"] = ["type", "host", "path"],
         ["azure"] = ["type", "account", "container"], ["sqlite"] = ["type", "path", "to"], ["object_lock"] = ["mode", "days"],
         ["maintain"] = ["access_key_id", "secret_access_key"], ["sql"] = ["sql"], ["command"] = ["command"], ["url"] = ["url"],
-        ["metrics"] = ["listen"],
+        ["metrics"] = ["listen"], ["email"] = ["host", "from", "to"], ["webhook"] = ["url"], ["ping"] = ["url"],
     };
 
     /// <summary>Each mapping of the file, with the keys that lead to it.</summary>
@@ -245,6 +245,8 @@ public sealed class ConfigKeysTests
                 ("encryption", "key_saved") => ["key_file"],
                 ("maintain", "profile") => [],
                 ("sqlite", "paths") => ["type", "to"],
+                ("email", "password") => ["host", "from", "to", "username"],
+                ("email", "username") => ["host", "from", "to", "password"],
                 _ => Needed.GetValueOrDefault(name, []),
             };
             lines.AddRange(needed.Where(item => item != besides).Select(item => $"{indent}{item}: {ExampleOf(name, item)}"));
