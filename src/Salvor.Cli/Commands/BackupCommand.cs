@@ -62,7 +62,8 @@ static class BackupCommand
         }
 
         Vault.AddTo(command);
-        return command.WithAction(RunAsync);
+        return command.WithWatchedAction(
+            RunAsync, invocation => !invocation.Get(BackupDeletion.Delete) && !invocation.Get(Prune));
     }
 
     static async Task<int> RunAsync(Invocation invocation)

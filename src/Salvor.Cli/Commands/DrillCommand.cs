@@ -54,7 +54,8 @@ static class DrillCommand
             Destination, Timestamp, MaxAge, Keep, AcceptRows, Report, Webhook, History,
         };
         Vault.AddTo(command);
-        return command.WithAction(RunAsync);
+        return command.WithWatchedAction(
+            RunAsync, invocation => !Vault.IsFromGiven(invocation) && !invocation.Has(History) && !invocation.Has(Timestamp));
     }
 
     static async Task<int> RunAsync(Invocation invocation)

@@ -32,7 +32,8 @@ static class PruneCommand
         command.Aliases.Add("forget");
         PruneOptions.AddTo(command);
         Vault.AddTo(command);
-        return command.WithAction(invocation => RunAsync(invocation, Vault));
+        return command.WithWatchedAction(
+            invocation => RunAsync(invocation, Vault), invocation => !Vault.IsFromGiven(invocation) && !invocation.Get(DryRun));
     }
 
     /// <summary>Prunes every vault that is meant.</summary>

@@ -21,7 +21,7 @@ static class RepairCommand
     {
         var command = new Command("repair", "Heal the copies of a vault from each other, byte by byte the same.") { DryRun, Strict };
         Vault.AddTo(command);
-        return command.WithAction(RunAsync);
+        return command.WithWatchedAction(RunAsync, invocation => !Vault.IsFromGiven(invocation) && !invocation.Get(DryRun));
     }
 
     static async Task<int> RunAsync(Invocation invocation)

@@ -116,13 +116,19 @@ static class SystemdUnits
         """;
 
     static string NotifyFailure(ScheduleSettings settings) => $"""
-        # A sample: what tells somebody that a unit failed. Put your own command here, and remove the # in front of OnFailure in the others.
+        # Tells by the notifiers of the configuration that a unit failed. Remove the # in front of OnFailure in the others, and try it with
+        # 'systemctl start notify-failure@salvor.service'. Variables that the configuration needs come from the same file as the daemon's.
         [Unit]
         Description=Tell that %i failed
+        After=network-online.target
 
         [Service]
         Type=oneshot
-        ExecStart=/usr/bin/logger -p daemon.crit -t salvor "unit %i failed: see journalctl -u %i"
+        ExecStart={settings.Program} notify unit-failed %i --config {settings.Config}
+        EnvironmentFile=-/etc/salvor/environment
+        # The end of the journal goes into the message.
+        SupplementaryGroups=systemd-journal
+        TimeoutStartSec=120
         {Access(settings)}
 
         """;

@@ -52,6 +52,7 @@ static class CommandLine
         new("lock", LockCommand.Create),
         new("break-lock", BreakLockCommand.Create),
         new("key", KeyCommand.Create),
+        new("notify", NotifyCommand.Create),
         new("schedule", ScheduleCommand.Create),
         new("completions", CompletionsCommand.Create),
         new("config", ConfigCommand.Create),

@@ -125,6 +125,10 @@ sealed record KeySlotBody(ulong Slot, string Kind, string Label, string Kdf, Dat
 sealed record KeyChangeDocument(
     string Source, string Location, Guid VaultId, string Change, IReadOnlyList<ulong> Added, IReadOnlyList<ulong> Removed, string File);
 
+sealed record NotifyDocument(bool Ok, IReadOnlyList<NotifierResultBody> Notifiers);
+
+sealed record NotifierResultBody(string Name, bool Ok, string Error, string Hint, double Seconds);
+
 sealed record DemoDocument(
     int Commits, double WriterCommitsPerSecond, double LagP50Milliseconds, double LagP99Milliseconds, long DatabaseBytes, long VaultBytes,
     IReadOnlyList<DemoRestore> Restores, bool Proved, string Folder, int LagCommits, string LagMeasured);
@@ -201,6 +205,7 @@ sealed record ConvertedKeyBody(int Line, string From, string? To, string Reason)
 [JsonSerializable(typeof(DemoDocument))]
 [JsonSerializable(typeof(KeyListDocument))]
 [JsonSerializable(typeof(KeyChangeDocument))]
+[JsonSerializable(typeof(NotifyDocument))]
 [JsonSerializable(typeof(VerifyDocument))]
 [JsonSerializable(typeof(RunbookDocument))]
 [JsonSerializable(typeof(RepairDocument))]

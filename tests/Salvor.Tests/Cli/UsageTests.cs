@@ -12,7 +12,7 @@ public sealed class UsageTests
         "no command is given",
         "Run 'salvor --help' to see them: "
             + "init, daemon, replicate, sync, backup, restore, list, status, verify, drill, runbook, repair, prune, usage, doctor, bench, "
-            + "lock, break-lock, key, schedule, completions, config, demo and version.")]
+            + "lock, break-lock, key, notify, schedule, completions, config, demo and version.")]
     [InlineData("replicat", "unknown command 'replicat'", "Did you mean \"replicate\"? Run 'salvor --help' to see all.")]
     [InlineData("--jsn", "unknown option '--jsn'", "Did you mean \"--json\"? Run 'salvor --help' to see all.")]
     [InlineData(
