@@ -21,6 +21,7 @@ static class ConfigChecks
         }
 
         JudgeScratch(config, list);
+        NotifyChecks.Judge(facts, list);
         return list.Checks;
     }
 

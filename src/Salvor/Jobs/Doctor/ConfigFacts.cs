@@ -1,5 +1,6 @@
 using System.Text.RegularExpressions;
 using Salvor.Jobs.Config;
+using Salvor.Jobs.Notify;
 using Salvor.Platform;
 
 namespace Salvor.Jobs.Doctor;
@@ -15,6 +16,9 @@ sealed partial record ConfigFacts
     /// <summary>The keys of secrets that are written in the file itself, and not in a variable.</summary>
     public IReadOnlyList<string> PlainSecrets { get; init; } = [];
 
+    /// <summary>What became of messages to people.</summary>
+    public IReadOnlyList<NotifierFigures> Notifiers { get; init; } = [];
+
     /// <summary>All databases that the sources have now.</summary>
     public required IReadOnlyList<(SqliteSourceConfig Source, SourceMember Member)> Members { get; init; }
 
@@ -28,7 +32,8 @@ sealed partial record ConfigFacts
         {
             Config = config,
             Permissions = permissions,
-            PlainSecrets = PlainSecretsIn(text),
+            PlainSecrets = [.. PlainSecretsIn(text).Concat(PlainSecretsOfNotifiers(config))],
+            Notifiers = NotifyState.ReadFigures(config),
             Members = members,
             DeviceOf = Place.DeviceOf,
         };
@@ -37,6 +42,12 @@ sealed partial record ConfigFacts
     /// <summary>The keys whose value is a secret and begins with something else than a variable.</summary>
     public static IReadOnlyList<string> PlainSecretsIn(string yaml) =>
         [.. PlainSecret().Matches(yaml).Select(match => match.Groups["key"].Value).Distinct().Order(StringComparer.Ordinal)];
+
+    /// <summary>A URL that lets in is a secret too; which ones do, the reader of the configuration knows.</summary>
+    static IEnumerable<string> PlainSecretsOfNotifiers(SalvorConfig config) => config.PlainSecrets
+        .Select(secret => secret.Split(": ", 2)[1])
+        .Where(secret => secret.Contains(" of notifications", StringComparison.Ordinal)
+            || secret.Contains(" of webhook ", StringComparison.Ordinal));
 
     static (uint? Permissions, string Text) Look(string path)
     {

@@ -36,7 +36,8 @@ public sealed record ConfigConversion(string From, string Yaml, IReadOnlyList<Co
     /// <summary>A value that most keys take: variables need not be set where a file is converted.</summary>
     static string StandIn(string variable) =>
         Environment.GetEnvironmentVariable(variable)
-            ?? (variable.Contains("ENDPOINT", StringComparison.Ordinal) ? "https://example.com" : "aaaa");
+            ?? (variable.Contains("ENDPOINT", StringComparison.Ordinal) || variable.Contains("URL", StringComparison.Ordinal)
+                || variable.Contains("WEBHOOK", StringComparison.Ordinal) ? "https://example.com/a" : "aaaa");
 
     static string Write(string from, string path, JsonObject ours, ConversionResult result)
     {

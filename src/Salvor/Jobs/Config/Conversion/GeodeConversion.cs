@@ -33,15 +33,21 @@ sealed class GeodeConversion(ConversionResult result)
         ReadSchedule(backup.Section("schedule"));
         ReadWal(backup.Section("wal_archiving"));
         ReadVerify(backup.Section("verify"));
-        backup.Drop("notifications", "outside checks tell of failures: 'salvor status --check' and the exit codes");
+        var notifications = GeodeNotifications.Read(backup.Section("notifications"));
         s3.End();
         backup.End();
         root.End();
-        return new()
+        var ours = new JsonObject
         {
             ["destinations"] = new JsonObject { ["s3"] = destination },
             ["sources"] = new JsonObject { ["app"] = source },
         };
+        if (notifications is not null)
+        {
+            ours["notifications"] = notifications;
+        }
+
+        return ours;
     }
 
     void ReadBucket(OldMapping s3)

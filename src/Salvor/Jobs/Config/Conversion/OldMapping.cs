@@ -55,6 +55,13 @@ sealed class OldMapping
         };
     }
 
+    /// <summary>One text or a list of texts, with their variables as they are.</summary>
+    public IReadOnlyList<string> Texts(string key)
+    {
+        taken.Add(key);
+        return [.. (mapping.OptionalTexts(key, "[..]") ?? []).Select(item => item.Text)];
+    }
+
     /// <summary><c>true</c> or <c>false</c>; null where the key is absent.</summary>
     public bool? YesNo(string key) => Text(key) switch
     {

@@ -41,7 +41,14 @@ public sealed class GeodeConversionTests : IDisposable
                 after_backup: true
                 weekly_full_verify: true
               notifications:
-                email: { enabled: true, recipients: [ops@example.com] }
+                email:
+                  enabled: true
+                  recipients: ["ops@example.com"]
+                  on_success: false
+                  on_failure: true
+                webhook:
+                  enabled: true
+                  url: "https://hooks.slack.com/services/T/B/HOOKPART"
 
             """;
         File.WriteAllText(scratch["geode.yaml"], Text);
@@ -72,14 +79,24 @@ public sealed class GeodeConversionTests : IDisposable
                 snapshot_every: 24h
                 keep: { commits: 7d, days: 90d }
                 verify: { every: 24h, deep: true }
+            notifications:
+              email:
+                host: localhost
+                tls: none
+                from: salvor@localhost
+                to: [ops@example.com]
+                on_success: false
+                on_failure: true
+              webhooks:
+                webhook: { preset: slack, url: "${NOTIFY_WEBHOOK_URL}" }
 
             """,
             converted.Yaml,
             StringComparison.Ordinal);
         string[] leaves = [.. Text.Split('\n').Where(line => line.Contains(": ", StringComparison.Ordinal)).Select(Key)];
         Assert.Equal(
-            leaves.Except(["endpoint", "email"]).Order(),
-            converted.Keys.Select(key => key.From.Split('.')[^1]).Except(["notifications"]).Order());
+            leaves.Except(["endpoint"]).Order(), converted.Keys.Select(key => key.From.Split('.')[^1]).Distinct().Order());
+        Assert.DoesNotContain("HOOKPART", converted.Yaml + string.Concat(converted.Keys), StringComparison.Ordinal);
     }
 
     [Fact]
