@@ -76,18 +76,9 @@ static class RestoreCommand
             return Skip(invocation, name, home, $"{home} exists");
         }
 
-        var catalog = vault is null ? null : await VaultCatalog.LoadAsync(vault, invocation.Cancellation);
-        if (catalog is null || await IsUnstartedAsync(catalog, invocation.Cancellation))
-        {
-            return invocation.Get(IfReplicaExists)
-                ? Skip(invocation, name, home ?? "", "nothing is backed up yet")
-                : throw new SalvorException(
-                    FailureKind.NotRestorable,
-                    $"nothing is backed up yet{(vault is null ? "" : $" in vault {vault.Location}")}",
-                    "Use '--if-replica-exists' where that is expected, for example on the first boot.");
-        }
-
-        return await FreshListing.UseAsync(vault!, listed => RestoreAsync(invocation, listed, name, home), invocation.Cancellation);
+        return vault is null
+            ? SkipEmpty(invocation, vault, name, home)
+            : await FreshListing.UseAsync(vault, listed => RestoreAsync(invocation, listed, name, home), invocation.Cancellation);
     }
 
     static void CheckOptions(Invocation invocation)
@@ -121,17 +112,16 @@ static class RestoreCommand
             : source?.Path ?? vault?.Identity.Path;
 
     /// <summary>Whether nothing can be restored because nothing was ever complete; a damaged vault is something else.</summary>
-    static async Task<bool> IsUnstartedAsync(VaultCatalog catalog, CancellationToken cancellationToken)
-    {
-        if (catalog.IsEmpty)
-        {
-            return true;
-        }
+    static async Task<bool> IsUnstartedAsync(VaultCatalog catalog, RestorePlanner planner, CancellationToken cancellationToken) =>
+        catalog.IsEmpty
+        || (catalog.Branches.Count == 1 && catalog.Logs(1).Missing.Count == 0 && !await planner.HasPointsAsync(1, cancellationToken));
 
-        var planner = new RestorePlanner(catalog);
-        return catalog.Branches.Count == 1 && catalog.Logs(1).Missing.Count == 0
-            && await planner.FirstAsync(1, cancellationToken) is null;
-    }
+    static int SkipEmpty(Invocation invocation, VaultAccess? vault, string name, string? home) => invocation.Get(IfReplicaExists)
+        ? Skip(invocation, name, home ?? "", "nothing is backed up yet")
+        : throw new SalvorException(
+            FailureKind.NotRestorable,
+            $"nothing is backed up yet{(vault is null ? "" : $" in vault {vault.Location}")}",
+            "Use '--if-replica-exists' where that is expected, for example on the first boot.");
 
     static int Skip(Invocation invocation, string name, string path, string why)
     {
@@ -144,6 +134,11 @@ static class RestoreCommand
     static async Task<int> RestoreAsync(Invocation invocation, VaultCatalog catalog, string name, string? home)
     {
         var planner = new RestorePlanner(catalog);
+        if (await IsUnstartedAsync(catalog, planner, invocation.Cancellation))
+        {
+            return SkipEmpty(invocation, catalog.Vault, name, home);
+        }
+
         var request = await RestoreTargets.OfBackupAsync(catalog, Request(invocation), invocation.Cancellation);
         var requested = request.Time;
         var point = await RestoreTargets.ResolveAsync(catalog, planner, request, invocation.Cancellation);

@@ -141,23 +141,30 @@ public static class Destinations
         var names = new List<string>();
         for (string? after = null; ;)
         {
-            // Nothing of a vault's many objects is listed: each folder of a vault is skipped as a whole. What others keep is read over.
-            string? next = null;
+            // Nothing of a vault's many objects is listed: it is skipped as a whole. What others keep is read over.
+            (string Vault, string Next)? inside = null;
             await foreach (var row in store.ListAsync("", after, cancellationToken))
             {
                 if (row.Key.EndsWith(Suffix, StringComparison.Ordinal))
                 {
                     names.Add(row.Key[..^Suffix.Length]);
                 }
-                else if ((next = SkipFolder(row.Key)) is not null)
+                else if ((inside = FolderOf(row.Key)) is not null)
                 {
                     break;
                 }
             }
 
-            if (next is null)
+            if (inside is not var (vault, next))
             {
                 return names;
+            }
+
+            // Others may have folders of that name too.
+            if (await store.SizeAsync(vault + Suffix, cancellationToken) is not null)
+            {
+                names.Add(vault);
+                next = vault + Suffix;
             }
 
             after = next;
@@ -190,8 +197,8 @@ public static class Destinations
             : direct;
     }
 
-    /// <summary>The end of the folder of a vault in which the key lies; null where it lies in none.</summary>
-    static string? SkipFolder(string key)
+    /// <summary>The vault in whose folder a key may lie, and what comes after that folder; null where it lies in none.</summary>
+    static (string Vault, string Next)? FolderOf(string key)
     {
         ReadOnlySpan<string> folders =
             ["/backups/", "/branches/", "/claims/", "/keys/", "/log/", "/moves/", "/packs/", "/snapshots/"];
@@ -200,7 +207,7 @@ public static class Destinations
             var at = key.IndexOf(folder, StringComparison.Ordinal);
             if (at >= 0)
             {
-                return key[..(at + folder.Length - 1)] + (char)('/' + 1);
+                return (key[..at], key[..(at + folder.Length - 1)] + (char)('/' + 1));
             }
         }
 

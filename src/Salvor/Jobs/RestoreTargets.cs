@@ -32,6 +32,7 @@ public static class RestoreTargets
         }
 
         RestorePoint latest;
+        var asking = Heads.FindAsync(catalog.Vault, cancellationToken);
         try
         {
             latest = await planner.LatestAsync(branch, cancellationToken);
@@ -47,7 +48,7 @@ public static class RestoreTargets
             throw;
         }
 
-        var head = await Heads.FindAsync(catalog.Vault, cancellationToken);
+        var head = await asking;
         if (request.Time is { } time)
         {
             return await AtAsync(planner, branch, time, latest, head, catalog, cancellationToken);

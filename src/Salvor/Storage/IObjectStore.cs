@@ -63,6 +63,13 @@ public interface IObjectStore
         }
     }
 
+    /// <summary>
+    /// The last bytes of an object, all of it where it is no longer than <paramref name="lengthMax"/>, with its size; null where the key
+    /// does not exist. One call where the destination can say both at once: a question for the size is a round trip.
+    /// </summary>
+    Task<ObjectEnd?> ReadEndAsync(string key, int lengthMax, CancellationToken cancellationToken) =>
+        ObjectEnd.ReadAsync(this, key, lengthMax, cancellationToken);
+
     /// <summary>The size of an object in bytes, or null where the key does not exist.</summary>
     Task<long?> SizeAsync(string key, CancellationToken cancellationToken);
 
@@ -172,21 +179,23 @@ public static class ObjectStoreExtensions
     public static async Task<byte[]?> GetAsync(
         this IObjectStore store, string key, long sizeMax, CancellationToken cancellationToken)
     {
-        if (await store.SizeAsync(key, cancellationToken) is not { } size)
+        if (await store.ReadEndAsync(key, (int)Math.Min(sizeMax, Array.MaxLength), cancellationToken) is not { } end)
         {
             return null;
         }
 
-        if (size > sizeMax)
+        try
         {
-            throw new SalvorException(
-                FailureKind.Integrity,
-                $"object {key} at {store.Location} has {size} bytes, more than the {sizeMax} that the format allows",
-                "The object is damaged or foreign. Run 'salvor list --verbose' to see what else is affected.");
+            return end.SizeBytes <= sizeMax
+                ? end.Buffer[..end.Length]
+                : throw new SalvorException(
+                    FailureKind.Integrity,
+                    $"object {key} at {store.Location} has {end.SizeBytes} bytes, more than the {sizeMax} that the format allows",
+                    "The object is damaged or foreign. Run 'salvor list --verbose' to see what else is affected.");
         }
-
-        var content = new byte[size];
-        var read = await store.ReadAsync(key, 0, content, cancellationToken);
-        return read == content.Length ? content : content[..read];
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(end.Buffer);
+        }
     }
 }

@@ -109,6 +109,10 @@ public sealed class RecentStore(IObjectStore inner, RecentObjects recent, Func<s
         return Task.FromResult(count);
     }
 
+    public Task<ObjectEnd?> ReadEndAsync(string key, int lengthMax, CancellationToken cancellationToken) => Find(key) is null
+        ? inner.ReadEndAsync(key, lengthMax, cancellationToken)
+        : ObjectEnd.ReadAsync(this, key, lengthMax, cancellationToken);
+
     public Task<long?> SizeAsync(string key, CancellationToken cancellationToken) =>
         Find(key) is { } content ? Task.FromResult<long?>(content.Length) : inner.SizeAsync(key, cancellationToken);
 
@@ -126,6 +130,15 @@ public sealed class RecentStore(IObjectStore inner, RecentObjects recent, Func<s
         recent.Forget(inner, key);
         return inner.DeleteAsync(key, cancellationToken);
     }
+
+    public Task<bool> KeepsEarlierAsync(CancellationToken cancellationToken) => inner.KeepsEarlierAsync(cancellationToken);
+
+    public Task<IReadOnlyList<ObjectVersion>> EarlierAsync(string key, CancellationToken cancellationToken) =>
+        inner.EarlierAsync(key, cancellationToken);
+
+    public Task<int> ReadEarlierAsync(
+        string key, ObjectVersion version, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
+        inner.ReadEarlierAsync(key, version, offset, buffer, cancellationToken);
 
     byte[]? Find(string key) => answers ? recent.Find(inner, key) : null;
 }

@@ -35,6 +35,9 @@ public sealed class RetryingStore(IObjectStore inner, TimeProvider time, Random 
     public Task<int> ReadAsync(string key, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
         RepeatAsync(() => inner.ReadAsync(key, offset, buffer, cancellationToken), cancellationToken);
 
+    public Task<ObjectEnd?> ReadEndAsync(string key, int lengthMax, CancellationToken cancellationToken) =>
+        RepeatAsync(() => inner.ReadEndAsync(key, lengthMax, cancellationToken), cancellationToken);
+
     public Task<long?> SizeAsync(string key, CancellationToken cancellationToken) =>
         RepeatAsync(() => inner.SizeAsync(key, cancellationToken), cancellationToken);
 

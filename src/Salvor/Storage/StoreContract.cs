@@ -47,6 +47,9 @@ public static partial class StoreContract
     const int PageObjectsCount = 300;
     const int RacedBytes = 64 * 1024;
     const int StartsCount = 200;
+
+    /// <summary>More than any object has, as whoever wants all of one asks for.</summary>
+    const int EndBytesMax = 2 << 20;
     const int AttemptsMax = 100;
 
     /// <summary>Every promise.</summary>
@@ -59,6 +62,7 @@ public static partial class StoreContract
         new("an object of 16 MiB is kept whole", KeepsLarge),
         new("a read starts at any offset", ReadsRanges),
         new("a read past the end returns nothing", ReadsPastTheEnd),
+        new("the end of an object comes with its size", ReadsEnds),
         new("the beginnings of many objects are read, and what cannot be is told of each", ReadsStarts),
         new("a missing object has no size", MissingHasNoSize),
         new("a read of a missing object fails as not found", MissingIsNotFound),
@@ -136,6 +140,19 @@ public static partial class StoreContract
         await trial.PutAsync("a", [1, 2, 3]);
         Expect(await trial.ReadAsync("a", 3, 10) is [], "a read at the end returned bytes");
         Expect(await trial.ReadAsync("a", 1L << 40, 10) is [], "a read far past the end returned bytes");
+    }
+
+    static async Task ReadsEnds(StoreTrial trial)
+    {
+        await trial.PutAsync("a", [0, 1, 2, 3, 4, 5, 6, 7, 8, 9]);
+        await trial.PutAsync("empty", []);
+        Expect(await trial.ReadEndAsync("a", 3) is ([7, 8, 9], 10), "the last bytes or the size are others");
+        Expect(await trial.ReadEndAsync("a", 10) is ({ Length: 10 }, 10), "all of it is not all of it");
+        Expect(await trial.ReadEndAsync("a", EndBytesMax) is ({ Length: 10 }, 10), "less came than there is");
+        Expect(await trial.ReadEndAsync("empty", 3) is ([], 0), "an object of no bytes was not read as such");
+        Expect(await trial.ReadEndAsync("empty", EndBytesMax) is ([], 0), "an object of no bytes was not read as such");
+        Expect(await trial.ReadEndAsync("missing", 3) is null, "a missing key has an end");
+        Expect(await trial.ReadEndAsync("missing", EndBytesMax) is null, "a missing key has an end");
     }
 
     static async Task ReadsStarts(StoreTrial trial)

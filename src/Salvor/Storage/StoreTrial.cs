@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Text;
 
 namespace Salvor.Storage;
@@ -29,6 +30,18 @@ public sealed class StoreTrial(IObjectStore store, string folder, CancellationTo
     {
         var buffer = new byte[count];
         return buffer[..await store.ReadAsync(root + key, offset, buffer, cancellationToken)];
+    }
+
+    internal async Task<(byte[] End, long SizeBytes)?> ReadEndAsync(string key, int lengthMax)
+    {
+        if (await store.ReadEndAsync(root + key, lengthMax, cancellationToken) is not { } end)
+        {
+            return null;
+        }
+
+        var content = end.Buffer[..end.Length];
+        ArrayPool<byte>.Shared.Return(end.Buffer);
+        return (content, end.SizeBytes);
     }
 
     /// <summary>What each key was answered with; null where none was.</summary>

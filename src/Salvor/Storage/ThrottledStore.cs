@@ -30,6 +30,19 @@ public sealed class ThrottledStore(IObjectStore inner, StoreLimits limits) : IOb
     public Task<int> ReadAsync(string key, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
         ReadAsync(() => inner.ReadAsync(key, offset, buffer, cancellationToken), buffer.Length, cancellationToken);
 
+    /// <summary>How much it is shows when it has come; then it is paid for before anything else is asked for.</summary>
+    public async Task<ObjectEnd?> ReadEndAsync(string key, int lengthMax, CancellationToken cancellationToken)
+    {
+        ObjectEnd? end;
+        using (await limits.BeginAsync(cancellationToken))
+        {
+            end = await inner.ReadEndAsync(key, lengthMax, cancellationToken);
+        }
+
+        await limits.TakeDownloadAsync(end?.Length ?? 0, cancellationToken);
+        return end;
+    }
+
     /// <inheritdoc/>
     public async Task<long?> SizeAsync(string key, CancellationToken cancellationToken)
     {

@@ -82,14 +82,11 @@ public static class Heads
             newest[row.Key[..row.Key.LastIndexOf('/')]] = row.Key;
         }
 
-        var entries = new List<HeadEntry>();
-        foreach (var key in newest.Values)
-        {
-            var head = await ReadAsync(vault.Store, key, cancellationToken);
-            entries.AddRange(head.Vaults.Where(entry => entry.VaultId == vault.Id));
-        }
-
-        return entries;
+        string[] keys = [.. newest.Values];
+        var heads = new HeadRecord[keys.Length];
+        await InFlight.ForEachAsync(
+            keys.Length, async i => heads[i] = await ReadAsync(vault.Store, keys[i], cancellationToken), cancellationToken);
+        return [.. heads.SelectMany(head => head.Vaults).Where(entry => entry.VaultId == vault.Id)];
     }
 
     static Task<HeadRecord> ReadAsync(IObjectStore store, string key, CancellationToken cancellationToken) =>

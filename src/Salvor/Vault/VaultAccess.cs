@@ -62,12 +62,11 @@ public sealed partial class VaultAccess
     /// <param name="keys">What opens it; null where it is expected to be plain. A vault that is not as expected is refused.</param>
     public static async Task<VaultAccess?> FindAsync(IObjectStore store, string name, Keyring? keys, CancellationToken cancellationToken)
     {
-        if (await store.SizeAsync(PrefixOf(name) + VaultKeys.Identity, cancellationToken) is null)
+        if (await FindIdentityAsync(store, name, cancellationToken) is not var (id, identity))
         {
             return null;
         }
 
-        var (id, identity) = await ReadIdentityAsync(store, name, cancellationToken);
         var secrets = await UnlockAsync(store, name, id, identity, keys, cancellationToken);
         return new VaultAccess(store, name, id, identity, secrets);
     }
@@ -84,21 +83,23 @@ public sealed partial class VaultAccess
     }
 
     /// <summary>The id of the vault of this name at another destination, or null where there is none.</summary>
-    internal async Task<Guid?> IdAtAsync(IObjectStore store, CancellationToken cancellationToken)
+    internal async Task<Guid?> IdAtAsync(IObjectStore store, CancellationToken cancellationToken) =>
+        (await FindIdentityAsync(store, Name, cancellationToken))?.Id;
+
+    /// <summary>
+    /// What a vault says of itself: in the clear, and where it was overwritten, what it said before. Null where there is none.
+    /// </summary>
+    static async Task<(Guid Id, VaultIdentity Identity)?> FindIdentityAsync(
+        IObjectStore store, string name, CancellationToken cancellationToken)
     {
-        if (await store.SizeAsync(PrefixOf(Name) + VaultKeys.Identity, cancellationToken) is null)
+        try
+        {
+            return await Versions.FirstGoodAsync(store, PrefixOf(name) + VaultKeys.Identity, ReadAsync, cancellationToken);
+        }
+        catch (DamagedObjectException e) when (e.IsMissing)
         {
             return null;
         }
-
-        return (await ReadIdentityAsync(store, Name, cancellationToken)).Id;
-    }
-
-    /// <summary>What a vault says of itself: in the clear, and where it was overwritten, what it said before.</summary>
-    static Task<(Guid Id, VaultIdentity Identity)> ReadIdentityAsync(
-        IObjectStore store, string name, CancellationToken cancellationToken)
-    {
-        return Versions.FirstGoodAsync(store, PrefixOf(name) + VaultKeys.Identity, ReadAsync, cancellationToken);
 
         async Task<(Guid, VaultIdentity)> ReadAsync(IObjectStore from)
         {

@@ -5,7 +5,11 @@ using Salvor.Vault.Pruning;
 namespace Salvor.Vault;
 
 /// <summary>A snapshot in a listing. Its content is read only when it is needed.</summary>
-public readonly record struct SnapshotRef(uint Branch, Position Position);
+public readonly record struct SnapshotRef(uint Branch, Position Position)
+{
+    /// <summary>What sorts them: by branch, and on that by position.</summary>
+    internal (uint Branch, ulong Position) Order => (Branch, Position.Value);
+}
 
 /// <summary>A line of history.</summary>
 public sealed record Branch(uint Number, BranchRecord Record)
@@ -59,6 +63,9 @@ public sealed class VaultCatalog
 
     public IReadOnlyList<SnapshotRef> Snapshots => snapshots;
 
+    /// <summary>The snapshot before which nothing can be restored; null where there is none.</summary>
+    public SnapshotRef? Oldest => snapshots.Count == 0 ? null : snapshots.MinBy(item => item.Order);
+
     /// <summary>The ids of the backups, ascending; <see cref="Vault.Backups"/> reads them.</summary>
     public IReadOnlyList<ulong> Backups => backups;
 
@@ -71,12 +78,13 @@ public sealed class VaultCatalog
     {
         // Before the log: what stands for a condemned object was durable before that was condemned, so it is listed then.
         var catalog = new VaultCatalog(vault) { Condemned = await Condemnations.LoadAsync(vault, cancellationToken) };
-        foreach (var prefix in (string[])[VaultKeys.Branches, VaultKeys.Logs, VaultKeys.Snapshots, VaultKeys.Backups])
-        {
-            await catalog.AddAsync(vault.ListAsync(prefix, after: null, cancellationToken), cancellationToken);
-        }
+        await AddAsync(VaultKeys.Branches);
 
+        // Each has a collection of its own, and at a destination far away each is a round trip.
+        await Task.WhenAll(AddAsync(VaultKeys.Logs), AddAsync(VaultKeys.Snapshots), AddAsync(VaultKeys.Backups));
         return catalog;
+
+        Task AddAsync(string prefix) => catalog.AddAsync(vault.ListAsync(prefix, after: null, cancellationToken), cancellationToken);
     }
 
     /// <summary>As the other, from one listing of all that is in the vault.</summary>
@@ -260,6 +268,7 @@ public sealed class VaultCatalog
     async Task AddAsync(IAsyncEnumerable<ObjectInfo> rows, CancellationToken cancellationToken)
     {
         var listed = new Dictionary<uint, List<LogEntry>>();
+        var begun = new List<string>();
         await foreach (var row in rows)
         {
             if (row.Key.StartsWith(VaultKeys.Logs, StringComparison.Ordinal))
@@ -269,8 +278,7 @@ public sealed class VaultCatalog
             }
             else if (row.Key.StartsWith(VaultKeys.Branches, StringComparison.Ordinal))
             {
-                var branch = await ReadBranchAsync(Vault, row.Key, cancellationToken);
-                branches[branch.Number] = branch;
+                begun.Add(row.Key);
             }
             else if (row.Key.StartsWith(VaultKeys.Snapshots, StringComparison.Ordinal))
             {
@@ -281,6 +289,14 @@ public sealed class VaultCatalog
             {
                 AddShown(backups, VaultKeys.NumberOf(row.Key), row.Key);
             }
+        }
+
+        var read = new Branch[begun.Count];
+        await InFlight.ForEachAsync(
+            read.Length, async i => read[i] = await ReadBranchAsync(Vault, begun[i], cancellationToken), cancellationToken);
+        foreach (var branch in read)
+        {
+            branches[branch.Number] = branch;
         }
 
         foreach (var (branch, entries) in listed)

@@ -23,7 +23,7 @@ static class Versions
         {
             return await read(store);
         }
-        catch (Exception e) when (e is DamagedObjectException or NewerFormatException)
+        catch (Exception e) when (e is DamagedObjectException { IsMissing: false } or NewerFormatException)
         {
             foreach (var earlier in await EarlierAsync(store, storeKey, cancellationToken))
             {

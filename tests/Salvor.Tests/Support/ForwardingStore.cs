@@ -13,7 +13,11 @@ abstract class ForwardingStore(IObjectStore inner) : IObjectStore
     public virtual Task<int> ReadAsync(string key, long offset, Memory<byte> buffer, CancellationToken cancellationToken) =>
         inner.ReadAsync(key, offset, buffer, cancellationToken);
 
-    public Task<long?> SizeAsync(string key, CancellationToken cancellationToken) => inner.SizeAsync(key, cancellationToken);
+    /// <summary>By the two calls of this store, so that what is otherwise about them is otherwise about this.</summary>
+    public virtual Task<ObjectEnd?> ReadEndAsync(string key, int lengthMax, CancellationToken cancellationToken) =>
+        ObjectEnd.ReadAsync(this, key, lengthMax, cancellationToken);
+
+    public virtual Task<long?> SizeAsync(string key, CancellationToken cancellationToken) => inner.SizeAsync(key, cancellationToken);
 
     public virtual IAsyncEnumerable<ObjectInfo> ListAsync(string prefix, string? after, CancellationToken cancellationToken) =>
         inner.ListAsync(prefix, after, cancellationToken);

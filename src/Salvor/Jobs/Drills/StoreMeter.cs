@@ -81,6 +81,9 @@ sealed class StoreMeter(TimeProvider time)
                 return count;
             });
 
+        public Task<ObjectEnd?> ReadEndAsync(string key, int lengthMax, CancellationToken cancellationToken) =>
+            meter.RunAsync(() => inner.ReadEndAsync(key, lengthMax, cancellationToken));
+
         public Task<long?> SizeAsync(string key, CancellationToken cancellationToken) =>
             meter.RunAsync(() => inner.SizeAsync(key, cancellationToken));
 

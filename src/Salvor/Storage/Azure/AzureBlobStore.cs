@@ -14,6 +14,9 @@ namespace Salvor.Storage;
 /// <param name="http">What carries requests; null for the connections that all of a process share.</param>
 public sealed class AzureBlobStore(AzureBlobOptions options, TimeProvider? time = null, HttpMessageInvoker? http = null) : IObjectStore
 {
+    /// <summary>From here on the end of an object that is wanted is nearly always all of it.</summary>
+    const int WholeBytesMin = 1 << 20;
+
     readonly AzureBlobClient client = new(options, http ?? HttpTransport.Remote, time ?? TimeProvider.System);
     readonly string container = $"{options.Endpoint.AbsoluteUri.TrimEnd('/')}/{options.Container}";
 
@@ -48,6 +51,31 @@ public sealed class AzureBlobStore(AzureBlobOptions options, TimeProvider? time 
             (status, _) => status == HttpStatusCode.RequestedRangeNotSatisfiable,
             (response, cancel) => ReadBodyAsync(request, response, offset, buffer, cancel),
             cancellationToken);
+    }
+
+    /// <summary>
+    /// The service does not count from the end. Where all of an object fits, it is asked for from its beginning, and its size comes with it.
+    /// </summary>
+    public async Task<ObjectEnd?> ReadEndAsync(string key, int lengthMax, CancellationToken cancellationToken)
+    {
+        if (lengthMax >= WholeBytesMin)
+        {
+            var request = Request(AzureVerb.Read, key, HttpMethod.Get, lengthMax) with
+            {
+                Headers = [("x-ms-range", $"bytes=0-{lengthMax - 1}")],
+            };
+            var (isMissing, end) = await client.SendAsync(
+                request,
+                (status, code) => status == HttpStatusCode.RequestedRangeNotSatisfiable || IsBlobMissing(status, code),
+                (response, cancel) => TakeWholeAsync(request, response, lengthMax, cancel),
+                cancellationToken);
+            if (isMissing || end is not null)
+            {
+                return end;
+            }
+        }
+
+        return await ObjectEnd.ReadAsync(this, key, lengthMax, cancellationToken);
     }
 
     /// <inheritdoc/>
@@ -130,6 +158,26 @@ public sealed class AzureBlobStore(AzureBlobOptions options, TimeProvider? time 
 
     /// <summary>Only the service's own word for it: any server in between may answer 404 too.</summary>
     static bool IsBlobMissing(HttpStatusCode status, string? code) => (status, code) is (HttpStatusCode.NotFound, "BlobNotFound");
+
+    /// <summary>All of a blob that is not longer than that; null where it is, or has no bytes.</summary>
+    async Task<(bool IsMissing, ObjectEnd? End)> TakeWholeAsync(
+        AzureRequest request, HttpResponseMessage response, int lengthMax, CancellationToken cancellationToken)
+    {
+        if (response.StatusCode is HttpStatusCode.NotFound or HttpStatusCode.RequestedRangeNotSatisfiable)
+        {
+            return (response.StatusCode == HttpStatusCode.NotFound, null);
+        }
+
+        if (response.StatusCode != HttpStatusCode.PartialContent || SizeIn(response, 0) is not { } size)
+        {
+            throw client.Errors.Malformed(request, "is not the range that was asked for");
+        }
+
+        return size > lengthMax || size == 0
+            ? (false, null)
+            : (false, await ObjectEnd.FillAsync(
+                (int)size, size, target => ReadBodyAsync(request, response, 0, target, cancellationToken)));
+    }
 
     async Task<int> ReadBodyAsync(
         AzureRequest request, HttpResponseMessage response, long offset, Memory<byte> buffer, CancellationToken cancellationToken)

@@ -144,6 +144,34 @@ public sealed partial class S3Store : IObjectStore
     }
 
     /// <inheritdoc/>
+    public async Task<ObjectEnd?> ReadEndAsync(string key, int lengthMax, CancellationToken cancellationToken)
+    {
+        ObjectKey.Check(key);
+        try
+        {
+            if (!hidden.ContainsKey(key))
+            {
+                var call = EndCall(key, lengthMax);
+                if (await client.SendAsync(call, (response, deadline) => TakeEndAsync(call, response, deadline), cancellationToken)
+                    is { } end)
+                {
+                    return end;
+                }
+            }
+        }
+        catch (StorageException e) when (e.Failure == StorageFailure.NotFound)
+        {
+            isBucketThere = true;
+            if (await FindHiddenAsync(key, cancellationToken) is null)
+            {
+                return null;
+            }
+        }
+
+        return await ObjectEnd.ReadAsync(this, key, lengthMax, cancellationToken);
+    }
+
+    /// <inheritdoc/>
     public async Task<bool> KeepsEarlierAsync(CancellationToken cancellationToken) =>
         await versions.KeepAsync("look for versioning", "", cancellationToken);
 
@@ -184,6 +212,11 @@ public sealed partial class S3Store : IObjectStore
     public async Task<long?> SizeAsync(string key, CancellationToken cancellationToken)
     {
         ObjectKey.Check(key);
+        if (hidden.TryGetValue(key, out var known))
+        {
+            return known.SizeBytes;
+        }
+
         var head = new S3Call(HttpMethod.Head, "look for", key) { Expected = AnyStatus };
         var (status, size) = await client.SendAsync(
             head, (response, _) => Task.FromResult((response.StatusCode, response.Content.Headers.ContentLength)), cancellationToken);

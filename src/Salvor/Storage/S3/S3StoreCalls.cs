@@ -104,6 +104,33 @@ public sealed partial class S3Store
         Expected = [HttpStatusCode.PartialContent, HttpStatusCode.OK, HttpStatusCode.RequestedRangeNotSatisfiable],
     };
 
+    static S3Call EndCall(string key, int count) => new(HttpMethod.Get, "read", key)
+    {
+        Headers = [("Range", string.Create(CultureInfo.InvariantCulture, $"bytes=-{count}"))],
+        Bytes = count,
+        Expected = [HttpStatusCode.PartialContent, HttpStatusCode.OK, HttpStatusCode.RequestedRangeNotSatisfiable],
+    };
+
+    /// <summary>What the answer says of its size is checked before anything is allocated for it.</summary>
+    Task<ObjectEnd?> TakeEndAsync(S3Call call, HttpResponseMessage response, S3Deadline deadline)
+    {
+        isBucketThere = true;
+        if (response.StatusCode == HttpStatusCode.RequestedRangeNotSatisfiable)
+        {
+            // Of an object without bytes, and of a service that does not count from the end.
+            return Task.FromResult((ObjectEnd?)null);
+        }
+
+        var length = response.Content.Headers.ContentLength;
+        var isAll = response.StatusCode == HttpStatusCode.OK;
+        var range = response.Content.Headers.ContentRange;
+        var size = isAll ? length : range?.Length;
+        var expected = isAll ? size : range is { From: { } from, To: { } to } && to == size - 1 ? to - from + 1 : null;
+        return size is { } known && expected is { } count && count == Math.Min(known, call.Bytes) && (length ?? count) == count
+            ? ObjectEnd.FillAsync((int)count, known, target => CopyAsync(response, target, deadline))
+            : throw S3Errors.Foreign(place, call, "with other bytes than were asked for");
+    }
+
     async Task<int> TakeAsync(S3Call call, HttpResponseMessage response, long offset, Memory<byte> buffer, S3Deadline deadline)
     {
         isBucketThere = true;
@@ -112,16 +139,20 @@ public sealed partial class S3Store
             return 0;
         }
 
-        var count = CountOf(call, response, offset, buffer.Length);
+        return await CopyAsync(response, buffer[..CountOf(call, response, offset, buffer.Length)], deadline);
+    }
+
+    static async Task<int> CopyAsync(HttpResponseMessage response, Memory<byte> target, S3Deadline deadline)
+    {
         using var stream = await response.Content.ReadAsStreamAsync(deadline.Token);
-        for (var at = 0; at < count;)
+        for (var at = 0; at < target.Length;)
         {
-            var read = await stream.ReadAsync(buffer[at..count], deadline.Token);
-            at += read > 0 ? read : throw new IOException($"{at} of {count} bytes came");
+            var read = await stream.ReadAsync(target[at..], deadline.Token);
+            at += read > 0 ? read : throw new IOException($"{at} of {target.Length} bytes came");
             deadline.Move();
         }
 
-        return count;
+        return target.Length;
     }
 
     /// <summary>How many bytes the answer has for us. One that is about other bytes than we asked for is none.</summary>

@@ -71,31 +71,61 @@ public sealed class StoredObject : IDisposable
         var start = kind == ObjectKind.Pack ? default : await ReadStartAsync(store, storeKey, key, cancellationToken);
         if (start.All is { } all)
         {
-            return await OpenAsync(store, storeKey, key, kind, secrets, all, cancellationToken);
+            return await OpenAsync(store, storeKey, key, kind, secrets, all, head: null, cancellationToken);
         }
 
-        var size = await store.SizeAsync(storeKey, cancellationToken)
-            ?? throw new DamagedObjectException(key, $"it is missing from {store.Location}") { IsMissing = true };
-        ExpectSize(key, size);
-        whole |= size <= WholeBytesMax;
-        var length = (int)(whole ? size : Math.Min(size, TailBytes));
-        var buffer = ArrayPool<byte>.Shared.Rent(length);
+        // Of a pack mostly the frames are wanted, of others what their ends say.
+        var endBytes = whole ? ObjectWriter.ObjectBytesMax : kind == ObjectKind.Pack ? TailBytes : WholeBytesMax;
+        var end = await ReadEndAsync(store, storeKey, key, endBytes, cancellationToken);
+        if (end.Length < end.SizeBytes && end.SizeBytes <= WholeBytesMax)
+        {
+            end = await CompleteAsync(store, storeKey, key, end, cancellationToken);
+        }
+
+        return await OpenAsync(store, storeKey, key, kind, secrets, end, start.Head, cancellationToken);
+    }
+
+    static async Task<ObjectEnd> ReadEndAsync(
+        IObjectStore store, string storeKey, string key, int lengthMax, CancellationToken cancellationToken)
+    {
+        var end = await FindAsync(store, key, async () => await store.ReadEndAsync(storeKey, lengthMax, cancellationToken))
+            ?? throw Missing(store, key);
         try
         {
-            await FillAsync(store, storeKey, key, size - length, buffer.AsMemory(0, length), cancellationToken);
+            ExpectSize(key, end.SizeBytes);
+            return end.Length == Math.Min(end.SizeBytes, lengthMax) ? end : throw Ended(key);
+        }
+        catch
+        {
+            ArrayPool<byte>.Shared.Return(end.Buffer);
+            throw;
+        }
+    }
+
+    /// <summary>Fetches what is before the end of a small object.</summary>
+    static async Task<ObjectEnd> CompleteAsync(
+        IObjectStore store, string storeKey, string key, ObjectEnd end, CancellationToken cancellationToken)
+    {
+        var (buffer, size) = (ArrayPool<byte>.Shared.Rent((int)end.SizeBytes), (int)end.SizeBytes);
+        try
+        {
+            end.Buffer.AsSpan(0, end.Length).CopyTo(buffer.AsSpan(size - end.Length));
+            await FillAsync(store, storeKey, key, 0, buffer.AsMemory(0, size - end.Length), cancellationToken);
+            return new ObjectEnd(buffer, size, size);
         }
         catch
         {
             ArrayPool<byte>.Shared.Return(buffer);
             throw;
         }
-
-        var fetched = new Fetched(buffer, length, size) { Head = start.Head };
-        return await OpenAsync(store, storeKey, key, kind, secrets, fetched, cancellationToken);
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(end.Buffer);
+        }
     }
 
     /// <summary>In one call all of a small object, or the header of a larger one.</summary>
-    static async Task<(Fetched? All, byte[]? Head)> ReadStartAsync(
+    static async Task<(ObjectEnd? All, byte[]? Head)> ReadStartAsync(
         IObjectStore store, string storeKey, string key, CancellationToken cancellationToken)
     {
         var buffer = ArrayPool<byte>.Shared.Rent(SmallBytes);
@@ -110,7 +140,7 @@ public sealed class StoredObject : IDisposable
 
             ExpectSize(key, read);
             isTaken = true;
-            return (new Fetched(buffer, read, read), null);
+            return (new ObjectEnd(buffer, read, read), null);
         }
         finally
         {
@@ -122,13 +152,14 @@ public sealed class StoredObject : IDisposable
     }
 
     /// <summary>Opens what was fetched; its buffer is returned where that fails.</summary>
+    /// <param name="head">Its header, where that was fetched by itself.</param>
     static async Task<StoredObject> OpenAsync(
-        IObjectStore store, string storeKey, string key, ObjectKind kind, VaultSecrets secrets, Fetched fetched,
+        IObjectStore store, string storeKey, string key, ObjectKind kind, VaultSecrets secrets, ObjectEnd fetched, byte[]? head,
         CancellationToken cancellationToken)
     {
         try
         {
-            var head = fetched.IsWhole ? fetched.Buffer[..ObjectHeader.SizeBytes] : fetched.Head;
+            head = fetched.IsWhole ? fetched.Buffer[..ObjectHeader.SizeBytes] : head;
             if (head is null)
             {
                 head = new byte[ObjectHeader.SizeBytes];
@@ -136,14 +167,14 @@ public sealed class StoredObject : IDisposable
             }
 
             var opened = new StoredObject(
-                store, storeKey, key, fetched.Buffer, fetched.Size - fetched.Length, fetched.Length, head,
+                store, storeKey, key, fetched.Buffer, fetched.SizeBytes - fetched.Length, fetched.Length, head,
                 kind.IsSealed() ? secrets : VaultSecrets.Plain);
             if (opened.Header.Kind != kind)
             {
                 throw new DamagedObjectException(key, $"it is a {opened.Header.Kind} object where a {kind} object belongs");
             }
 
-            await opened.ReadIndexAsync(fetched.Size, cancellationToken);
+            await opened.ReadIndexAsync(fetched.SizeBytes, cancellationToken);
             return opened;
         }
         catch
@@ -151,15 +182,6 @@ public sealed class StoredObject : IDisposable
             ArrayPool<byte>.Shared.Return(fetched.Buffer);
             throw;
         }
-    }
-
-    /// <summary>The end of an object, or all of it, in a rented buffer.</summary>
-    readonly record struct Fetched(byte[] Buffer, int Length, long Size)
-    {
-        public bool IsWhole => Length == Size;
-
-        /// <summary>Its header, where that was fetched by itself.</summary>
-        public byte[]? Head { get; init; }
     }
 
     static void ExpectSize(string key, long size)
@@ -240,22 +262,30 @@ public sealed class StoredObject : IDisposable
     {
         if (await ReadAsync(store, storeKey, key, offset, target, cancellationToken) != target.Length)
         {
-            throw new DamagedObjectException(key, "it ended while it was read");
+            throw Ended(key);
         }
     }
 
-    static async Task<int> ReadAsync(
-        IObjectStore store, string storeKey, string key, long offset, Memory<byte> target, CancellationToken cancellationToken)
+    static Task<int> ReadAsync(
+        IObjectStore store, string storeKey, string key, long offset, Memory<byte> target, CancellationToken cancellationToken) =>
+        FindAsync(store, key, () => store.ReadAsync(storeKey, offset, target, cancellationToken));
+
+    static async Task<T> FindAsync<T>(IObjectStore store, string key, Func<Task<T>> read)
     {
         try
         {
-            return await store.ReadAsync(storeKey, offset, target, cancellationToken);
+            return await read();
         }
         catch (StorageException e) when (e.Failure == StorageFailure.NotFound)
         {
-            throw new DamagedObjectException(key, $"it is missing from {store.Location}") { IsMissing = true };
+            throw Missing(store, key);
         }
     }
+
+    static DamagedObjectException Missing(IObjectStore store, string key) =>
+        new(key, $"it is missing from {store.Location}") { IsMissing = true };
+
+    static DamagedObjectException Ended(string key) => new(key, "it ended while it was read");
 
     async Task ReadIndexAsync(long size, CancellationToken cancellationToken)
     {

@@ -79,7 +79,9 @@ sealed class LogSearch(VaultCatalog catalog)
     public async Task<(LogEntry Entry, LogObject Log)?> FindAsync(
         uint branch, IReadOnlyList<LogEntry> chain, Position position, CancellationToken cancellationToken)
     {
-        var (index, damage) = await FirstAsync(branch, chain, header => header.PositionLast >= position.Value, cancellationToken);
+        var (index, damage) = IsInLast(branch, chain, position)
+            ? (chain.Count - 1, null)
+            : await FirstAsync(branch, chain, header => header.PositionLast >= position.Value, cancellationToken);
         for (; index < chain.Count; index++)
         {
             var header = await HeaderAsync(branch, chain[index], cancellationToken);
@@ -107,6 +109,11 @@ sealed class LogSearch(VaultCatalog catalog)
 
         return damage is null ? null : throw damage;
     }
+
+    /// <summary>Whether the last object covers a position, as far as that is known: the newest point is wanted most often.</summary>
+    bool IsInLast(uint branch, IReadOnlyList<LogEntry> chain, Position position) =>
+        chain.Count > 0 && headers.TryGetValue((branch, chain[^1]), out var last) && last.Log.Final
+        && last.PositionFirst <= position.Value && position.Value <= last.PositionLast;
 
     /// <summary>Whether what came before the change-set that ends in an object was pruned.</summary>
     async Task<bool> IsAfterPrunedAsync(

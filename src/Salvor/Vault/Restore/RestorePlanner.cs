@@ -32,6 +32,10 @@ public sealed class RestorePlanner(VaultCatalog catalog)
     public async Task<RestorePoint?> FirstAsync(uint branch, CancellationToken cancellationToken) =>
         await search.FirstAsync(branch, Chain(branch), cancellationToken);
 
+    /// <summary>Whether a branch's own log has a restore point.</summary>
+    public async Task<bool> HasPointsAsync(uint branch, CancellationToken cancellationToken) =>
+        await search.LastFinalAsync(branch, Chain(branch), cancellationToken) is not null;
+
     /// <summary>A position on the way to a branch, with its time. Throws where there is no such restore point.</summary>
     public async Task<RestorePoint> PointAsync(uint branch, Position position, CancellationToken cancellationToken)
     {

@@ -1,4 +1,5 @@
 using System.Net;
+using System.Text;
 using Salvor.Storage;
 using Salvor.Storage.S3;
 using Salvor.Tests.Support;
@@ -126,6 +127,65 @@ public sealed class S3StoreTests
 
         Assert.Equal(StorageFailure.Unreachable, failure.Failure);
         Assert.Contains("3 of 10 bytes came", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task All_of_an_object_is_one_request_and_so_is_its_end_and_a_missing_one()
+    {
+        using var handler = new AnswerHandler(
+            Answer(HttpStatusCode.PartialContent, "0123456789", ("Content-Range", "bytes 0-9/10")),
+            Answer(HttpStatusCode.PartialContent, "789", ("Content-Range", "bytes 7-9/10")),
+            Answer(HttpStatusCode.OK, "0123456789"),
+            Answer(HttpStatusCode.NotFound, "<Error><Code>NoSuchKey</Code></Error>"));
+        var store = Open(handler);
+
+        Assert.Equal("0123456789"u8.ToArray(), await store.GetAsync("log/1", 100, default));
+        var end = (await store.ReadEndAsync("log/1", 3, default))!.Value;
+        Assert.Equal(("789", 10), (Encoding.ASCII.GetString(end.Buffer, 0, end.Length), end.SizeBytes));
+        Assert.Equal("0123456789"u8.ToArray(), await store.GetAsync("log/1", 100, default));
+        Assert.Null(await store.GetAsync("log/1", 100, default));
+        Assert.All(handler.Requests, request => Assert.Equal(HttpMethod.Get, request.Method));
+        Assert.Equal(
+            ["bytes=-100", "bytes=-3", "bytes=-100", "bytes=-100"],
+            handler.Requests.Select(request => request.Headers.NonValidated["Range"].ToString()));
+    }
+
+    [Fact]
+    public async Task A_larger_object_than_the_format_allows_is_refused_and_no_memory_taken_for_it()
+    {
+        using var handler = new AnswerHandler(
+            Answer(HttpStatusCode.PartialContent, "789", ("Content-Range", "bytes 999999999997-999999999999/1000000000000")));
+
+        var failure = await Assert.ThrowsAsync<SalvorException>(() => Open(handler).GetAsync("log/1", 3, default));
+
+        Assert.Equal($"object log/1 at {Place} has 1000000000000 bytes, more than the 3 that the format allows", failure.Message);
+    }
+
+    [Theory]
+    [InlineData("bytes 0-8/10", 9)]
+    [InlineData("bytes 1-9/10", 9)]
+    [InlineData("bytes 0-9/*", 10)]
+    [InlineData("bytes 0-9/10", 9)]
+    [InlineData("bytes 0-199/200", 200)]
+    public async Task An_end_with_other_bytes_than_were_asked_for_is_none(string range, int length)
+    {
+        using var handler = new AnswerHandler(Answer(HttpStatusCode.PartialContent, new string('x', length), ("Content-Range", range)));
+
+        var failure = await FailureAsync(handler, store => store.ReadEndAsync("log/1", 100, default));
+
+        Assert.EndsWith("answered with other bytes than were asked for", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_service_that_does_not_count_from_the_end_is_asked_for_the_size()
+    {
+        using var handler = new AnswerHandler(request =>
+            request.Method == HttpMethod.Head || !$"{request.Headers.NonValidated["Range"]}".StartsWith("bytes=-", StringComparison.Ordinal)
+                ? Answer(HttpStatusCode.OK, "0123456789")
+                : Answer(HttpStatusCode.RequestedRangeNotSatisfiable));
+
+        Assert.Equal("0123456789"u8.ToArray(), await Open(handler).GetAsync("log/1", 100, default));
+        Assert.Equal(["GET", "HEAD", "GET"], handler.Requests.Select(request => request.Method.Method));
     }
 
     [Fact]
