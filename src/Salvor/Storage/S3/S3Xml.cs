@@ -44,72 +44,72 @@ static class S3Xml
     /// <summary>Throws <see cref="XmlException"/> or <see cref="FormatException"/> where it is no page.</summary>
     public static S3Page ReadPage(ReadOnlyMemory<byte> content)
     {
-        using var reader = Open(content);
         var rows = new List<ObjectInfo>();
-        var (isPage, isCut) = (false, false);
-        for (var more = reader.Read(); more;)
+        var isCut = false;
+        ReadListing(content, "ListBucketResult", (name, reader) =>
         {
-            switch (reader.NodeType == XmlNodeType.Element ? reader.LocalName : "")
+            switch (name)
             {
-                case "ListBucketResult":
-                    isPage = true;
-                    more = reader.Read();
-                    break;
                 case "IsTruncated":
                     isCut = reader.ReadElementContentAsString() == "true";
-                    break;
+                    return true;
                 case "Contents":
                     rows.Add(ReadRow(reader));
-                    break;
+                    return true;
                 default:
-                    more = reader.Read();
-                    break;
+                    return false;
             }
-
-            more = more && !reader.EOF;
-        }
-
-        return isPage ? new S3Page(rows, isCut) : throw new FormatException("no listing");
+        });
+        return new S3Page(rows, isCut);
     }
 
     /// <summary>As <see cref="ReadPage"/>, of a listing of versions.</summary>
     public static S3VersionPage ReadVersions(ReadOnlyMemory<byte> content)
     {
-        using var reader = Open(content);
         var rows = new List<S3Version>();
-        var (isPage, isCut, nextKey, nextId) = (false, false, "", "");
-        for (var more = reader.Read(); more;)
+        var (isCut, nextKey, nextId) = (false, "", "");
+        ReadListing(content, "ListVersionsResult", (name, reader) =>
         {
-            switch (reader.NodeType == XmlNodeType.Element ? reader.LocalName : "")
+            switch (name)
             {
-                case "ListVersionsResult":
-                    isPage = true;
-                    more = reader.Read();
-                    break;
                 case "IsTruncated":
                     isCut = reader.ReadElementContentAsString() == "true";
-                    break;
+                    return true;
                 case "NextKeyMarker":
                     nextKey = Uri.UnescapeDataString(reader.ReadElementContentAsString());
-                    break;
+                    return true;
                 case "NextVersionIdMarker":
                     nextId = reader.ReadElementContentAsString();
-                    break;
+                    return true;
                 case "Version" or "DeleteMarker":
                     rows.Add(ReadVersion(reader));
-                    break;
+                    return true;
                 default:
-                    more = reader.Read();
-                    break;
+                    return false;
             }
-
-            more = more && !reader.EOF;
-        }
+        });
 
         // Some services list the marks by themselves. The order of the versions of a key stays.
-        return isPage
-            ? new S3VersionPage([.. rows.OrderBy(row => row.Key, StringComparer.Ordinal)], isCut ? (nextKey, nextId) : null)
-            : throw new FormatException("no listing of versions");
+        return new S3VersionPage([.. rows.OrderBy(row => row.Key, StringComparer.Ordinal)], isCut ? (nextKey, nextId) : null);
+    }
+
+    /// <summary>Hands over the elements of a listing by name; throws where the content is none.</summary>
+    /// <param name="take">Reads an element, and says whether it did.</param>
+    static void ReadListing(ReadOnlyMemory<byte> content, string root, Func<string, XmlReader, bool> take)
+    {
+        using var reader = Open(content);
+        var isListing = false;
+        for (var more = reader.Read(); more && !reader.EOF;)
+        {
+            var name = reader.NodeType == XmlNodeType.Element ? reader.LocalName : "";
+            isListing |= name == root;
+            more = take(name, reader) || reader.Read();
+        }
+
+        if (!isListing)
+        {
+            throw new FormatException($"no {root}");
+        }
     }
 
     /// <summary>The text of the only element of this name; null where there is none.</summary>
