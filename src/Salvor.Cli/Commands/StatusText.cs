@@ -68,6 +68,11 @@ static class StatusText
             invocation.Print(
                 $"  {(copy.Required ? "required copy" : "copy")} at {copy.Destination}: "
                     + (copy.BehindSince is { } since ? $"behind since {InstantText.Format(since)}" : "complete"));
+            if (copy.Lack.Length > 0)
+            {
+                invocation.Print($"    warning: {copy.Lack}; it is being filled up");
+            }
+
             if (copy.Error.Length > 0)
             {
                 invocation.Print($"    {copy.Error}");

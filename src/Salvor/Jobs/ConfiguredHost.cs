@@ -183,7 +183,10 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
             [
                 new SourceDestination(StoreOf(destinations[0]), IsRequired: true) { Name = destinations[0].Name },
                 .. destinations.Skip(1)
-                    .Select(item => new SourceDestination(FurtherStoreOf(item), item.IsRequired) { Name = item.Name }),
+                    .Select(item => new SourceDestination(FurtherStoreOf(item), item.IsRequired)
+                    {
+                        Name = item.Name, OnIncomplete = item.OnIncomplete,
+                    }),
             ];
     }
 

@@ -90,4 +90,7 @@ static partial class JobsLog
 
     [LoggerMessage(2025, LogLevel.Warning, "{Source}: its status cannot be written: {Failure}")]
     public static partial void StatusNotWritten(this ILogger logger, string source, string failure);
+
+    [LoggerMessage(2026, LogLevel.Warning, "{Source}: {Lack}; it is being filled up")]
+    public static partial void CopyIncomplete(this ILogger logger, string source, string lack);
 }

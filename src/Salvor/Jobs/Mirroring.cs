@@ -30,10 +30,17 @@ sealed class Mirroring(
     /// <summary>How often all keys are compared: what was removed at the copy, or written in between, shows in no other way.</summary>
     static readonly TimeSpan CompareEvery = TimeSpan.FromMinutes(10);
 
+    /// <summary>What somebody has to fill up is looked at again, a dozen requests each time.</summary>
+    static readonly TimeSpan RetryRefusedMax = TimeSpan.FromMinutes(10);
+
     /// <summary>How long the end of the daemon waits for the last copies.</summary>
     static readonly TimeSpan DrainMax = TimeSpan.FromSeconds(5);
 
     readonly IObjectStore store = destination.Store;
+
+    /// <summary>A vault that is made from now on has nothing that a copy could lack. Vaults know the millisecond.</summary>
+    readonly DateTimeOffset startedAt = time.GetUtcNow().AddMilliseconds(-1);
+
     readonly Lock gate = new();
     readonly List<(int PassesBefore, TaskCompletionSource Completion)> waiters = [];
     int passes;
@@ -43,6 +50,8 @@ sealed class Mirroring(
     DateTimeOffset? behindSince = time.GetUtcNow();
     string error = "";
     string hint = "";
+    string lack = "";
+    bool isRefused;
     long comparedAt;
     int rootsNoticed;
     (int Noticed, long At)? rootsCopied;
@@ -59,7 +68,10 @@ sealed class Mirroring(
         {
             lock (gate)
             {
-                return new CopyStatus(store.Location, IsRequired, behindSince, error, hint) { Name = destination.Name };
+                return new CopyStatus(store.Location, IsRequired, behindSince, error, hint)
+                {
+                    Name = destination.Name, Lack = lack,
+                };
             }
         }
     }
@@ -129,7 +141,8 @@ sealed class Mirroring(
             }
 
             await Task.Delay(delay, time, cancellationToken);
-            delay = delay * 2 < RetryMax ? delay * 2 : RetryMax;
+            var most = isRefused ? RetryRefusedMax : RetryMax;
+            delay = delay * 2 < most ? delay * 2 : most;
             WakeUp();
         }
     }
@@ -194,8 +207,24 @@ sealed class Mirroring(
             failure = e;
         }
 
+        isRefused = failure is IncompleteCopyException;
         Note(failure, started, before, number);
         return failure is null;
+    }
+
+    void NoteLack(string? found)
+    {
+        lock (gate)
+        {
+            if (found is not null && found != lack)
+            {
+                logger.CopyIncomplete(source, found);
+            }
+
+            lack = found ?? "";
+        }
+
+        changed();
     }
 
     /// <summary>Returns the damage at the first destination that keeps the copy from being complete, or null.</summary>
@@ -212,7 +241,10 @@ sealed class Mirroring(
                     return null;
                 }
 
-                mirror = new VaultMirror(vault, store);
+                mirror = new VaultMirror(vault, store)
+                {
+                    Incomplete = destination.OnIncomplete, IsNew = vault.Identity.CreatedAt >= startedAt, Lacks = NoteLack,
+                };
             }
 
             var roots = (Volatile.Read(ref rootsNoticed), time.GetTimestamp());

@@ -4,6 +4,7 @@ using Salvor.Sqlite;
 using Salvor.Sqlite.Capture;
 using Salvor.Storage;
 using Salvor.Vault;
+using Salvor.Vault.Copies;
 using Salvor.Vault.Format;
 
 namespace Salvor.Jobs;
@@ -15,6 +16,9 @@ public sealed record SourceDestination(IObjectStore Store, bool IsRequired)
 {
     /// <summary>What the configuration calls it; empty where it has no name.</summary>
     public string Name { get; init; } = "";
+
+    /// <summary>What becomes of it where it lacks what the first had before.</summary>
+    public IncompleteCopy OnIncomplete { get; init; }
 }
 
 /// <summary>

@@ -44,6 +44,9 @@ public sealed record CopyStatus(string Destination, bool Required, DateTimeOffse
 {
     /// <summary>What the configuration calls the destination; empty where it has no name.</summary>
     public string Name { get; init; } = "";
+
+    /// <summary>What it lacks of older history and is being filled up with, where that is to be said; else empty.</summary>
+    public string Lack { get; init; } = "";
 }
 
 /// <summary>How one source fares, at one moment.</summary>

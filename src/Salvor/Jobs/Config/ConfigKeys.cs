@@ -13,6 +13,10 @@ static class ConfigKeys
     static ConfigKey[] OfEveryDestination => field ??=
     [
         new("required", YesNo, "true", "Whether a commit counts as durable only when it is here too (default: false)."),
+        new("on_incomplete", Plain, "backfill", "What becomes of a further destination that lacks older history (default: backfill).")
+        {
+            Words = ["backfill", "refuse", "warn"],
+        },
         new("price_per_gb_month", Amount, "0.023", "What a gigabyte costs here in a month, for 'salvor usage'."),
     ];
 

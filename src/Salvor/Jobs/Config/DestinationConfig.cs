@@ -1,5 +1,6 @@
 using Salvor.Storage.S3;
 using Salvor.Storage.Sftp;
+using Salvor.Vault.Copies;
 
 namespace Salvor.Jobs.Config;
 
@@ -15,6 +16,9 @@ public abstract record DestinationConfig
     /// Whether a commit counts as durable only when it is here too. The destination that a source is written to first always counts.
     /// </summary>
     public bool IsRequired { get; init; }
+
+    /// <summary>What becomes of it where it lacks what the first destination of a source had before.</summary>
+    public IncompleteCopy OnIncomplete { get; init; }
 
     /// <summary>How many bytes a second may be sent there; null for as many as go.</summary>
     public long? UploadMax { get; init; }

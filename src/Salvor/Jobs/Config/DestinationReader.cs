@@ -1,4 +1,5 @@
 using Salvor.Storage.Sftp;
+using Salvor.Vault.Copies;
 
 namespace Salvor.Jobs.Config;
 
@@ -27,6 +28,9 @@ static class DestinationReader
         return config with
         {
             IsRequired = destination.Choice("required", false, ("true", true), ("false", false)),
+            OnIncomplete = destination.Choice(
+                "on_incomplete", IncompleteCopy.Backfill,
+                ("backfill", IncompleteCopy.Backfill), ("refuse", IncompleteCopy.Refuse), ("warn", IncompleteCopy.Warn)),
             UploadMax = destination.OptionalRate("max_upload", "20MiB/s"),
             DownloadMax = destination.OptionalRate("max_download", "50MiB/s"),
             ConcurrentCallsMax = destination.OptionalCount("max_concurrent_uploads", 10, ConcurrentCallsMaxMax),

@@ -65,6 +65,7 @@ public static class EffectiveConfig
         };
         AddLimits(keys, destination);
         keys["required"] = destination.IsRequired;
+        keys["on_incomplete"] = destination.OnIncomplete.ToString().ToLowerInvariant();
         if (destination.PricePerGbMonth is { } price)
         {
             keys["price_per_gb_month"] = price;

@@ -20,6 +20,7 @@ static class DaemonChecks
 
         JudgeHolder(facts, list);
         JudgeState(facts, list);
+        JudgeCopies(facts, list);
         JudgeVerified(facts, now, list);
         JudgePruned(facts, now, list);
         return list.Checks;
@@ -69,6 +70,22 @@ static class DaemonChecks
             list.Warn(
                 "nothing more can wait for its destination", full.OutboxObstacle,
                 "Make room in the folder of local state, or raise 'max_outbox'.");
+        }
+    }
+
+    static void JudgeCopies(DaemonFacts facts, CheckList list)
+    {
+        foreach (var copy in facts.Holder is null ? [] : facts.Last?.Copies ?? [])
+        {
+            var name = copy.Name.Length > 0 ? copy.Name : copy.Destination;
+            if (copy.Error.Length > 0)
+            {
+                list.Warn($"its daemon cannot copy to {name}", copy.Error, copy.Hint);
+            }
+            else if (copy.Lack.Length > 0)
+            {
+                list.Warn($"its daemon fills {name} up", copy.Lack, "Let it run: 'salvor status' says when that is done.");
+            }
         }
     }
 

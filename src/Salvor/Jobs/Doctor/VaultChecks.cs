@@ -146,12 +146,26 @@ static class VaultChecks
                 $"Let 'salvor daemon' run, or bring it up to date now: 'salvor repair {source}'.");
         }
 
+        JudgeBeginnings(source, [.. usable.Where(copy => copy.Vault!.Id == best.Vault!.Id && copy.Oldest is not null)], list);
         if (usable.Length == copies.Count && list.Checks.Count == 0)
         {
             list.Ok($"its {copies.Count} copies go equally far", "the content of each is what 'salvor verify' compares");
         }
 
         return list.Checks;
+    }
+
+    static void JudgeBeginnings(string source, IReadOnlyList<VaultFacts> copies, CheckList list)
+    {
+        var oldest = copies.MinBy(copy => copy.Oldest!.Value.Order);
+        foreach (var late in copies.Where(copy => copy.Oldest!.Value.Order.CompareTo(oldest!.Oldest!.Value.Order) > 0))
+        {
+            list.Warn(
+                $"{late.Destination} does not go as far back as {oldest!.Destination}",
+                $"its first snapshot is of position {late.Oldest!.Value.Position} of branch {late.Oldest.Value.Branch}, "
+                    + $"and there is one of position {oldest.Oldest!.Value.Position} of branch {oldest.Oldest.Value.Branch}",
+                $"Fill it up: 'salvor repair {source}'.");
+        }
     }
 
     internal static string Age(TimeSpan span) =>

@@ -28,6 +28,9 @@ sealed record VaultFacts
     /// <summary>Whether there was no time to look.</summary>
     public bool IsLate { get; init; }
 
+    /// <summary>Its first snapshot, before which nothing can be restored; null where there is none.</summary>
+    public SnapshotRef? Oldest { get; init; }
+
     public RestorePoint? Newest { get; init; }
 
     public DateTimeOffset? CompleteAsOf { get; init; }
@@ -85,6 +88,7 @@ sealed record VaultFacts
             facts = facts with
             {
                 Backups = catalog.Backups.Count,
+                Oldest = catalog.Oldest,
                 Holes = [.. catalog.Branches.Select(branch => branch.Number).Where(number => catalog.Logs(number).Missing.Count > 0)
                     .Select(number => (number, catalog.Logs(number).Missing[0]))],
             };

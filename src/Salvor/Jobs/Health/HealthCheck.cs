@@ -15,8 +15,8 @@ enum Severity
 
 /// <summary>One thing that is wrong with a source.</summary>
 /// <param name="Kind">
-/// One of: unprotected, unknown, stopped, stale, awaiting_export, behind, backing_off, failing, paused, lag, backup_age, verify_failed,
-/// verify_age, drill_age.
+/// One of: unprotected, unknown, stopped, stale, awaiting_export, behind, backing_off, failing, paused, lag, backup_age, incomplete,
+/// verify_failed, verify_age, drill_age.
 /// </param>
 /// <param name="Source">The source.</param>
 /// <param name="Severity">Who has to do something.</param>
@@ -85,13 +85,26 @@ static class HealthCheck
             };
         }
 
-        foreach (var copy in (health.IsUp ? health.Last?.Copies ?? [] : []).Where(copy => copy.Error.Length > 0))
+        foreach (var copy in health.IsUp ? health.Last?.Copies ?? [] : [])
         {
             var name = copy.Name.Length > 0 ? copy.Name : copy.Destination;
-            yield return new("backing_off", source, Severity.Page, $"the copy of {source} at {name} backs off: {copy.Error}", copy.Hint)
+            if (copy.Error.Length > 0)
             {
-                Destination = name,
-            };
+                yield return new("backing_off", source, Severity.Page, $"the copy of {source} at {name} backs off: {copy.Error}", copy.Hint)
+                {
+                    Destination = name,
+                };
+            }
+
+            if (copy.Lack.Length > 0)
+            {
+                yield return new(
+                    "incomplete", source, Severity.Ticket, $"the copy of {source} at {name} is incomplete: {copy.Lack}",
+                    $"It is being filled up: 'salvor status {source}' says when that is done.")
+                {
+                    Destination = name,
+                };
+            }
         }
     }
 

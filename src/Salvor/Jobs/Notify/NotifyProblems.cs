@@ -124,6 +124,7 @@ static class NotifyProblems
         "awaiting_export" => "waits for its key to be exported",
         "behind" => "is behind",
         "backing_off" => "backs off",
+        "incomplete" => "has an incomplete copy",
         "failing" => "is not captured",
         "paused" => "is paused",
         "lag" => "lags",

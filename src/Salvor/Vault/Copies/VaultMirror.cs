@@ -20,6 +20,15 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
 {
     readonly VaultAccess copy = first.At(store);
 
+    /// <summary>What becomes of a copy that lacks what the first has.</summary>
+    public IncompleteCopy Incomplete { get; init; }
+
+    /// <summary>Whether the vault is new itself: its copy begins with it, and lacks nothing until it has what the first begins with.</summary>
+    public bool IsNew { get; set; }
+
+    /// <summary>Told what the copy lacks before that is copied, where it is to be said; then null, when all was.</summary>
+    public Action<string?>? Lacks { get; init; }
+
     /// <summary>Up to where the log of each branch is known to be copied: the last key.</summary>
     readonly Dictionary<string, string> copied = [];
 
@@ -67,14 +76,18 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
         // The ends of the logs before all else: what is copied up to there needs only what is listed after this.
         var ends = await EndsAsync(cancellationToken);
         var roots = await RootsAsync(cancellationToken);
+        var hasBegun = IsNew && await first.ListHereAsync(VaultKeys.Snapshots, after: null, cancellationToken).AnyAsync(cancellationToken);
         if (everything || roots != known || !await CopyTailsAsync(ends, cancellationToken))
         {
+            await ExpectBeginningAsync(cancellationToken);
             await CopyAllAsync(ends, cancellationToken);
+            Lacks?.Invoke(null);
         }
 
         if (damage is null)
         {
             known = roots;
+            IsNew &= !hasBegun;
             foreach (var (branch, end) in ends)
             {
                 copied[branch] = end;
@@ -101,6 +114,30 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
         }
 
         isChecked = true;
+    }
+
+    /// <summary>Says what the copy lacks of its history, or refuses it for that.</summary>
+    async Task ExpectBeginningAsync(CancellationToken cancellationToken)
+    {
+        if (IsNew || Incomplete == IncompleteCopy.Backfill
+            || CopyBeginning.Lack(
+                await VaultCatalog.LoadAsync(first, cancellationToken), await VaultCatalog.LoadAsync(copy, cancellationToken)) is not { } lack)
+        {
+            return;
+        }
+
+        var what = $"{copy.Location} is not a complete copy of {first.Location}: {lack}";
+        if (Incomplete == IncompleteCopy.Warn)
+        {
+            Lacks?.Invoke(what);
+            return;
+        }
+
+        // Whatever was followed until now.
+        copied.Clear();
+        throw new IncompleteCopyException(
+            $"{what}; nothing is copied there, because of 'on_incomplete: refuse'",
+            $"Fill it up with 'salvor repair {first.Name}', or let the daemon do it with 'on_incomplete: backfill'.");
     }
 
     async Task<Dictionary<string, string>> EndsAsync(CancellationToken cancellationToken)

@@ -44,7 +44,7 @@ public sealed class ConfigErrorTests
     public void A_misspelt_key_of_a_destination_is_named() => AssertError(
         "2:34",
         "unknown key \"paht\" in destination local",
-        "Did you mean \"path\"? Known keys are type, path, required and price_per_gb_month.",
+        "Did you mean \"path\"? Known keys are type, path, required, on_incomplete and price_per_gb_month.",
         Minimal.Replace("path: /backups", "path: /b, paht: /c"));
 
     [Theory]

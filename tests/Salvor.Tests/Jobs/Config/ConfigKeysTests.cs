@@ -91,7 +91,7 @@ public sealed class ConfigKeysTests
     {
         const string Text = """
             destinations:
-              local: { type: file, path: /backups, required: true, price_per_gb_month: 0.02 }
+              local: { type: file, path: /backups, required: true, on_incomplete: warn, price_per_gb_month: 0.02 }
               slow:
                 { type: sftp, host: h, path: /p, password: "${B}", max_upload: 20MiB/s, max_download: 500KB/s, max_concurrent_uploads: 3 }
               bucket:
@@ -136,6 +136,7 @@ public sealed class ConfigKeysTests
             type: file
             path: /backups
             required: false
+            on_incomplete: backfill
         sources:
           app:
             type: sqlite

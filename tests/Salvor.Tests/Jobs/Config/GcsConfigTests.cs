@@ -36,7 +36,7 @@ public sealed class GcsConfigTests
     [InlineData(
         "bucket: acme, region: r", "2:39", "unknown key \"region\" in destination offsite",
         "Known keys are type, bucket, prefix, endpoint, storage_class, allow_insecure, access_key_id, secret_access_key, max_upload, "
-            + "max_download, max_concurrent_uploads, required and price_per_gb_month.")]
+            + "max_download, max_concurrent_uploads, required, on_incomplete and price_per_gb_month.")]
     [InlineData(
         "bucket: acme, endpoint: 'http://gcs:9000'", "2:33", "endpoint http://gcs:9000 of bucket acme is http, and not on this machine",
         "Use https, or say allow_insecure: true where the network between is yours: whoever is on it can read and change all.")]

@@ -101,7 +101,7 @@ public sealed class S3ConfigTests
         "bucket: acme, regoin: r", "2:38", "unknown key \"regoin\" in destination offsite",
         "Did you mean \"region\"? Known keys are type, bucket, prefix, region, endpoint, path_style, storage_class, sse, kms_key, "
             + "object_lock, profile, allow_insecure, access_key_id, secret_access_key, session_token, maintain, max_upload, max_download, "
-            + "max_concurrent_uploads, required and price_per_gb_month.")]
+            + "max_concurrent_uploads, required, on_incomplete and price_per_gb_month.")]
     public void What_is_wrong_is_said_with_its_place(string keys, string place, string message, string hint) =>
         AssertError(place, message, hint, () => Read(keys));
 

@@ -109,6 +109,19 @@ public sealed class DaemonChecksTests : IDisposable
     }
 
     [Fact]
+    public void A_copy_that_is_refused_or_filled_up_is_told()
+    {
+        var refused = new CopyStatus("/b", false, Now, "it is not a complete copy", "Fill it up.") { Name = "offsite" };
+        var filled = new CopyStatus("/c", false, null, "", "") { Lack = "nothing there can be restored" };
+        var checks = Judge(holder: Holder, last: VaultChecksTests.Status("/vaults") with { Copies = [refused, filled] });
+
+        DoctorRig.AssertFound(
+            checks, CheckLevel.Warn, "daemon", "its daemon cannot copy to offsite", "it is not a complete copy", "Fill it up.");
+        DoctorRig.AssertFound(
+            checks, CheckLevel.Warn, "daemon", "its daemon fills /c up", "nothing there can be restored", "salvor status");
+    }
+
+    [Fact]
     public void State_that_cannot_be_read_is_unknown() => Assert.False(DoctorRig.Find(
         DaemonChecks.Judge(
             new DaemonFacts { Source = "app", Failure = new SalvorException(FailureKind.Failure, "no", "Run as root.") }, Now),

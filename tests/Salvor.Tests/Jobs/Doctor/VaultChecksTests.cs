@@ -2,6 +2,7 @@ using Salvor.Jobs;
 using Salvor.Jobs.Doctor;
 using Salvor.Storage;
 using Salvor.Tests.Support;
+using Salvor.Vault;
 
 namespace Salvor.Tests.Jobs.Doctor;
 
@@ -143,6 +144,9 @@ public sealed class VaultChecksTests : IDisposable
         DoctorRig.AssertFound(
             VaultChecks.JudgeCopies("app", [one, foreign]), CheckLevel.Fail, "vault", "foreign and local hold different vaults",
             $"{foreign.Vault!.Id}", "Move the older one", FailureKind.Usage);
+        DoctorRig.AssertFound(
+            VaultChecks.JudgeCopies("app", [one, copy with { Oldest = new SnapshotRef(1, new Position(9)) }]), CheckLevel.Warn, "vault",
+            "copy does not go as far back as local", "position 9 of branch 1", "salvor repair app");
         Assert.Equal(CheckLevel.Ok, DoctorRig.Find(VaultChecks.JudgeCopies("app", [one, one]), "vault", "its 2 copies").Level);
     }
 

@@ -112,6 +112,19 @@ public sealed class HealthCheckTests : IDisposable
     }
 
     [Fact]
+    public void A_copy_that_is_being_filled_up_and_to_be_told_of_is_a_ticket()
+    {
+        rig.WriteHealthy();
+        var copy = new CopyStatus("s3://b", Required: false, null, "", "") { Name = "offsite", Lack = "nothing there can be restored" };
+        rig.Write(HealthRig.Record(rig.Now) with { Copies = [copy] });
+
+        var problem = Assert.Single(HealthCheck.Problems(rig.Read(), HealthLimits.None));
+        Assert.Equal(
+            ("incomplete", Severity.Ticket, "the copy of app at offsite is incomplete: nothing there can be restored"),
+            (problem.Kind, problem.Severity, problem.Message));
+    }
+
+    [Fact]
     public void A_failed_verification_never_makes_an_old_one_young()
     {
         rig.WriteHealthy();
