@@ -77,7 +77,8 @@ public sealed class LockedBucketTests : IAsyncDisposable
         Configure("offsite", bucket, CephGateway.Other, "");
         var refused = await PruneAsync();
         Configure(
-            "offsite", bucket, CephGateway.Other, "maintain: { access_key_id: 'file:./owner-id', secret_access_key: 'file:./owner-secret' }, ");
+            "offsite", bucket, CephGateway.Other,
+            "maintain: { access_key_id: 'file:./owner-id', secret_access_key: 'file:./owner-secret' }, ");
         var done = await PruneAsync();
 
         Assert.Equal((0, condemned), (refused.Deleted, refused.Refused));

@@ -2,6 +2,7 @@ using System.Collections.Concurrent;
 using Microsoft.Extensions.Logging;
 using Salvor.Jobs;
 using Salvor.Jobs.Config;
+using Salvor.Storage;
 using Salvor.Storage.S3;
 using Salvor.Tests.Support;
 
@@ -35,7 +36,8 @@ public sealed class LockScheduleTests : IDisposable
 
         await Eventually.HoldsAsync(() => lines.Count("Error app: its locks were not extended: ") > 1, () => $"{lines}");
         Volatile.Write(ref config, Config(bucket, bucket.Bucket));
-        await Eventually.HoldsAsync(() => lines.Count($"Information app: {keys.Count} lock(s) at offsite now last until ") == 1, () => $"{lines}");
+        await Eventually.HoldsAsync(
+            () => lines.Count($"Information app: {keys.Count} lock(s) at offsite now last until ") == 1, () => $"{lines}");
 
         // A day has 144 of these steps, and once a day is enough; then half of the time has not passed.
         var passed = time.GetTimestamp();
@@ -48,7 +50,7 @@ public sealed class LockScheduleTests : IDisposable
             var version = Assert.Single(await store.Locks.VersionsAsync(key, default));
             var shorter = () => store.Locks.ExtendAsync(
                 key, version.Id, S3LockMode.Compliance, DateTimeOffset.UtcNow.AddDays(29), default);
-            Assert.Equal(Salvor.Storage.StorageFailure.Denied, (await Assert.ThrowsAsync<Salvor.Storage.StorageException>(shorter)).Failure);
+            Assert.Equal(StorageFailure.Denied, (await Assert.ThrowsAsync<StorageException>(shorter)).Failure);
         }
     }
 

@@ -54,7 +54,7 @@ public sealed class AzureBlobStore(AzureBlobOptions options, TimeProvider? time 
     }
 
     /// <summary>
-    /// The service does not count from the end. Where all of an object fits, it is asked for from its beginning, and its size comes with it.
+    /// The service does not count from the end. Where all of an object fits, it is asked for from its beginning, and the size comes too.
     /// </summary>
     public async Task<ObjectEnd?> ReadEndAsync(string key, int lengthMax, CancellationToken cancellationToken)
     {

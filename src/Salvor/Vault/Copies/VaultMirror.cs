@@ -23,7 +23,7 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
     /// <summary>What becomes of a copy that lacks what the first has.</summary>
     public IncompleteCopy Incomplete { get; init; }
 
-    /// <summary>Whether the vault is new itself: its copy begins with it, and lacks nothing until it has what the first begins with.</summary>
+    /// <summary>Whether the vault is new itself: then its copy begins with it, and lacks nothing until both have begun.</summary>
     public bool IsNew { get; set; }
 
     /// <summary>Told what the copy lacks before that is copied, where it is to be said; then null, when all was.</summary>
@@ -120,8 +120,7 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
     async Task ExpectBeginningAsync(CancellationToken cancellationToken)
     {
         if (IsNew || Incomplete == IncompleteCopy.Backfill
-            || CopyBeginning.Lack(
-                await VaultCatalog.LoadAsync(first, cancellationToken), await VaultCatalog.LoadAsync(copy, cancellationToken)) is not { } lack)
+            || await LackAsync(cancellationToken) is not { } lack)
         {
             return;
         }
@@ -139,6 +138,9 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
             $"{what}; nothing is copied there, because of 'on_incomplete: refuse'",
             $"Fill it up with 'salvor repair {first.Name}', or let the daemon do it with 'on_incomplete: backfill'.");
     }
+
+    async Task<string?> LackAsync(CancellationToken cancellationToken) => CopyBeginning.Lack(
+        await VaultCatalog.LoadAsync(first, cancellationToken), await VaultCatalog.LoadAsync(copy, cancellationToken));
 
     async Task<Dictionary<string, string>> EndsAsync(CancellationToken cancellationToken)
     {
