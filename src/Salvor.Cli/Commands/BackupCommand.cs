@@ -52,7 +52,7 @@ static class BackupCommand
     {
         Vault.Source.Description = "The name of a configured source, or the path of a database that is being replicated.";
         var command = new Command(
-            "backup", "Make a backup of everything committed before the call: a restore point with an id and a label.")
+            "backup", "Make a backup of everything that there is at the call: a restore point with an id and a label.")
         {
             BackupDeletion.Delete, Prune,
         };
@@ -109,7 +109,15 @@ static class BackupCommand
         }
 
         var started = invocation.Time.GetTimestamp();
+        var name = Vault.NameIn(invocation);
         invocation.Print($"Backup started: {InstantText.Format(invocation.Time.GetUtcNow())}");
+        if ((name is null || !File.Exists(name)) && invocation.LoadConfig() is var config
+            && ConfiguredSources.FindTree(config, name) is { } tree)
+        {
+            ExpectDestination(invocation, tree);
+            return await TreeBackupRun.RunAsync(invocation, config, tree, Wanted(invocation), invocation.Get(Verify));
+        }
+
         var (source, backup, findVault, scratch) = await MakeAsync(invocation);
         if (invocation.Get(Verify))
         {
@@ -129,11 +137,7 @@ static class BackupCommand
     static async Task<(string Source, BackupRecord Backup, Func<Task<VaultAccess>> FindVault, string? Scratch)> MakeAsync(
         Invocation invocation)
     {
-        var wanted = new BackupRequest(
-            invocation.Get(Label) ?? "", invocation.Get(Mode), PruneOptions.CountIn(invocation, RetentionDays))
-        {
-            Compression = CompressionOption.In(invocation, Compression),
-        };
+        var wanted = Wanted(invocation);
         var name = Vault.NameIn(invocation);
         if (name is not null && File.Exists(name))
         {
@@ -168,7 +172,13 @@ static class BackupCommand
             invocation.Cancellation);
     }
 
-    static void ExpectDestination(Invocation invocation, SqliteSourceConfig source)
+    static BackupRequest Wanted(Invocation invocation) => new(
+        invocation.Get(Label) ?? "", invocation.Get(Mode), PruneOptions.CountIn(invocation, RetentionDays))
+    {
+        Compression = CompressionOption.In(invocation, Compression),
+    };
+
+    static void ExpectDestination(Invocation invocation, SourceConfig source)
     {
         if (invocation.Get(Destination) is { } name && name != source.To[0])
         {

@@ -18,7 +18,7 @@ static class KeyOptions
     };
 
     /// <summary>Of a configured source, unless a key file is named; else from the variables. Null where the vault is to be plain.</summary>
-    public static Keyring? Find(Invocation invocation, SqliteSourceConfig? source, bool isSaved = false)
+    public static Keyring? Find(Invocation invocation, SourceConfig? source, bool isSaved = false)
     {
         if (invocation.Get(KeyFile) is { } file)
         {

@@ -15,15 +15,27 @@ static class ListCommand
     static readonly Option<string?> Type = CreateType();
     static readonly Option<bool> Verbose = new("--verbose") { Description = "Also print branches, snapshots and log objects." };
 
+    static readonly Argument<string?> Place = new("BACKUP:/PATH")
+    {
+        Description = "Of files: what is at this path in a backup, named by its id, label, a time, or 'latest'.",
+        Arity = ArgumentArity.ZeroOrOne,
+    };
+
     public static Command Create()
     {
         var command = new Command("list", "Print what can be restored: spans of restore points, and backups, in UTC.") { Type, Verbose };
         Vault.AddTo(command);
+        command.Add(Place);
         return command.WithAction(RunAsync);
     }
 
     static async Task<int> RunAsync(Invocation invocation)
     {
+        if (TreeVerbs.IsPlace(invocation.Get(Place) ?? invocation.Get(Vault.Source)) is { } place)
+        {
+            return await TreeListRun.RunAsync(invocation, Vault, place);
+        }
+
         var (vault, _) = await Vault.FindAsync(invocation);
         if (vault is null)
         {
@@ -34,8 +46,7 @@ static class ListCommand
         }
 
         var head = await Heads.FindAsync(vault, invocation.Cancellation);
-        var (catalog, spans) = await FreshListing.UseAsync(
-            vault, async listed => (listed, await RestoreSpans.FindAsync(listed, invocation.Cancellation)), invocation.Cancellation);
+        var (catalog, spans) = await FreshListing.UseAsync(vault, FindAsync, invocation.Cancellation);
         var document = new ListDocument(
             vault.Identity.Source,
             vault.Identity.Path,
@@ -44,9 +55,13 @@ static class ListCommand
             [.. spans.Select(Body)],
             [.. catalog.Branches.Select(branch => Body(catalog, branch))],
             await BackupsAsync(invocation, catalog));
-        Print(invocation, document);
+        Print(invocation, document, vault.Identity.IsTree);
         invocation.PrintJson(document, () => CliJson.Default.ListDocument);
         return 0;
+
+        // Of files backups alone are restore points.
+        async Task<(VaultCatalog Catalog, IReadOnlyList<RestoreSpan> Spans)> FindAsync(VaultCatalog listed) =>
+            (listed, listed.Vault.Identity.IsTree ? [] : await RestoreSpans.FindAsync(listed, invocation.Cancellation));
     }
 
     static Option<string?> CreateType()
@@ -115,10 +130,16 @@ static class ListCommand
             logs.Missing);
     }
 
-    static void Print(Invocation invocation, ListDocument document)
+    static void Print(Invocation invocation, ListDocument document, bool isTree)
     {
-        invocation.Print($"{document.Source} ({document.Path}) at {document.Location}");
-        if (document.Spans.Count == 0)
+        var path = isTree ? "" : $" ({document.Path})";
+        invocation.Print($"{document.Source}{path} at {document.Location}");
+        if (isTree && document.Backups.Count == 0)
+        {
+            invocation.Print("no backups yet: 'salvor backup' makes one");
+        }
+
+        if (!isTree && document.Spans.Count == 0)
         {
             invocation.Print("no restore points yet: the first full copy is not complete");
         }

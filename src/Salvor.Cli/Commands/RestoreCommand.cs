@@ -15,7 +15,11 @@ namespace Salvor.Cli.Commands;
 static class RestoreCommand
 {
     static readonly VaultOptions Vault = new();
-    static readonly Option<string?> Output = new("--output", "--target", "-o") { Description = "The file to write.", HelpName = "FILE" };
+    static readonly Option<string?> Output = new("--output", "--target", "-o")
+    {
+        Description = "The file to write; of files the directory.", HelpName = "PATH",
+    };
+
     static readonly Option<string?> Timestamp = new("--timestamp")
     {
         Description = "Restore the last commit at or before this time; without a zone it is UTC.", HelpName = "TIME",
@@ -56,11 +60,16 @@ static class RestoreCommand
 
     public static Command Create()
     {
-        var command = new Command("restore", "Bring a database back, as of now or any moment, proved before the file appears.")
+        var command = new Command("restore", "Bring a database back, as of now or any moment, or files, proved before anything appears.")
         {
             Output, Timestamp, PositionOption, BackupId, BranchOption, DryRun, IfDbNotExists, IfReplicaExists, InPlace, Force, NoCheck,
             StateDirectory,
         };
+        foreach (var option in TreeRestoreRun.Own)
+        {
+            command.Add(option);
+        }
+
         Vault.AddTo(command);
         return command.WithAction(RunAsync);
     }
@@ -68,7 +77,19 @@ static class RestoreCommand
     static async Task<int> RunAsync(Invocation invocation)
     {
         CheckOptions(invocation);
-        var (vault, source) = await FindVaultAsync(invocation);
+        var (vault, found) = await FindVaultAsync(invocation);
+        if (vault is { Identity.IsTree: true } || found is TreeSourceConfig)
+        {
+            return await RestoreTreeAsync(invocation, vault, found);
+        }
+
+        if (TreeRestoreRun.Own.FirstOrDefault(invocation.Has) is { } stray)
+        {
+            throw new SalvorException(
+                FailureKind.Usage, $"'{stray.Name}' is for files, and this is a database", "Leave it out: a database is restored whole.");
+        }
+
+        var source = found as SqliteSourceConfig;
         var name = vault?.Identity.Source ?? invocation.Get(Vault.Db) ?? invocation.Get(Vault.Source) ?? source?.Name ?? "";
         var home = HomeOf(invocation, vault, source);
         if (invocation.Get(IfDbNotExists) && home is not null && File.Exists(home))
@@ -79,6 +100,37 @@ static class RestoreCommand
         return vault is null
             ? SkipEmpty(invocation, vault, name, home)
             : await FreshListing.UseAsync(vault, listed => RestoreAsync(invocation, listed, name, home), invocation.Cancellation);
+    }
+
+    static async Task<int> RestoreTreeAsync(Invocation invocation, VaultAccess? vault, SourceConfig? source)
+    {
+        Option[] others = [PositionOption, BranchOption, IfDbNotExists, InPlace, Force, NoCheck, StateDirectory];
+        if (others.FirstOrDefault(invocation.Has) is { } stray)
+        {
+            throw new SalvorException(
+                FailureKind.Usage,
+                $"'{stray.Name}' is for databases, and this source is one of files",
+                "Files are restored into a directory that is new or empty: name it with '--output'.");
+        }
+
+        string?[] names = [invocation.Get(TreeRestoreRun.Snapshot), $"{invocation.Get(BackupId)}", invocation.Get(Timestamp)];
+        var given = names.Where(name => name is { Length: > 0 }).ToList();
+        if (given.Count > 1)
+        {
+            throw new SalvorException(
+                FailureKind.Usage, "'--snapshot', '--backup-id' and '--timestamp' each name a backup", "Give one of them.");
+        }
+
+        if (vault is null)
+        {
+            return invocation.Get(IfReplicaExists)
+                ? Skip(invocation, source?.Name ?? "", "", "nothing is backed up yet")
+                : throw new SalvorException(
+                    FailureKind.NotRestorable, $"nothing is backed up yet of source {source?.Name}", "Run 'salvor backup' first.");
+        }
+
+        return await TreeRestoreRun.RunAsync(
+            invocation, vault, given.FirstOrDefault(), invocation.Get(Output), ScratchOf(invocation), invocation.Get(DryRun));
     }
 
     static void CheckOptions(Invocation invocation)
@@ -93,7 +145,7 @@ static class RestoreCommand
         }
     }
 
-    static async Task<(VaultAccess? Vault, SqliteSourceConfig? Source)> FindVaultAsync(Invocation invocation)
+    static async Task<(VaultAccess? Vault, SourceConfig? Source)> FindVaultAsync(Invocation invocation)
     {
         try
         {

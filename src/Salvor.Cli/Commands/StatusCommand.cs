@@ -98,7 +98,7 @@ static class StatusCommand
     {
         ExpectSense(invocation, format);
         var reader = new HealthReader(invocation.Time);
-        SourceHealth[] all = [.. Find(invocation).Select(reader.Read)];
+        SourceHealth[] all = [.. Find(invocation, reader)];
         HealthProblem[][] problems = [.. all.Select(health => HealthCheck.Problems(health, LimitsOf(invocation, health)).ToArray())];
         if (format == "nagios")
         {
@@ -190,7 +190,7 @@ static class StatusCommand
         return name is null ? NotifyState.ReadFigures(ConfigFile.LoadLocal(invocation.ConfigPath())) : [];
     }
 
-    static IEnumerable<HealthTarget> Find(Invocation invocation)
+    static IEnumerable<SourceHealth> Find(Invocation invocation, HealthReader reader)
     {
         var name = invocation.Get(Db) ?? invocation.Get(Source);
         if (name is not null)
@@ -199,14 +199,21 @@ static class StatusCommand
             var state = OneShot.StateOf(path, invocation.Get(StateDirectory));
             if (File.Exists(path) || File.Exists(LocalState.StatusPath(state, path)))
             {
-                return [new HealthTarget(Path.GetFileNameWithoutExtension(path), path, state, Config: null)];
+                return [reader.Read(new HealthTarget(Path.GetFileNameWithoutExtension(path), path, state, Config: null))];
             }
         }
 
         var config = ConfigFile.LoadLocal(invocation.ConfigPath());
-        return name is null ? HealthReader.Targets(config, TellUnreadable)
+        var trees = config.Trees.Values.Where(tree => name is null || tree.Name == name).Select(tree => reader.Read(config, tree)).ToList();
+        if (name is not null && trees.Count > 0)
+        {
+            return trees;
+        }
+
+        var targets = name is null ? HealthReader.Targets(config, TellUnreadable)
             : config.Sources.TryGetValue(name, out var whole) ? HealthReader.Targets(whole, TellUnreadable)
             : [One(ConfiguredSources.Find(config, name))];
+        return targets.Select(reader.Read).Concat(trees);
 
         static HealthTarget One((SqliteSourceConfig Source, SourceMember Member) item) => HealthReader.TargetOf(item.Source, item.Member);
 

@@ -27,6 +27,10 @@ static class StatusText
                 invocation.Print($"  copied {SizeText.Format(last.CopiedBytes)} of {SizeText.Format(last.CopyTotalBytes)}");
             }
         }
+        else if (health.IsTree)
+        {
+            PrintTree(invocation, health);
+        }
         else if (health.State == HealthState.Unprotected)
         {
             var obstacle = health.Detail.Length > 0 ? $"; {health.Detail}" : "";
@@ -38,6 +42,22 @@ static class StatusText
         {
             invocation.Print($"  {health.Detail}");
             invocation.Print($"  hint: {health.Hint}");
+        }
+    }
+
+    static void PrintTree(Invocation invocation, SourceHealth health)
+    {
+        invocation.Print($"  {health.Path}{(health.Backup is null ? ": never backed up from here" : "")}");
+        if (health.Backup is { BackupAt: { } at } backup)
+        {
+            invocation.Print(
+                $"  backup {backup.BackupId} {Age(health, at)} ago: {SizeText.Format(backup.SizeBytes)}, "
+                    + $"{SizeText.Format(backup.AddedBytes)} added");
+        }
+
+        if (health.Verified is { } verified)
+        {
+            invocation.Print($"  verified ({verified.Kind}) {Age(health, verified.FinishedAt)} ago: {(verified.Ok ? "ok" : "not ok")}");
         }
     }
 

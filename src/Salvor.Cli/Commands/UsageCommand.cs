@@ -73,8 +73,8 @@ static class UsageCommand
         Round(usage.DedupRatio),
         Round(usage.CompressionRatio),
         BodyOf(usage.Growth),
-        place.Source?.TotalSizeMax,
-        place.Source?.TotalSizeMax is { } cap ? Round(usage.Growth.DaysTo(cap - usage.Total.Bytes)) : null,
+        (place.Source as SqliteSourceConfig)?.TotalSizeMax,
+        (place.Source as SqliteSourceConfig)?.TotalSizeMax is { } cap ? Round(usage.Growth.DaysTo(cap - usage.Total.Bytes)) : null,
         Cost(place.Destination, usage.Total.Bytes));
 
     static DestinationUsageBody BodyOf(IReadOnlyList<(VaultPlace Place, VaultUsage Usage)> all)

@@ -27,13 +27,20 @@ sealed class VaultOptions
     public void AddTo(Command command)
     {
         command.Add(Source);
+        AddNamesTo(command);
+    }
+
+    /// <summary>The same without the argument, for verbs whose arguments mean something else too.</summary>
+    public void AddNamesTo(Command command)
+    {
         command.Add(Db);
         command.Add(From);
         command.Add(KeyOptions.KeyFile);
     }
 
     /// <summary>The name of the source, where one is given, as an argument or by <c>--db</c>.</summary>
-    public string? NameIn(Invocation invocation) => invocation.Get(Db) ?? invocation.Get(Source);
+    public string? NameIn(Invocation invocation) =>
+        invocation.Get(Db) ?? (TreeVerbs.IsPlace(invocation.Get(Source)) is null ? invocation.Get(Source) : null);
 
     /// <summary>Whether the command line names the vault, and not a configuration.</summary>
     public bool IsFromGiven(Invocation invocation) => invocation.Get(From).Length > 0;
@@ -42,16 +49,17 @@ sealed class VaultOptions
     /// The vault with all its copies, or null where the source is configured and nothing was ever stored. What is read from another copy
     /// because the first one is damaged is told.
     /// </summary>
-    public async Task<(VaultAccess? Vault, SqliteSourceConfig? Source)> FindAsync(Invocation invocation)
+    public async Task<(VaultAccess? Vault, SourceConfig? Source)> FindAsync(Invocation invocation, string? name = null)
     {
-        var (vault, source, _) = await FindWithKeysAsync(invocation);
+        var (vault, source, _) = await FindWithKeysAsync(invocation, name);
         return (vault, source);
     }
 
     /// <summary>As <see cref="FindAsync"/>, and what opened it; null for a plain vault.</summary>
-    public async Task<(VaultAccess? Vault, SqliteSourceConfig? Source, Keyring? Keys)> FindWithKeysAsync(Invocation invocation)
+    public async Task<(VaultAccess? Vault, SourceConfig? Source, Keyring? Keys)> FindWithKeysAsync(
+        Invocation invocation, string? name = null)
     {
-        var (copies, source, keys) = await FindCopiesAsync(invocation);
+        var (copies, source, keys) = await FindCopiesAsync(invocation, name);
         var vault = SourceCopies.Join(
             copies,
             copy => invocation.Tell(
@@ -64,10 +72,10 @@ sealed class VaultOptions
     }
 
     /// <summary>What each destination has of the source, and what opens it; null for a plain vault.</summary>
-    public async Task<(IReadOnlyList<SourceCopy> Copies, SqliteSourceConfig? Source, Keyring? Keys)> FindCopiesAsync(
-        Invocation invocation)
+    public async Task<(IReadOnlyList<SourceCopy> Copies, SourceConfig? Source, Keyring? Keys)> FindCopiesAsync(
+        Invocation invocation, string? name = null)
     {
-        var name = NameIn(invocation);
+        name ??= NameIn(invocation);
         if (invocation.Get(From) is { Length: > 0 } froms)
         {
             var given = KeyOptions.Find(invocation, source: null);
@@ -75,6 +83,12 @@ sealed class VaultOptions
         }
 
         var config = invocation.LoadConfig();
+        if (ConfiguredSources.FindTree(config, name) is { } tree)
+        {
+            var opens = KeyOptions.Find(invocation, tree);
+            return (await SourceCopies.FindAsync(config, tree.Name, tree.To, opens, invocation.Cancellation), tree, opens);
+        }
+
         var (source, member) = ConfiguredSources.Find(config, name);
         var keys = KeyOptions.Find(invocation, source);
         return (await SourceCopies.FindAsync(config, member.Name, source.To, keys, invocation.Cancellation), source, keys);
@@ -90,7 +104,10 @@ sealed class VaultOptions
         }
 
         var config = invocation.LoadConfig();
-        var (source, member) = ConfiguredSources.Find(config, NameIn(invocation));
+        var tree = ConfiguredSources.FindTree(config, NameIn(invocation));
+        var (source, member) = tree is null
+            ? ConfiguredSources.Find(config, NameIn(invocation))
+            : ((SourceConfig)tree, new SourceMember(tree.Name, tree.Name));
         return (
             await Destinations.FindVaultAsync(config, member.Name, source.To, export, invocation.Cancellation)
                 ?? throw new SalvorException(

@@ -14,7 +14,7 @@ namespace Salvor.Cli.Commands;
 /// <param name="StateDirectory">Where the local state of the source is.</param>
 /// <param name="Source">The configured source, or null.</param>
 /// <param name="Destination">The configured destination, or null.</param>
-sealed record VaultPlace(VaultAccess Vault, string StateDirectory, SqliteSourceConfig? Source, DestinationConfig? Destination)
+sealed record VaultPlace(VaultAccess Vault, string StateDirectory, SourceConfig? Source, DestinationConfig? Destination)
 {
     /// <summary>What to call the destination.</summary>
     public string DestinationName => Destination?.Name ?? Vault.Store.Location;
@@ -93,19 +93,26 @@ sealed record VaultPlace(VaultAccess Vault, string StateDirectory, SqliteSourceC
     static async Task<IReadOnlyList<VaultPlace>> ConfiguredAsync(Invocation invocation, string? name)
     {
         var config = invocation.LoadConfig();
+        IEnumerable<TreeSourceConfig> trees = name is null ? config.Trees.Values
+            : config.Trees.TryGetValue(name, out var named) ? [named]
+            : [];
         var members = name is null ? config.Sources.Values.SelectMany(source => Members(invocation, source))
             : config.Sources.TryGetValue(name, out var whole) ? Members(invocation, whole)
+            : config.Trees.ContainsKey(name) ? []
             : [ConfiguredSources.Find(config, name)];
+        var wanted = members
+            .Select(item => (
+                Source: (SourceConfig)item.Source, item.Member.Name, ConfiguredSources.OptionsOf(item.Source, item.Member).StateDirectory))
+            .Concat(trees.Select(tree => (Source: (SourceConfig)tree, tree.Name, StateDirectory: ConfiguredSources.StateOf(config, tree))));
         var found = new List<VaultPlace>();
-        foreach (var (source, member) in members)
+        foreach (var (source, vaultName, state) in wanted)
         {
             foreach (var destination in source.To.Select(to => config.Destinations[to]))
             {
                 var store = Destinations.Open(destination, maintains: true);
                 var keys = KeyOptions.Find(invocation, source);
-                if (await VaultAccess.FindAsync(store, member.Name, keys, invocation.Cancellation) is { } vault)
+                if (await VaultAccess.FindAsync(store, vaultName, keys, invocation.Cancellation) is { } vault)
                 {
-                    var state = ConfiguredSources.OptionsOf(source, member).StateDirectory;
                     found.Add(new VaultPlace(vault.With(source.Compression), state, source, destination));
                 }
             }

@@ -25,10 +25,23 @@ sealed record VerifyTarget(string Name, IReadOnlyList<SourceCopy> Copies, string
         }
 
         var config = invocation.LoadConfig();
+        var targets = new List<VerifyTarget>();
+        foreach (var tree in config.Trees.Values.Where(tree => name is null || tree.Name == name))
+        {
+            var keys = KeyOptions.Find(invocation, tree);
+            targets.Add(new VerifyTarget(
+                tree.Name, await SourceCopies.FindAsync(config, tree.Name, tree.To, keys, invocation.Cancellation), tree.Name,
+                ConfiguredSources.StateOf(config, tree), KeepsImage: false));
+        }
+
+        if (name is not null && targets.Count > 0)
+        {
+            return targets;
+        }
+
         var members = name is not null
             ? config.Sources.TryGetValue(name, out var whole) ? Members(invocation, whole) : [ConfiguredSources.Find(config, name)]
             : config.Sources.Values.SelectMany(source => Members(invocation, source));
-        var targets = new List<VerifyTarget>();
         foreach (var (source, member) in members)
         {
             var state = ConfiguredSources.OptionsOf(source, member).StateDirectory;
@@ -69,7 +82,7 @@ sealed record VerifyTarget(string Name, IReadOnlyList<SourceCopy> Copies, string
     {
         var identity = copies.First(copy => copy.Vault is not null).Vault!.Identity;
         var state = LocalState.DefaultDirectory(identity.Path);
-        var isHere = Directory.Exists(state);
+        var isHere = !identity.IsTree && Directory.Exists(state);
         return new VerifyTarget(identity.Source, copies, identity.Path, isHere ? state : null, isHere);
     }
 

@@ -40,6 +40,10 @@ static class CommandLine
         new("backup", BackupCommand.Create),
         new("restore", RestoreCommand.Create),
         new("list", ListCommand.Create),
+        new("find", FindCommand.Create),
+        new("dump", DumpCommand.Create),
+        new("diff", DiffCommand.Create),
+        new("stats", StatsCommand.Create),
         new("status", StatusCommand.Create),
         new("verify", VerifyCommand.Create),
         new("drill", DrillCommand.Create),
@@ -73,7 +77,7 @@ static class CommandLine
 
     static RootCommand CreateRoot(VerbEntry[] verbs)
     {
-        var root = new RootCommand("Keeps databases recoverable to any moment, and proves it.")
+        var root = new RootCommand("Keeps databases and files recoverable to any moment, and proves it.")
         {
             Invocation.ConfigOption,
             Invocation.JsonOption,

@@ -16,7 +16,15 @@ sealed record SyncDocument(string Source, ulong Position, bool Durable);
 
 sealed record BackupDocument(
     string Source, ulong BackupId, string Label, string Mode, uint Branch, ulong Position, DateTimeOffset Time, DateTimeOffset CreatedAt,
-    long SizeBytes, long AddedBytes, string Checksum, bool Verified, double Seconds, int? RetentionDays);
+    long SizeBytes, long AddedBytes, string Checksum, bool Verified, double Seconds, int? RetentionDays)
+{
+    /// <summary>Of a source of files.</summary>
+    public TreeBackupBody? Files { get; init; }
+}
+
+sealed record TreeBackupBody(
+    long Files, long Directories, long Others, long FilesRead, long BytesRead, long Unreadable, long Changed,
+    IReadOnlyList<string> Problems);
 
 sealed record BackupDeleteDocument(
     string Source, string Location, ulong BackupId, bool DryRun, ulong? Number, DateTimeOffset? GraceEnds);
@@ -39,7 +47,39 @@ sealed record BranchBody(
 sealed record RestoreDocument(
     string Source, string Output, bool DryRun, uint Branch, ulong Position, DateTimeOffset? Time, DateTimeOffset? RequestedTime,
     ulong ChangeSets, uint PageSize, uint PageCount, long SizeBytes, long DownloadedBytes, string Checksum, string IntegrityCheck,
-    double Seconds, string Skipped);
+    double Seconds, string Skipped)
+{
+    /// <summary>Of a source of files.</summary>
+    public TreeRestoreBody? Files { get; init; }
+}
+
+sealed record TreeRestoreBody(
+    ulong BackupId, long Files, long Entries, IReadOnlyList<OwnerBody> Owners, IReadOnlyList<string> Problems);
+
+sealed record OwnerBody(string Kind, string Name, uint Number, uint Becomes, bool Conflict);
+
+sealed record TreeListDocument(
+    string Source, string Location, ulong BackupId, DateTimeOffset Time, string Path, IReadOnlyList<TreeEntryBody> Entries);
+
+sealed record TreeEntryBody(
+    string Path, string Kind, string Mode, uint UserId, uint GroupId, string User, string Group, long SizeBytes, DateTimeOffset Modified,
+    string? Target, IReadOnlyList<string> Attributes, bool Unreadable, bool Changed);
+
+sealed record FindDocument(string Source, string Location, IReadOnlyList<FoundBody> Found);
+
+sealed record FoundBody(ulong BackupId, DateTimeOffset Time, TreeEntryBody Entry);
+
+sealed record DiffDocument(
+    string Source, string Location, ulong From, ulong To, long Added, long Removed, long Changed, long Metadata,
+    IReadOnlyList<DiffLineBody> Differences);
+
+sealed record DiffLineBody(string Change, string Path, long SizeBytes);
+
+sealed record StatsDocument(
+    string Source, string Location, ulong BackupId, DateTimeOffset Time, long Files, long Directories, long Others, long Bytes,
+    long ContentBytes, long Unreadable, long Changed, IReadOnlyList<ExtensionBody> Extensions);
+
+sealed record ExtensionBody(string Extension, long Files, long Bytes);
 
 sealed record StatusDocument(IReadOnlyList<SourceStatusBody> Sources, bool Ok);
 
@@ -191,6 +231,10 @@ sealed record ConvertedKeyBody(int Line, string From, string? To, string Reason)
 [JsonSerializable(typeof(BackupDocument))]
 [JsonSerializable(typeof(BackupDeleteDocument))]
 [JsonSerializable(typeof(ListDocument))]
+[JsonSerializable(typeof(TreeListDocument))]
+[JsonSerializable(typeof(FindDocument))]
+[JsonSerializable(typeof(DiffDocument))]
+[JsonSerializable(typeof(StatsDocument))]
 [JsonSerializable(typeof(RestoreDocument))]
 [JsonSerializable(typeof(StatusDocument))]
 [JsonSerializable(typeof(LockDocument))]

@@ -2,6 +2,7 @@ using Salvor.Jobs.Config;
 using Salvor.Jobs.Keys;
 using Salvor.Sqlite;
 using Salvor.Text;
+using Salvor.Vault.Compaction;
 using Salvor.Vault.Keys;
 using Salvor.Vault.Pruning;
 
@@ -40,28 +41,48 @@ public static class ConfiguredSources
     };
 
     /// <summary>What a prune of a source keeps.</summary>
-    public static PrunePolicy PolicyOf(SqliteSourceConfig source) => new(source.Keep)
+    public static PrunePolicy PolicyOf(SourceConfig source) => new((source as SqliteSourceConfig)?.Keep ?? Ladder.Default)
     {
         Backups = new BackupRules { Max = source.BackupsMax, RetentionDays = source.RetentionDays },
-        BytesMax = source.TotalSizeMax,
+        BytesMax = (source as SqliteSourceConfig)?.TotalSizeMax,
     };
 
     /// <summary>What opens the vaults of a source; null where they are plain.</summary>
-    public static Keyring? KeysOf(SqliteSourceConfig source) =>
+    public static Keyring? KeysOf(SourceConfig source) =>
         source.Encryption is { } encryption ? SecretReader.KeyringOf(encryption.Key, encryption.KeySaved) : null;
+
+    /// <summary>
+    /// The source of files of this name, or the only source where no name is given and it is one of files; null where a database is meant.
+    /// </summary>
+    public static TreeSourceConfig? FindTree(SalvorConfig config, string? name) =>
+        name is not null ? config.Trees.GetValueOrDefault(name)
+        : config.Sources.Count == 0 && config.Trees.Count == 1 ? config.Trees.Values.First()
+        : null;
+
+    /// <summary>The folder of the local state of a source of files.</summary>
+    public static string StateOf(SalvorConfig config, TreeSourceConfig tree) => tree.StateDirectory
+        ?? Path.Combine(Path.GetDirectoryName(Path.GetFullPath(config.FileName))!, LocalState.FolderName);
 
     /// <summary>The source and database of this name; the only one where no name is given.</summary>
     public static (SqliteSourceConfig Source, SourceMember Member) Find(SalvorConfig config, string? name)
     {
         if (name is null)
         {
-            var single = config.Sources.Count == 1 ? config.Sources.Values.First() : null;
+            var single = config.Sources.Count + config.Trees.Count == 1 ? config.Sources.Values.FirstOrDefault() : null;
             return single?.Path is { } path ? (single, new SourceMember(single.Name, path))
                 : single is not null ? throw Many(single)
                 : throw new SalvorException(
                     FailureKind.Usage,
-                    $"{config.FileName} has several sources: {Suggestion.Enumerate([.. config.Sources.Keys])}",
+                    $"{config.FileName} has several sources: {Suggestion.Enumerate(NamesOf(config))}",
                     "Name one of them.");
+        }
+
+        if (config.Trees.ContainsKey(name))
+        {
+            throw new SalvorException(
+                FailureKind.Usage,
+                $"source {name} is one of files, and this works on databases",
+                "'backup', 'restore', 'list', 'verify', 'prune', 'usage' and 'status' work on files.");
         }
 
         foreach (var source in config.Sources.Values)
@@ -85,8 +106,10 @@ public static class ConfiguredSources
         throw new SalvorException(
             FailureKind.Usage,
             $"{config.FileName} has no source '{name}'",
-            Suggestion.Sentence(name, config.Sources.Keys) + $"Its sources are {Suggestion.Enumerate([.. config.Sources.Keys])}.");
+            Suggestion.Sentence(name, NamesOf(config)) + $"Its sources are {Suggestion.Enumerate(NamesOf(config))}.");
     }
+
+    static string[] NamesOf(SalvorConfig config) => [.. config.Sources.Keys, .. config.Trees.Keys];
 
     /// <summary>A database that was deleted is still restorable by its name, which may be spelled as the file or as the vault.</summary>
     static SourceMember MemberOf(string source, PathGlob paths, string member)

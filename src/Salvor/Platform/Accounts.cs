@@ -12,6 +12,16 @@ static partial class Accounts
     /// <summary>The name of a group; its number where it has none.</summary>
     public static string GroupName(uint id) => NameAt(GroupCall(id)) ?? id.ToString(CultureInfo.InvariantCulture);
 
+    /// <summary>The name of a user; empty where it has none.</summary>
+    public static string FindUserName(uint id) => NameAt(UserCall(id)) ?? "";
+
+    /// <summary>The name of a group; empty where it has none.</summary>
+    public static string FindGroupName(uint id) => NameAt(GroupCall(id)) ?? "";
+
+    /// <summary>The group of a name; null where there is none.</summary>
+    public static uint? FindGroup(string groupName) =>
+        GroupByNameCall(groupName) is not 0 and var entry ? (uint)Marshal.ReadInt32(entry, 2 * nint.Size) : null;
+
     /// <summary>The user and the main group of a name; null where there is none.</summary>
     public static (uint User, uint Group)? Find(string userName)
     {
@@ -67,4 +77,7 @@ static partial class Accounts
 
     [LibraryImport("libc", EntryPoint = "getpwnam", StringMarshalling = StringMarshalling.Utf8)]
     private static partial nint UserByNameCall(string name);
+
+    [LibraryImport("libc", EntryPoint = "getgrnam", StringMarshalling = StringMarshalling.Utf8)]
+    private static partial nint GroupByNameCall(string name);
 }

@@ -131,7 +131,7 @@ readonly partial record struct FileStat(
     private static partial int StatxCall(int directory, string path, int flags, uint mask, out Statx stat);
 
     [StructLayout(LayoutKind.Sequential)]
-    struct Time
+    internal struct Time
     {
         public long Seconds;
         public uint Fraction;
@@ -142,7 +142,7 @@ readonly partial record struct FileStat(
 
     /// <summary>https://man7.org/linux/man-pages/man2/statx.2.html: the same on every architecture, with room to grow.</summary>
     [StructLayout(LayoutKind.Sequential, Size = 256)]
-    struct Statx
+    internal struct Statx
     {
         public uint Mask;
         public uint BlockSize;

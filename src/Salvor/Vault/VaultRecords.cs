@@ -13,8 +13,12 @@ public sealed record VaultIdentity
 
     public required string Source { get; init; }
 
-    /// <summary>The kind of source: <c>sqlite</c>.</summary>
+    /// <summary>The kind of source: <c>sqlite</c>, <c>files</c> or <c>command</c>.</summary>
     public required string Kind { get; init; }
+
+    /// <summary>Whether its snapshots are trees of files, and backups all that can be restored.</summary>
+    [JsonIgnore]
+    public bool IsTree => Kind is "files" or "command";
 
     /// <summary>The configured path. A source is its name and path, never its content.</summary>
     public required string Path { get; init; }

@@ -4,14 +4,16 @@ namespace Salvor.Tests.Cli;
 
 public sealed class UsageTests
 {
-    static readonly string[] Verbs = ["daemon", "replicate", "sync", "restore", "list", "status", "demo", "version"];
+    static readonly string[] Verbs =
+        ["daemon", "replicate", "sync", "restore", "list", "find", "dump", "diff", "stats", "status", "demo", "version"];
 
     [Theory]
     [InlineData(
         "",
         "no command is given",
         "Run 'salvor --help' to see them: "
-            + "init, daemon, replicate, sync, backup, restore, list, status, verify, drill, runbook, repair, prune, usage, doctor, bench, "
+            + "init, daemon, replicate, sync, backup, restore, list, find, dump, diff, stats, status, verify, drill, runbook, "
+            + "repair, prune, usage, doctor, bench, "
             + "lock, break-lock, key, notify, schedule, completions, config, demo and version.")]
     [InlineData("replicat", "unknown command 'replicat'", "Did you mean \"replicate\"? Run 'salvor --help' to see all.")]
     [InlineData("--jsn", "unknown option '--jsn'", "Did you mean \"--json\"? Run 'salvor --help' to see all.")]

@@ -226,6 +226,19 @@ static class ConfigKeys
             new("max_drill_age", Duration, "35d", "How old the last good drill may be (default: 35d, once there was one).") { Words = Off },
         ]);
 
+    public static ConfigSection Files => field ??= new(
+        "files",
+        [
+            new("type", Plain, "files", "What is protected.") { Words = ["files"] },
+            new("paths", Texts, "[/srv/app/uploads]", "Directories and files."),
+            new("exclude", Texts, "[\"*.tmp\"]", "Patterns of what is left out, as in .gitignore."),
+            new("exclude_if_present", Texts, "[.nobackup]", "Leaves out what is in a directory with a file of this name."),
+            new("exclude_caches", YesNo, "true", "Leaves out what is in a directory with a CACHEDIR.TAG (default: false)."),
+            new("one_file_system", YesNo, "true", "Leaves out what is mounted below the paths (default: false)."),
+            .. Source.Keys.Where(key => key.Name is "to" or "compression" or "max_backups" or "retention_days" or "prune" or "state_dir"
+                or "encryption" or "max_backup_age"),
+        ]);
+
     public static ConfigSection Restore => field ??= new(
         "restore", [new("scratch", ConfigValue.Path, "/var/tmp/salvor", "Where restores without --output make their folders.")]);
 
@@ -328,7 +341,7 @@ static class ConfigKeys
             },
             new("sources", Named, "{ app: { type: sqlite, path: /var/lib/app/app.db, to: [local] } }", "What is protected.")
             {
-                Below = () => [Source],
+                Below = () => [Source, Files],
             },
             new("restore", Section, "{ scratch: /var/tmp/salvor }", "Where restores go.") { Below = () => [Restore] },
             new("log", Section, "{ level: info }", "How much the log tells.") { Below = () => [Log] },

@@ -16,8 +16,8 @@ sealed class ConfigReader(ConfigDocument document)
     const string GlobExample = "/data/tenants/*.db";
     const string KeepExample = "{ commits: 24h, minutes: 7d, hours: 30d, days: 1y }";
 
-    static readonly string[] SourceTypes = ["sqlite"];
-    static readonly string[] SourceTypesPlanned = ["postgres", "files", "command"];
+    static readonly string[] SourceTypes = ["sqlite", "files"];
+    static readonly string[] SourceTypesPlanned = ["postgres", "command"];
 
     /// <summary>Where there are <see cref="ConfigDocument.Problems"/>, what could be read nevertheless.</summary>
     public SalvorConfig Read(YamlMappingNode node)
@@ -31,19 +31,21 @@ sealed class ConfigReader(ConfigDocument document)
         // One that is wrong is declared nevertheless: what goes to it is not wrong too.
         var named = (root.Value("destinations") as YamlMappingNode)?.Children.Keys.OfType<YamlScalarNode>() ?? [];
         string[] declared = [.. destinations.Keys.Union(named.Select(key => key.Value!))];
-        var sources = document.Attempt(
-            () => ReadNamed(
+        var all = document.Attempt(
+            () => ReadNamed<SourceConfig>(
                 root,
                 "source",
                 $"app: {{ type: sqlite, path: {PathExample}, to: [{declared.FirstOrDefault("local")}] }}",
                 (name, owner, source) => ReadSource(name, owner, source, destinations, declared)),
             []);
+        var sources = Only<SqliteSourceConfig>(all);
         document.Attempt(() => CheckSourcePaths(root, sources), false);
         return new()
         {
             FileName = document.FileName,
             Destinations = destinations,
             Sources = sources,
+            Trees = Only<TreeSourceConfig>(all),
             Restore = document.Attempt(() => ReadRestore(root), new()),
             Log = document.Attempt(() => ReadLog(root), new() { Level = LogLevel.Information }),
             Metrics = document.LocalOnly ? null : document.Attempt(() => MetricsReader.Read(document, root), null),
@@ -51,6 +53,10 @@ sealed class ConfigReader(ConfigDocument document)
             PlainSecrets = document.PlainSecrets,
         };
     }
+
+    static OrderedDictionary<string, T> Only<T>(OrderedDictionary<string, SourceConfig> all)
+        where T : SourceConfig =>
+        new(all.Values.OfType<T>().Select(source => KeyValuePair.Create(source.Name, source)), StringComparer.Ordinal);
 
     /// <summary>A section that maps names to things of one kind, in the order of the file, at least one.</summary>
     OrderedDictionary<string, T> ReadNamed<T>(
@@ -105,11 +111,16 @@ sealed class ConfigReader(ConfigDocument document)
         return DestinationReader.Read(type, name, destination);
     }
 
-    SqliteSourceConfig ReadSource(
+    SourceConfig ReadSource(
+        string name, string owner, ConfigMapping source, OrderedDictionary<string, DestinationConfig> destinations,
+        IReadOnlyList<string> declared) => ReadType(source, "source", owner, SourceTypes, SourceTypesPlanned) == "files"
+        ? TreeReader.Read(document, name, owner, source, ReadTo(source, owner, destinations, declared))
+        : ReadDatabase(name, owner, source, destinations, declared);
+
+    SqliteSourceConfig ReadDatabase(
         string name, string owner, ConfigMapping source, OrderedDictionary<string, DestinationConfig> destinations,
         IReadOnlyList<string> declared)
     {
-        ReadType(source, "source", owner, SourceTypes, SourceTypesPlanned);
         source.CheckKeys(ConfigKeys.Source);
         var path = source.OptionalPath("path", PathExample);
         var paths = ReadGlob(source, owner);

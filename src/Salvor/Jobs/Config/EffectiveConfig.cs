@@ -21,7 +21,7 @@ public static class EffectiveConfig
         var root = new JsonObject
         {
             ["destinations"] = Named(config.Destinations, Of),
-            ["sources"] = Named(config.Sources, Of),
+            ["sources"] = WithTrees(Named(config.Sources, Of), config),
             ["log"] = Keys(("level", LevelName(config.Log.Level)), ("format", config.Log.Format == LogFormat.Json ? "json" : "text")),
         };
         if (config.Restore.Scratch is { } scratch)
@@ -115,6 +115,36 @@ public static class EffectiveConfig
         }
 
         return keys;
+    }
+
+    /// <summary>One source of files.</summary>
+    public static JsonObject Of(TreeSourceConfig source)
+    {
+        var options = source.Options;
+        var keys = Keys(
+            ("type", "files"), ("paths", options.Paths), ("exclude", source.Exclude.Count > 0 ? source.Exclude : null),
+            ("exclude_if_present", options.ExcludeIfPresent.Count > 0 ? options.ExcludeIfPresent : null),
+            ("exclude_caches", options.ExcludeCaches), ("one_file_system", options.OneFileSystem), ("to", source.To),
+            ("compression", source.Compression.ToString()), ("max_backups", source.BackupsMax),
+            ("retention_days", source.RetentionDays), ("state_dir", source.StateDirectory));
+        keys["prune"] = source.Prune.Every is { } often ? Keys(("every", often), ("grace", source.Prune.Grace)) : "off";
+        keys["max_backup_age"] = source.Limits.BackupAge is { } age ? DurationText.Format(age) : "off";
+        if (source.Encryption is { } encryption)
+        {
+            keys["encryption"] = Of(encryption);
+        }
+
+        return keys;
+    }
+
+    static JsonObject WithTrees(JsonObject sources, SalvorConfig config)
+    {
+        foreach (var (name, tree) in config.Trees)
+        {
+            sources[name] = Of(tree);
+        }
+
+        return sources;
     }
 
     static JsonObject Of(Ladder keep) =>

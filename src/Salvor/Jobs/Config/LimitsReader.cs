@@ -9,6 +9,14 @@ static class LimitsReader
 
     static readonly TimeSpan Max = TimeSpan.FromDays(100 * 365);
 
+    /// <summary>Of a source of which there are backups and nothing else.</summary>
+    public static HealthLimits ReadBackupAge(ConfigMapping source) => HealthLimits.None with
+    {
+        BackupAge = source.Value("max_backup_age") is YamlScalarNode { Value: "off" }
+            ? null
+            : source.Duration("max_backup_age", new HealthLimits().BackupAge!.Value, TimeSpan.FromMilliseconds(1), Max),
+    };
+
     /// <param name="source">Its keys.</param>
     /// <param name="snapshotEvery">How often it is backed up: less often than the limit would never be in time.</param>
     /// <param name="verifyEvery">How often the daemon verifies it; null where it does not.</param>

@@ -1,7 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Salvor.Jobs.Keys;
 using Salvor.Vault.Compaction;
-using Salvor.Vault.Format;
 using Salvor.Vault.Pruning;
 
 namespace Salvor.Jobs.Config;
@@ -14,7 +13,11 @@ public sealed record SalvorConfig
 
     public required IReadOnlyDictionary<string, DestinationConfig> Destinations { get; init; }
 
+    /// <summary>The databases.</summary>
     public required IReadOnlyDictionary<string, SqliteSourceConfig> Sources { get; init; }
+
+    /// <summary>The sources of files. No name is in both.</summary>
+    public IReadOnlyDictionary<string, TreeSourceConfig> Trees { get; init; } = new Dictionary<string, TreeSourceConfig>();
 
     public required RestoreConfig Restore { get; init; }
 
@@ -31,7 +34,7 @@ public sealed record SalvorConfig
 }
 
 /// <summary>One SQLite database, or all that a pattern matches. Exactly one of <see cref="Path"/> and <see cref="Paths"/> is set.</summary>
-public sealed record SqliteSourceConfig
+public sealed record SqliteSourceConfig : SourceConfig
 {
     public static readonly TimeSpan BatchDefault = TimeSpan.FromMilliseconds(50);
 
@@ -57,19 +60,11 @@ public sealed record SqliteSourceConfig
 
     public const int BackupsMaxMax = 1_000_000;
 
-    public required string Name { get; init; }
-
     /// <summary>The database file, absolute.</summary>
     public string? Path { get; init; }
 
     /// <summary>The databases of this source, each with a vault of its own, named by <see cref="PathGlob.MemberName"/>.</summary>
     public PathGlob? Paths { get; init; }
-
-    /// <summary>
-    /// Names of destinations, without repetition, never empty: the first is written to, and the others follow it. Directories come first,
-    /// because a commit is durable there soonest, and then each in the order of the file.
-    /// </summary>
-    public required IReadOnlyList<string> To { get; init; }
 
     /// <summary>How long commits are gathered before they are shipped together.</summary>
     public TimeSpan Batch { get; init; } = BatchDefault;
@@ -92,9 +87,6 @@ public sealed record SqliteSourceConfig
     /// <summary>How long after a snapshot the next one is made, where something changed.</summary>
     public TimeSpan SnapshotEvery { get; init; } = SnapshotEveryDefault;
 
-    /// <summary>How what is stored from now on is compressed.</summary>
-    public FrameCompression Compression { get; init; } = FrameCompression.Default;
-
     /// <summary>How fine restore points stay as they age.</summary>
     public Ladder Keep { get; init; } = Ladder.Default;
 
@@ -103,24 +95,6 @@ public sealed record SqliteSourceConfig
 
     /// <summary>How its restore is rehearsed.</summary>
     public DrillConfig Drill { get; init; } = new();
-
-    /// <summary>How many backups stay that did not ask for days of their own; null where there is no limit.</summary>
-    public int? BackupsMax { get; init; }
-
-    /// <summary>For how many days backups stay that did not ask for days of their own; null where there is no limit.</summary>
-    public int? RetentionDays { get; init; }
-
-    /// <summary>How the daemon drops what nothing keeps.</summary>
-    public PruneConfig Prune { get; init; } = new();
-
-    /// <summary>What is allowed before the source counts as unhealthy under a policy.</summary>
-    public HealthLimits Limits { get; init; } = new();
-
-    /// <summary>Where local state lives, absolute. Null: in <c>.salvor/</c> beside the database.</summary>
-    public string? StateDirectory { get; init; }
-
-    /// <summary>How the vaults of this source are encrypted. Null: not at all.</summary>
-    public EncryptionConfig? Encryption { get; init; }
 }
 
 /// <summary>How vaults are encrypted.</summary>

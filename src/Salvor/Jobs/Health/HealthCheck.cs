@@ -67,6 +67,8 @@ static class HealthCheck
         var source = health.Source;
         var message = health.State switch
         {
+            HealthState.Unprotected when health.IsTree => $"{source} is configured and was never backed up from here",
+            HealthState.Failing when health.IsTree => $"the last backup of {source} failed: {health.Detail}",
             HealthState.Unprotected => $"{source} is configured and was never served from here",
             HealthState.Unknown or HealthState.Stale => health.Detail,
             HealthState.Stopped => $"nothing serves {source}",
@@ -142,7 +144,9 @@ static class HealthCheck
             health.Source,
             Severity.Page,
             $"{Said(health, health.Backup?.LastSuccessAt, "backed up")}{why}; at most {Limit(allowed)} is allowed",
-            $"Run 'salvor backup {health.Source}' to see why; the daemon makes one every 'snapshot_every'.");
+            health.IsTree
+                ? $"Run 'salvor backup {health.Source}' to see why, and look whether what runs it does."
+                : $"Run 'salvor backup {health.Source}' to see why; the daemon makes one every 'snapshot_every'.");
     }
 
     static IEnumerable<HealthProblem> VerifyAge(SourceHealth health, TimeSpan? limit)

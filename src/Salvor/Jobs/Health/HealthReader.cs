@@ -64,6 +64,28 @@ sealed class HealthReader(TimeProvider time)
         }
     }
 
+    /// <summary>
+    /// How a source of files fares: by its last backup, because nothing serves it in between.
+    /// </summary>
+    public SourceHealth Read(SalvorConfig config, TreeSourceConfig tree)
+    {
+        var mark = backups.Read(LocalState.BackupPath(ConfiguredSources.StateOf(config, tree), tree.Name));
+        return new SourceHealth
+        {
+            Source = tree.Name,
+            Path = string.Join(", ", tree.Options.Paths),
+            Now = time.GetUtcNow(),
+            State = mark is null ? HealthState.Unprotected : mark.Failure.Length > 0 ? HealthState.Failing : HealthState.Healthy,
+            Detail = mark?.Failure ?? "",
+            Hint = $"Run 'salvor backup {tree.Name}'.",
+            Verified = verifications.Read(LocalState.VerifyPath(ConfiguredSources.StateOf(config, tree), tree.Name)),
+            Backup = mark,
+            Limits = tree.Limits,
+            Next = new NextRuns(null, null, null),
+            IsTree = true,
+        };
+    }
+
     static HealthLimits LimitsOf(HealthTarget target) => target.Config?.Limits ?? new HealthLimits();
 
     SourceHealth Read(HealthTarget target, DateTimeOffset now)

@@ -102,6 +102,9 @@ sealed record SourceHealth
     /// <summary>The destinations, the one that is written first in front; empty where it was never served.</summary>
     public IReadOnlyList<DestinationHealth> Destinations { get; init; } = [];
 
+    /// <summary>Whether it is a source of files, which are backed up now and then and not served.</summary>
+    public bool IsTree { get; init; }
+
     /// <summary>Whether a living process serves it and shows that it works.</summary>
     public bool IsUp =>
         State is not (HealthState.Unprotected or HealthState.Unknown or HealthState.Stopped or HealthState.Stale);

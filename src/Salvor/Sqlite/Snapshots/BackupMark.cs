@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Serialization;
 using Salvor.Platform;
 using Salvor.Text;
+using Salvor.Vault;
 
 namespace Salvor.Sqlite.Snapshots;
 
@@ -51,6 +52,19 @@ public sealed record BackupMark
         SizeBytes = made.SizeBytes,
         AddedBytes = made.AddedBytes,
         DurationSeconds = Math.Round(duration.TotalSeconds, 3),
+        Succeeded = Succeeded + 1,
+    };
+
+    /// <summary>After one more backup of files.</summary>
+    public BackupMark Made(DateTimeOffset now, BackupRecord backup, double seconds) => this with
+    {
+        LastSuccessAt = now,
+        Failure = "",
+        BackupId = backup.Id,
+        BackupAt = backup.CreatedAt,
+        SizeBytes = backup.SizeBytes,
+        AddedBytes = backup.AddedBytes,
+        DurationSeconds = seconds,
         Succeeded = Succeeded + 1,
     };
 

@@ -41,6 +41,24 @@ sealed class FieldWriter
         Encoding.UTF8.GetBytes(value, Take(length));
     }
 
+    /// <summary>A count of two bytes, and as many bytes: a name or the target of a link.</summary>
+    public void Bytes(ReadOnlySpan<byte> value)
+    {
+        Invariant.Check(value.Length <= ushort.MaxValue);
+        U16((ushort)value.Length);
+        value.CopyTo(Take(value.Length));
+    }
+
+    /// <summary>A count of four bytes, and as many bytes.</summary>
+    public void Blob(ReadOnlySpan<byte> value)
+    {
+        U32((uint)value.Length);
+        value.CopyTo(Take(value.Length));
+    }
+
+    /// <summary>Forgets all that was written, and keeps the room.</summary>
+    public void Clear() => buffer.ResetWrittenCount();
+
     Span<byte> Take(int count)
     {
         var span = buffer.GetSpan(count)[..count];
@@ -84,6 +102,12 @@ ref struct FieldReader(string key, ReadOnlySpan<byte> bytes)
     }
 
     public string Text() => Encoding.UTF8.GetString(Take(U16()));
+
+    /// <summary>A count of two bytes, and as many bytes.</summary>
+    public byte[] Bytes() => Take(U16()).ToArray();
+
+    /// <summary>A count of four bytes, and as many bytes.</summary>
+    public byte[] Blob() => Take(Count(1)).ToArray();
 
     /// <summary>A count of items, each at least <paramref name="itemSizeBytes"/> long, that must all be present.</summary>
     public int Count(int itemSizeBytes)

@@ -2,6 +2,7 @@ using System.Buffers.Binary;
 using Salvor.Storage;
 using Salvor.Vault.Format;
 using Salvor.Vault.Snapshots;
+using Salvor.Vault.Trees;
 
 namespace Salvor.Vault.Pruning;
 
@@ -67,8 +68,10 @@ sealed class PackUse
             .OrderByDescending(snapshot => snapshot.Position).ThenByDescending(snapshot => snapshot.Branch))
         {
             use.visited = snapshot;
-            var reader = await SnapshotReader.OpenAsync(catalog.Vault, snapshot, cancellationToken);
-            await use.VisitAsync(reader.Details.Top, cancellationToken);
+            foreach (var top in (await SnapshotRoot.OpenAsync(catalog.Vault, snapshot, cancellationToken)).Tops)
+            {
+                await use.VisitAsync(top, cancellationToken);
+            }
         }
 
         await use.FollowMovesAsync(cancellationToken);

@@ -81,7 +81,14 @@ sealed class PruneProof(VaultAccess vault)
 
         foreach (var backup in view.Backups)
         {
-            await planner.PlanAsync(backup.Branch, new Position(backup.Position), cancellationToken);
+            if (!catalog.Vault.Identity.IsTree)
+            {
+                await planner.PlanAsync(backup.Branch, new Position(backup.Position), cancellationToken);
+            }
+            else if (!catalog.Snapshots.Contains(new SnapshotRef(backup.Branch, new Position(backup.Position))))
+            {
+                throw Needed(item, $"backup {backup.Id} has no other snapshot", inner: null);
+            }
         }
 
         foreach (var range in item.Record.Pruned.Where(range => range.Last >= catalog.Logs(range.Branch).Last))

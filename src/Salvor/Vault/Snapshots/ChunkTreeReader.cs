@@ -3,6 +3,12 @@ using Salvor.Vault.Format;
 
 namespace Salvor.Vault.Snapshots;
 
+/// <summary>A leaf of a chunk tree.</summary>
+/// <param name="Start">The first byte that it covers.</param>
+/// <param name="Leaf">What it says.</param>
+/// <param name="Self">What the node above says of it; nothing where it is the top.</param>
+readonly record struct TreeLeaf(ulong Start, ChunkNode Leaf, ChunkEntry Self);
+
 /// <summary>
 /// Reads the nodes of a chunk tree: one way down to a place, or all leaves in order. Keeps the nodes that it read last. Not thread-safe.
 /// </summary>
@@ -39,23 +45,26 @@ sealed class ChunkTreeReader(ChunkReader chunks, ChunkNode top)
         return (start, entry);
     }
 
-    /// <summary>All leaves in order, with the first byte that each covers, as many at once as one node above them names.</summary>
-    public async IAsyncEnumerable<IReadOnlyList<(ulong Start, ChunkNode Leaf)>> LeavesAsync(
-        int packsInFlight, [EnumeratorCancellation] CancellationToken cancellationToken)
+    /// <summary>
+    /// All leaves in order, as many at once as one node above them names, from the one on that covers a byte.
+    /// </summary>
+    public async IAsyncEnumerable<IReadOnlyList<TreeLeaf>> LeavesAsync(
+        int packsInFlight, [EnumeratorCancellation] CancellationToken cancellationToken, ulong from = 0)
     {
         if (top.Level == 0)
         {
-            yield return [(0, top)];
+            yield return [new TreeLeaf(0, top, default)];
             yield break;
         }
 
-        for (var offset = 0UL; offset < top.Length;)
+        for (var offset = from; offset < top.Length;)
         {
-            var (_, parent) = await FindAsync(1, offset, cancellationToken);
-            var leaves = new List<(ulong, ChunkNode)>();
-            foreach (var leaf in await ReadNodesAsync(parent.Entries, level: 0, packsInFlight, cancellationToken))
+            (offset, var parent) = await FindAsync(1, offset, cancellationToken);
+            var leaves = new List<TreeLeaf>();
+            var nodes = await ReadNodesAsync(parent.Entries, level: 0, packsInFlight, cancellationToken);
+            foreach (var (leaf, self) in nodes.Zip(parent.Entries))
             {
-                leaves.Add((offset, leaf));
+                leaves.Add(new TreeLeaf(offset, leaf, self));
                 offset += leaf.Length;
             }
 

@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using Salvor.Vault.Format;
 
 namespace Salvor.Vault.Snapshots;
@@ -29,8 +30,19 @@ sealed class PendingEntry
 /// </summary>
 sealed class ChunkTreeWriter(PackStore store) : IAsyncDisposable
 {
+    /// <summary>A leaf that ends by a name has at least so many entries, and twice as many on average.</summary>
+    const int NamedLeafMin = 64;
+
+    const int NamedLeafMask = 127;
+
     readonly List<Level> levels = [];
-    readonly Dictionary<Hash256, Hash256> stored = [];
+    readonly ConcurrentDictionary<Hash256, Hash256> stored = [];
+
+    /// <summary>
+    /// Whether leaves end where the name of a chunk says so, and not only when they are full: then a chunk more in one place changes the
+    /// leaves there, and not all that follow. For sources whose chunks move.
+    /// </summary>
+    public bool CutsByName { get; init; }
 
     /// <summary>Bytes stored so far.</summary>
     public long StoredBytes => levels.Sum(level => level.Packs.StoredBytes);
@@ -40,6 +52,10 @@ sealed class ChunkTreeWriter(PackStore store) : IAsyncDisposable
     {
         Append(0, chunk);
         levels[0].PageHashes.AddRange(pageHashes);
+        if (CutsByName && levels[0].Entries.Count >= NamedLeafMin && (chunk.Name!.Value.GetHashCode() & NamedLeafMask) == 0)
+        {
+            Close(0);
+        }
     }
 
     /// <summary>Adds a whole node of an earlier tree. What was added before must end where a node of this level ends.</summary>

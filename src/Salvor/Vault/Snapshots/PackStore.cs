@@ -34,6 +34,15 @@ sealed class PackStore(VaultAccess vault)
         await vault.PutAsync(key, bytes, cancellationToken);
     }
 
+    /// <summary>Chunks of a pack that was there before are made use of.</summary>
+    public void Use(Hash256 pack)
+    {
+        lock (stored)
+        {
+            stored.Add(VaultKeys.Pack(pack));
+        }
+    }
+
     /// <summary>
     /// Right before something that names the packs is stored. A prune that condemns one of them later finds that name before it deletes.
     /// </summary>

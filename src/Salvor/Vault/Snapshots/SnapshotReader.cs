@@ -52,7 +52,7 @@ public sealed class SnapshotReader
     {
         await foreach (var leaves in Tree.LeavesAsync(packsInFlight: 1, cancellationToken))
         {
-            foreach (var (start, leaf) in leaves)
+            foreach (var (start, leaf, _) in leaves)
             {
                 Details.ExpectShape(key, start, leaf);
                 handler((uint)(start / Details.PageSize) + 1, leaf.PageHashes);
@@ -66,7 +66,7 @@ public sealed class SnapshotReader
         await foreach (var leaves in Tree.LeavesAsync(packsInFlight, cancellationToken))
         {
             var wanted = new List<WantedChunk>();
-            foreach (var (start, leaf) in leaves)
+            foreach (var (start, leaf, _) in leaves)
             {
                 Details.ExpectShape(key, start, leaf);
                 var offset = start;

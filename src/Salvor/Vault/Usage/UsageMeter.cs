@@ -1,7 +1,7 @@
 using Salvor.Storage;
 using Salvor.Vault.Format;
 using Salvor.Vault.Restore;
-using Salvor.Vault.Snapshots;
+using Salvor.Vault.Trees;
 
 namespace Salvor.Vault.Usage;
 
@@ -38,9 +38,14 @@ public static class UsageMeter
 
     static async Task<long> DatabaseBytesAsync(VaultCatalog catalog, CancellationToken cancellationToken)
     {
-        if (catalog.IsEmpty)
+        if (catalog.IsEmpty || (catalog.Vault.Identity.IsTree && catalog.Backups.Count == 0))
         {
             return 0;
+        }
+
+        if (catalog.Vault.Identity.IsTree)
+        {
+            return (await Backups.ReadAsync(catalog, catalog.Backups[^1], cancellationToken)).SizeBytes;
         }
 
         try
@@ -64,8 +69,7 @@ public static class UsageMeter
         foreach (var row in rows)
         {
             using var stored = await vault.OpenAsync(row.Key, ObjectKind.Snapshot, whole: false, cancellationToken);
-            var details = SnapshotDetails.Read(row.Key, await stored.ReadDetailsAsync(cancellationToken));
-            bytes += (long)details.PageCount * details.PageSize;
+            bytes += SnapshotRoot.Read(row.Key, await stored.ReadDetailsAsync(cancellationToken)).ContentBytes;
         }
 
         return bytes;

@@ -1,5 +1,6 @@
 using Salvor.Vault.Format;
 using Salvor.Vault.Snapshots;
+using Salvor.Vault.Trees;
 
 namespace Salvor.Vault.Verify;
 
@@ -29,17 +30,25 @@ sealed class ChunkTreeCheck(VaultAccess vault, IReadOnlySet<Hash256> goodPacks, 
 
     /// <summary>Checks one snapshot.</summary>
     /// <param name="key">Its root.</param>
-    /// <param name="details">What the root says.</param>
-    public async Task<IReadOnlyList<TreeDamage>> RunAsync(string key, SnapshotDetails details, CancellationToken cancellationToken)
+    /// <param name="root">What the root says.</param>
+    public async Task<IReadOnlyList<TreeDamage>> RunAsync(string key, SnapshotRoot root, CancellationToken cancellationToken)
     {
-        var state = await NodeAsync(key, details, start: 0, details.Top, cancellationToken);
-        return state.Damages.Count == 0 && state.Checksum != details.Checksum
+        var damages = new List<TreeDamage>();
+        var sum = 0UL;
+        foreach (var top in root.Tops)
+        {
+            var state = await NodeAsync(key, root.Database, start: 0, top, cancellationToken);
+            sum ^= state.Checksum;
+            Note(damages, state.Damages);
+        }
+
+        return damages.Count == 0 && root.Database is { } database && sum != database.Checksum
             ? [new TreeDamage(key, "its page hashes do not add up to its checksum")]
-            : state.Damages;
+            : damages;
     }
 
     async Task<TreeState> NodeAsync(
-        string key, SnapshotDetails details, ulong start, ChunkNode node, CancellationToken cancellationToken)
+        string key, SnapshotDetails? details, ulong start, ChunkNode node, CancellationToken cancellationToken)
     {
         if (node.Level == 0)
         {
@@ -67,7 +76,7 @@ sealed class ChunkTreeCheck(VaultAccess vault, IReadOnlySet<Hash256> goodPacks, 
     }
 
     async Task<TreeState> BelowAsync(
-        string key, SnapshotDetails details, ulong start, int level, ChunkEntry entry, (ChunkNode? Node, TreeDamage Damage) read,
+        string key, SnapshotDetails? details, ulong start, int level, ChunkEntry entry, (ChunkNode? Node, TreeDamage Damage) read,
         CancellationToken cancellationToken) => read.Node switch
     {
         null => new TreeState(0, [read.Damage]),
@@ -77,12 +86,12 @@ sealed class ChunkTreeCheck(VaultAccess vault, IReadOnlySet<Hash256> goodPacks, 
     };
 
     async Task<TreeState> LeafAsync(
-        string key, SnapshotDetails details, ulong start, ChunkNode leaf, CancellationToken cancellationToken)
+        string key, SnapshotDetails? details, ulong start, ChunkNode leaf, CancellationToken cancellationToken)
     {
         var damages = new List<TreeDamage>();
         try
         {
-            details.ExpectShape(key, start, leaf);
+            details?.ExpectShape(key, start, leaf);
         }
         catch (DamagedObjectException e)
         {

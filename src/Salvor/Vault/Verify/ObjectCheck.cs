@@ -5,6 +5,7 @@ using Salvor.Vault.Format;
 using Salvor.Vault.Keys;
 using Salvor.Vault.Pruning;
 using Salvor.Vault.Snapshots;
+using Salvor.Vault.Trees;
 
 namespace Salvor.Vault.Verify;
 
@@ -210,7 +211,7 @@ static class ObjectCheck
     }
 
     /// <summary>The root of a snapshot. Whether its chunks are there is another question.</summary>
-    public static async Task<(ObjectHeader Header, Hash256 DetailsHash, SnapshotDetails Details)> SnapshotAsync(
+    public static async Task<(ObjectHeader Header, Hash256 DetailsHash, SnapshotRoot Root)> SnapshotAsync(
         VaultAccess vault, string key, SnapshotRef snapshot, CancellationToken cancellationToken)
     {
         using var stored = await OpenAsync(
@@ -220,7 +221,7 @@ static class ObjectCheck
                 : $"it is the snapshot of position {header.PositionLast}",
             cancellationToken);
         var bytes = await InLayerAsync(FindingLayer.Details, () => stored.ReadDetailsAsync(cancellationToken));
-        var details = await InLayerAsync(FindingLayer.Details, () => Task.FromResult(SnapshotDetails.Read(key, bytes)));
+        var details = await InLayerAsync(FindingLayer.Details, () => Task.FromResult(SnapshotRoot.Read(key, bytes)));
         ExpectHash(stored);
         return (stored.Header, vault.Secrets.NameOf(bytes), details);
     }

@@ -2,6 +2,7 @@ using Salvor.Storage;
 using Salvor.Vault.Format;
 using Salvor.Vault.Pruning;
 using Salvor.Vault.Snapshots;
+using Salvor.Vault.Trees;
 
 namespace Salvor.Vault.Verify;
 
@@ -38,6 +39,7 @@ public sealed class VaultVerifier
     readonly Dictionary<string, HashSet<SnapshotRef>> brokenPacks = [];
     readonly Dictionary<SnapshotRef, SnapshotFacts> snapshots = [];
     readonly HashSet<SnapshotRef> listedSnapshots = [];
+    readonly SortedSet<ulong> trees = [];
     Condemnations condemned = Condemnations.None;
 
     /// <param name="vault">The copy; its own copies elsewhere are not asked.</param>
@@ -209,13 +211,13 @@ public sealed class VaultVerifier
 
     async Task CheckSnapshotsAsync(IReadOnlyList<ObjectInfo> roots, CancellationToken cancellationToken)
     {
-        var trees = new ChunkTreeCheck(vault, packs, await MovesAsync(cancellationToken));
+        var chunks = new ChunkTreeCheck(vault, packs, await MovesAsync(cancellationToken));
         foreach (var row in roots)
         {
             if (VaultKeys.TryNumberOf(row.Key) is { } position)
             {
                 var snapshot = new SnapshotRef(VaultKeys.BranchOf(row.Key), new Position(position));
-                await CheckSnapshotAsync(row, snapshot, trees, cancellationToken);
+                await CheckSnapshotAsync(row, snapshot, chunks, cancellationToken);
             }
         }
     }
@@ -233,7 +235,7 @@ public sealed class VaultVerifier
         }
     }
 
-    async Task CheckSnapshotAsync(ObjectInfo row, SnapshotRef snapshot, ChunkTreeCheck trees, CancellationToken cancellationToken)
+    async Task CheckSnapshotAsync(ObjectInfo row, SnapshotRef snapshot, ChunkTreeCheck chunks, CancellationToken cancellationToken)
     {
         run.Count(row, whole: true);
         listedSnapshots.Add(snapshot);
@@ -247,10 +249,24 @@ public sealed class VaultVerifier
 
         var (header, hash, details) = root;
         snapshots[snapshot] = new SnapshotFacts(header.Number, header.LineageAfter, hash, details.IsImage);
-        foreach (var (key, what) in await trees.RunAsync(row.Key, details, cancellationToken))
+        var damages = await chunks.RunAsync(row.Key, details, cancellationToken);
+        foreach (var (key, what) in damages)
         {
             NoteInSnapshot(row.Key, snapshot, key, what);
         }
+
+        if (details.Tree is not null && damages.Count == 0)
+        {
+            var (_, unsound) = await VerifyRun.TryAsync(row.Key, () => ExpectSoundAsync(snapshot, cancellationToken));
+            run.Add(row.Key, unsound, lost => lost.OfSnapshots([snapshot]));
+        }
+    }
+
+    async Task<bool> ExpectSoundAsync(SnapshotRef snapshot, CancellationToken cancellationToken)
+    {
+        var tree = await TreeSnapshot.OpenAsync(vault, snapshot, cancellationToken);
+        await tree.ExpectSoundAsync(cancellationToken);
+        return true;
     }
 
     async Task CheckBackupsAsync(IReadOnlyList<ObjectInfo> backups, HeadEntry? head, CancellationToken cancellationToken)
@@ -265,17 +281,30 @@ public sealed class VaultVerifier
                 chain.Add(id, failure is null ? read : null);
             }
 
-            if (read.Record is { } record && !listedSnapshots.Contains(new SnapshotRef(record.Branch, new Position(record.Position))))
+            if (read.Record is { } record)
             {
-                var snapshot = VaultKeys.Snapshot(record.Branch, new Position(record.Position));
-                run.Add(
-                    row.Key, FindingLayer.Listing, $"its snapshot {snapshot} is missing", _ => "this backup is restored by the log alone");
+                CheckSnapshotOf(row.Key, record);
             }
         }
 
         foreach (var (id, layer, what) in chain.Find())
         {
             run.Add(VaultKeys.Backup(id), layer, what, _ => "it cannot be named; its restore point stays as long as 'keep' keeps it");
+        }
+    }
+
+    void CheckSnapshotOf(string key, BackupRecord record)
+    {
+        var snapshot = new SnapshotRef(record.Branch, new Position(record.Position));
+        if (!listedSnapshots.Contains(snapshot))
+        {
+            run.Add(
+                key, FindingLayer.Listing, $"its snapshot {VaultKeys.Snapshot(record.Branch, snapshot.Position)} is missing",
+                _ => vault.Identity.IsTree ? "this backup cannot be restored from this copy" : "this backup is restored by the log alone");
+        }
+        else if (vault.Identity.IsTree)
+        {
+            trees.Add(record.Position);
         }
     }
 
@@ -343,8 +372,9 @@ public sealed class VaultVerifier
 
     VerifyReport Report(LogChain chain)
     {
+        var treeLast = vault.Identity.IsTree ? listedSnapshots.Select(item => item.Position.Value).DefaultIfEmpty().Max() : 0;
         var known = branches.Select(item => new KnownBranch(
-            item.Key, item.Value.Parent, item.Value.ForkPosition, chain.LastPositions.GetValueOrDefault(item.Key)));
+            item.Key, item.Value.Parent, item.Value.ForkPosition, Math.Max(treeLast, chain.LastPositions.GetValueOrDefault(item.Key))));
         var orphans = chain.LastPositions.Where(item => !branches.ContainsKey(item.Key))
             .Select(item => new KnownBranch(item.Key, 0, 0, item.Value));
         var lost = new LostPoints([.. known, .. orphans], listedSnapshots);
@@ -355,8 +385,8 @@ public sealed class VaultVerifier
             Objects = run.Objects,
             ObjectsRead = run.ObjectsRead,
             Bytes = run.Bytes,
-            RestorePoints = chain.RestorePoints,
-            Newest = new Position(chain.LastPositions.GetValueOrDefault(newest)),
+            RestorePoints = chain.RestorePoints + (ulong)trees.Count,
+            Newest = new Position(Math.Max(trees.Max, chain.LastPositions.GetValueOrDefault(newest))),
             Branch = newest,
             Findings = run.Findings(lost),
             FindingCount = run.FindingCount,

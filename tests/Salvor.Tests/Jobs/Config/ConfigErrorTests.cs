@@ -84,12 +84,11 @@ public sealed class ConfigErrorTests
 
     [Theory]
     [InlineData("postgres")]
-    [InlineData("files")]
     [InlineData("command")]
     public void A_source_type_of_a_later_version_is_named(string type) => AssertError(
         "4:16",
         $"source type {type} is not available in this version",
-        "Available is sqlite. Run 'salvor version' to see which version this is.",
+        "Available are sqlite and files. Run 'salvor version' to see which version this is.",
         Minimal.Replace("type: sqlite", $"type: {type}, dsn: b"));
 
     [Fact]
@@ -103,9 +102,11 @@ public sealed class ConfigErrorTests
         AssertError(
             "4:16",
             "unknown type \"SQLite\" in source app",
-            "Did you mean \"sqlite\"? Available is sqlite.",
+            "Did you mean \"sqlite\"? Available are sqlite and files.",
             Minimal.Replace("type: sqlite", "type: SQLite"));
-        AssertError("4:16", "unknown type \"mysql\" in source app", "Available is sqlite.", Minimal.Replace("type: sqlite", "type: mysql"));
+        AssertError(
+            "4:16", "unknown type \"mysql\" in source app", "Available are sqlite and files.",
+            Minimal.Replace("type: sqlite", "type: mysql"));
     }
 
     [Theory]

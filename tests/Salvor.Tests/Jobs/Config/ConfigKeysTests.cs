@@ -12,7 +12,8 @@ public sealed class ConfigKeysTests
     {
         ["configuration"] = ["destinations", "sources"],
         ["file"] = ["type", "path"], ["s3"] = ["type", "bucket"], ["gcs"] = ["type", "bucket"], ["sftp"] = ["type", "host", "path"],
-        ["azure"] = ["type", "account", "container"], ["sqlite"] = ["type", "path", "to"], ["object_lock"] = ["mode", "days"],
+        ["azure"] = ["type", "account", "container"], ["sqlite"] = ["type", "path", "to"], ["files"] = ["type", "paths", "to"],
+        ["object_lock"] = ["mode", "days"],
         ["maintain"] = ["access_key_id", "secret_access_key"], ["sql"] = ["sql"], ["command"] = ["command"], ["url"] = ["url"],
         ["metrics"] = ["listen"], ["email"] = ["host", "from", "to"], ["webhook"] = ["url"], ["ping"] = ["url"],
     };
@@ -126,6 +127,24 @@ public sealed class ConfigKeysTests
         var again = shown.Replace(EffectiveConfig.Masked, "aaaaaaaaaaaaaaaa", StringComparison.Ordinal);
         Assert.Equal(shown, YamlOutput.Write(EffectiveConfig.Of(Parse(again))));
         Assert.Equal("/data/a $b.db", Parse(again).Sources["app"].Path);
+    }
+
+    [Fact]
+    public void What_is_effective_says_each_key_of_a_source_of_files_and_means_the_same_again()
+    {
+        const string Text = """
+            destinations: { local: { type: file, path: /backups } }
+            sources:
+              tree:
+                { type: files, paths: [/srv/a, /srv/b], exclude: ["*.tmp", /srv/a/cache/], exclude_if_present: .nobackup,
+                  exclude_caches: true, one_file_system: true, to: local, compression: "zstd:3", max_backups: 3, retention_days: 4,
+                  prune: { grace: 2d }, max_backup_age: 2d, state_dir: /state, encryption: { key_file: /key } }
+            """;
+        var shown = EffectiveConfig.Of(Parse(Text));
+
+        Assert.Equal(ConfigKeys.Files.Names.Order(), shown["sources"]!["tree"]!.AsObject().Select(item => item.Key).Order());
+        var again = YamlOutput.Write(shown);
+        Assert.Equal(again, YamlOutput.Write(EffectiveConfig.Of(Parse(again))));
     }
 
     [Fact]

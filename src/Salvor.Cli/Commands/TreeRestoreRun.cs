@@ -1,0 +1,114 @@
+using System.CommandLine;
+using Salvor.Cli.Terminal;
+using Salvor.Files;
+using Salvor.Text;
+using Salvor.Vault;
+using Salvor.Vault.Trees;
+
+namespace Salvor.Cli.Commands;
+
+/// <summary>A restore of files, as <c>salvor restore</c> does it.</summary>
+static class TreeRestoreRun
+{
+    public static readonly Option<string?> Snapshot = new("--snapshot")
+    {
+        Description = "Of files: which backup, by its id, label, a time, or 'latest' (the default).", HelpName = "BACKUP",
+    };
+
+    public static readonly Option<string[]> Include = new("--include")
+    {
+        Description = "Of files: only what matches, as in .gitignore. May be given again.", HelpName = "PATTERN",
+        DefaultValueFactory = _ => [],
+    };
+
+    public static readonly Option<string[]> Exclude = new("--exclude")
+    {
+        Description = "Of files: not what matches. May be given again.", HelpName = "PATTERN", DefaultValueFactory = _ => [],
+    };
+
+    public static readonly Option<string?> Chown = new("--chown")
+    {
+        Description = "Of files: give all to this user and group, names or numbers.", HelpName = "USER:GROUP",
+    };
+
+    public static readonly Option<string> OwnedBy = new Option<string>("--owner-by")
+    {
+        Description = "Of files: find owners by name (numbers where the name is unknown here), or by number.",
+        DefaultValueFactory = _ => "name", HelpName = "WHAT",
+    }.WithChoices("name", "number");
+
+    /// <summary>What goes with files alone.</summary>
+    public static readonly Option[] Own = [Snapshot, Include, Exclude, Chown, OwnedBy];
+
+    /// <param name="invocation">The command line.</param>
+    /// <param name="vault">The vault, with its copies.</param>
+    /// <param name="name">Which backup; null for the newest.</param>
+    /// <param name="output">Where to; a folder of its own where it is null.</param>
+    /// <param name="scratch">Where folders are made.</param>
+    /// <param name="dryRun">Whether nothing is written.</param>
+    public static async Task<int> RunAsync(
+        Invocation invocation, VaultAccess vault, string? name, string? output, string scratch, bool dryRun)
+    {
+        var started = invocation.Time.GetTimestamp();
+        var catalog = await VaultCatalog.LoadAsync(vault, invocation.Cancellation);
+        var record = await TreeBackups.FindAsync(catalog, name, invocation.Cancellation);
+        var snapshot = await TreeBackups.OpenAsync(vault, record, invocation.Cancellation);
+        var source = vault.Identity.Source;
+        var target = output is null ? Path.Combine(scratch, $"{source.Replace('/', '-')}-{record.Id}") : Path.GetFullPath(output);
+        using var progress = new ProgressLine(invocation, "restoring");
+        var total = (long)snapshot.Details.Content.Length;
+        var options = new TreeRestoreOptions
+        {
+            Include = PathPatterns.Parse(invocation.Get(Include)),
+            Exclude = PathPatterns.Parse(invocation.Get(Exclude)),
+            Owners = Ownership.Parse(invocation.Get(OwnedBy) == "number" ? OwnerBy.Number : OwnerBy.Name, invocation.Get(Chown)),
+            Progressed = bytes => progress.Report(bytes, total),
+        };
+        var restorer = new TreeRestorer(snapshot, options);
+        var restored = dryRun
+            ? await restorer.PlanAsync(invocation.Cancellation)
+            : await restorer.RunAsync(target, invocation.Cancellation);
+        progress.Clear();
+        var seconds = Math.Round(invocation.Time.GetElapsedTime(started).TotalSeconds, 3);
+        Print(invocation, source, target, record, restored, options.Owners, dryRun);
+        invocation.PrintJson(
+            new RestoreDocument(
+                source, target, dryRun, record.Branch, record.Position, record.Time, null, 0, 0, 0, restored.Bytes, restored.FetchedBytes,
+                record.Checksum, dryRun ? "" : "ok", seconds, "")
+            {
+                Files = new TreeRestoreBody(
+                    record.Id, restored.Files, restored.Entries,
+                    [.. options.Owners.Mappings.Select(item => new OwnerBody(
+                        item.IsGroup ? "group" : "user", item.Name, item.Number, item.Becomes, item.IsConflict))],
+                    restored.Problems),
+            },
+            () => CliJson.Default.RestoreDocument);
+        return 0;
+    }
+
+    static void Print(
+        Invocation invocation, string source, string target, BackupRecord record, RestoredTree restored, Ownership owners, bool dryRun)
+    {
+        foreach (var problem in restored.Problems)
+        {
+            invocation.Tell($"warning: {problem}");
+        }
+
+        invocation.Print($"{(dryRun ? "would restore" : "Restored")} \"{source}\" -> {target}");
+        invocation.Print($"backup {record.Id} of {InstantText.Format(record.Time)}");
+        invocation.Print($"{restored.Entries} name(s), {restored.Files} of them files, {SizeText.Format(restored.Bytes)}");
+        foreach (var owner in owners.Mappings.Where(item => dryRun || item.IsConflict))
+        {
+            var was = owner.Name.Length > 0 ? $"{owner.Name} ({owner.Number})" : $"{owner.Number}";
+            invocation.Print(
+                $"  {(owner.IsGroup ? "group" : "user")} {was} {Symbols.Arrow} {owner.Becomes}"
+                    + (owner.IsConflict ? "  conflict: this machine does not know that name by this number" : ""));
+        }
+
+        if (!dryRun)
+        {
+            invocation.Print($"downloaded: {SizeText.Format(restored.FetchedBytes)}");
+            invocation.Print($"{Symbols.Ok} every chunk matches its name");
+        }
+    }
+}

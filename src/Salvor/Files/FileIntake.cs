@@ -1,0 +1,149 @@
+using Microsoft.Win32.SafeHandles;
+using Salvor.Platform;
+using Salvor.Vault.Snapshots;
+using Salvor.Vault.Trees;
+
+namespace Salvor.Files;
+
+/// <summary>What was read of a file.</summary>
+/// <param name="Chunks">What stands for its content, in order; null where it was added already.</param>
+/// <param name="SizeBytes">Its length, holes included.</param>
+/// <param name="Extents">What is no hole; null where there are none.</param>
+/// <param name="IsChanged">Whether it changed meanwhile.</param>
+sealed record TakenFile(IReadOnlyList<PendingEntry>? Chunks, long SizeBytes, IReadOnlyList<TreeExtent>? Extents, bool IsChanged);
+
+/// <summary>Reads files into the content of a snapshot, one at a time.</summary>
+sealed class FileIntake(TreeSnapshotWriter writer)
+{
+    /// <summary>Up to here a file that changed is read again: until then what stands for its chunks is kept apart.</summary>
+    public const long RereadBytesMax = 1L << 30;
+
+    const int BufferBytes = 1 << 20;
+
+    readonly byte[] buffer = new byte[BufferBytes];
+
+    /// <summary>
+    /// Reads an open file. Throws where the system cannot read it. What was read has to be added to the content by
+    /// <see cref="ContentWriter.Repeat"/>, unless it was too long to be kept apart.
+    /// </summary>
+    public async Task<TakenFile> ReadAsync(SafeFileHandle file, EntryStat stat, string path, CancellationToken cancellationToken)
+    {
+        var extents = stat.BlockCount * 512 < stat.SizeBytes ? ExtentsOf(file, stat.SizeBytes, path) : null;
+        IReadOnlyList<TreeExtent> parts = extents ?? (stat.SizeBytes == 0 ? [] : [new TreeExtent(0, stat.SizeBytes)]);
+        var chunks = stat.SizeBytes <= RereadBytesMax ? new List<PendingEntry>() : null;
+        var read = await ReadAsync(file, parts, chunks, path, cancellationToken);
+        var (size, kept) = (stat.SizeBytes, extents);
+        if (read.Sum(extent => extent.Length) < parts.Sum(extent => extent.Length))
+        {
+            // It became shorter meanwhile.
+            size = read.Count == 0 ? 0 : read[^1].Offset + read[^1].Length;
+            kept = extents is null ? null : read;
+        }
+
+        var after = EntryStat.Of(file, path);
+        return new TakenFile(chunks, size, kept, IsChanged(stat, after) || size != stat.SizeBytes);
+    }
+
+    static bool IsChanged(EntryStat before, EntryStat after) =>
+        (before.SizeBytes, before.ModifiedNanoseconds, before.ChangedNanoseconds)
+            != (after.SizeBytes, after.ModifiedNanoseconds, after.ChangedNanoseconds);
+
+    static List<TreeExtent> ExtentsOf(SafeFileHandle file, long sizeBytes, string path)
+    {
+        var extents = new List<TreeExtent>();
+        for (var offset = 0L; offset < sizeBytes && DirectoryCalls.NextData(file, offset, path) is var (start, end);)
+        {
+            if (start >= sizeBytes)
+            {
+                break;
+            }
+
+            offset = Math.Min(end, sizeBytes);
+            extents.Add(new TreeExtent(start, offset - start));
+        }
+
+        return extents;
+    }
+
+    /// <summary>Reads these parts, and returns what there was of them: less where the file became shorter.</summary>
+    async Task<List<TreeExtent>> ReadAsync(
+        SafeFileHandle file, IReadOnlyList<TreeExtent> extents, List<PendingEntry>? chunks, string path,
+        CancellationToken cancellationToken)
+    {
+        var done = new List<TreeExtent>();
+        var (used, isDatabase, isFirst) = (0, false, true);
+        foreach (var extent in extents)
+        {
+            var offset = extent.Offset;
+            for (var end = extent.Offset + extent.Length; offset < end;)
+            {
+                var wanted = (int)Math.Min(buffer.Length - used, end - offset);
+                var count = Read(file, buffer.AsSpan(used, wanted), offset, path);
+                if (count == 0)
+                {
+                    break;
+                }
+
+                (offset, used) = (offset + count, used + count);
+                isDatabase = isFirst ? ContentChunker.IsDatabase(buffer.AsSpan(0, used)) : isDatabase;
+                isFirst = false;
+                used = await CutAsync(used, isDatabase, isEnd: false, chunks, cancellationToken);
+            }
+
+            if (offset > extent.Offset)
+            {
+                done.Add(extent with { Length = offset - extent.Offset });
+            }
+
+            if (offset < extent.Offset + extent.Length)
+            {
+                break;
+            }
+        }
+
+        await CutAsync(used, isDatabase, isEnd: true, chunks, cancellationToken);
+        return done;
+    }
+
+    /// <summary>Adds the chunks that are complete in the buffer, and moves the rest to its front; returns how much that is.</summary>
+    async Task<int> CutAsync(int used, bool isDatabase, bool isEnd, List<PendingEntry>? chunks, CancellationToken cancellationToken)
+    {
+        if (!isEnd && used < buffer.Length)
+        {
+            return used;
+        }
+
+        var start = 0;
+        while (used - start >= ContentChunker.BytesMax || (isEnd && start < used))
+        {
+            var rest = buffer.AsMemory(start, used - start);
+            var length = isDatabase ? Math.Min(rest.Length, ContentChunker.DatabaseBytes) : writer.Chunker.Cut(rest.Span);
+            var entry = await writer.Content.StoreAsync(rest[..length], cancellationToken);
+            if (chunks is null)
+            {
+                writer.Content.Repeat(entry);
+            }
+            else
+            {
+                chunks.Add(entry);
+            }
+
+            start += length;
+        }
+
+        buffer.AsSpan(start, used - start).CopyTo(buffer);
+        return used - start;
+    }
+
+    static int Read(SafeFileHandle file, Span<byte> target, long offset, string path)
+    {
+        try
+        {
+            return RandomAccess.Read(file, target, offset);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw new PosixException(Errno.Of(e), "read", path, FailureKind.SourceUnreadable);
+        }
+    }
+}

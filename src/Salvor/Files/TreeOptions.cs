@@ -1,0 +1,52 @@
+using Salvor.Vault;
+using Salvor.Vault.Trees;
+
+namespace Salvor.Files;
+
+/// <summary>What of the file system is kept.</summary>
+public sealed record TreeOptions
+{
+    /// <summary>Absolute paths: directories with all that is in them, or files. Links in a path are followed, those below kept.</summary>
+    public required IReadOnlyList<string> Paths { get; init; }
+
+    /// <summary>What is left out.</summary>
+    public PathPatterns Exclude { get; init; } = PathPatterns.None;
+
+    /// <summary>Leaves out what is in a directory with a file of one of these names.</summary>
+    public IReadOnlyList<string> ExcludeIfPresent { get; init; } = [];
+
+    /// <summary>Leaves out what is in a directory with a file <c>CACHEDIR.TAG</c> that begins as its specification says.</summary>
+    public bool ExcludeCaches { get; init; }
+
+    /// <summary>Leaves out what is in a directory that lies on another file system than the path above it.</summary>
+    public bool OneFileSystem { get; init; }
+
+    /// <summary>Directories that are left out whatever else is said: those of the destinations, which would keep themselves.</summary>
+    public IReadOnlyList<string> Never { get; init; } = [];
+}
+
+/// <summary>How far a backup is.</summary>
+/// <param name="Files">How many files were looked at.</param>
+/// <param name="Bytes">Their lengths.</param>
+public readonly record struct TreeProgress(long Files, long Bytes);
+
+/// <summary>A backup of files that was made.</summary>
+/// <param name="Record">Its record, with its id.</param>
+/// <param name="Totals">What it holds.</param>
+public sealed record TreeBackupResult(BackupRecord Record, TreeTotals Totals)
+{
+    /// <summary>How many of the problems are kept by name; all are counted.</summary>
+    public const int ProblemsMax = 1000;
+
+    /// <summary>What could not be read, and why; what changed while it was read. Each a line.</summary>
+    public required IReadOnlyList<string> Problems { get; init; }
+
+    /// <summary>How many files were read, and not recognised as unchanged.</summary>
+    public required long FilesRead { get; init; }
+
+    /// <summary>How many bytes were read.</summary>
+    public required long BytesRead { get; init; }
+
+    /// <summary>Whether anything could not be read.</summary>
+    public bool IsPartial => Totals.Unreadable + Totals.Changed > 0;
+}

@@ -1,0 +1,56 @@
+using Salvor.Platform;
+using Salvor.Vault.Trees;
+
+namespace Salvor.Files;
+
+/// <summary>What a walk counts, and what went wrong on it.</summary>
+sealed class WalkReport(Action<TreeProgress>? progressed)
+{
+    readonly List<string> problems = [];
+
+    public IReadOnlyList<string> Problems => problems;
+
+    public long FilesRead { get; private set; }
+
+    public long BytesRead { get; private set; }
+
+    public TreeTotals Totals { get; private set; }
+
+    /// <summary>Counts an entry that was written down.</summary>
+    public void Count(TreeEntry entry)
+    {
+        var totals = Totals;
+        Totals = totals with
+        {
+            Files = totals.Files + (entry.Kind == TreeEntryKind.File ? 1 : 0),
+            Directories = totals.Directories + (entry.Kind == TreeEntryKind.Directory ? 1 : 0),
+            Others = totals.Others + (entry.Kind is TreeEntryKind.File or TreeEntryKind.Directory ? 0 : 1),
+            Bytes = totals.Bytes + (entry.Kind == TreeEntryKind.File && entry.FirstPath.Length == 0 ? entry.SizeBytes : 0),
+            Unreadable = totals.Unreadable + (entry.Marks.HasFlag(TreeEntryMarks.Unreadable) ? 1 : 0),
+            Changed = totals.Changed + (entry.Marks.HasFlag(TreeEntryMarks.Changed) ? 1 : 0),
+        };
+        if (entry.Kind == TreeEntryKind.File)
+        {
+            progressed?.Invoke(new TreeProgress(Totals.Files, Totals.Bytes));
+        }
+    }
+
+    /// <summary>Counts a file that was read.</summary>
+    public void CountRead(long bytes) => (FilesRead, BytesRead) = (FilesRead + 1, BytesRead + bytes);
+
+    /// <summary>Notes what is wrong with a path.</summary>
+    public void Note(ReadOnlySpan<byte> path, string what)
+    {
+        if (problems.Count < TreeBackupResult.ProblemsMax)
+        {
+            problems.Add($"{DirectoryCalls.Show(path)}: {what}");
+        }
+    }
+
+    /// <summary>Notes what cannot be read and has no entry, or one that does not show it.</summary>
+    public void NoteUnreadable(ReadOnlySpan<byte> path, string what)
+    {
+        Note(path, what);
+        Totals = Totals with { Unreadable = Totals.Unreadable + 1 };
+    }
+}

@@ -1,0 +1,47 @@
+using Salvor.Files;
+using Salvor.Vault.Format;
+
+namespace Salvor.Jobs.Config;
+
+/// <summary>What every source has, whatever its kind.</summary>
+public abstract record SourceConfig
+{
+    public required string Name { get; init; }
+
+    /// <summary>
+    /// Names of destinations, without repetition, never empty: the first is written to, and the others follow it. Directories come first,
+    /// because a commit is durable there soonest, and then each in the order of the file.
+    /// </summary>
+    public required IReadOnlyList<string> To { get; init; }
+
+    /// <summary>How what is stored from now on is compressed.</summary>
+    public FrameCompression Compression { get; init; } = FrameCompression.Default;
+
+    /// <summary>How many backups stay that did not ask for days of their own; null where there is no limit.</summary>
+    public int? BackupsMax { get; init; }
+
+    /// <summary>For how many days backups stay that did not ask for days of their own; null where there is no limit.</summary>
+    public int? RetentionDays { get; init; }
+
+    /// <summary>How what nothing keeps is dropped.</summary>
+    public PruneConfig Prune { get; init; } = new();
+
+    /// <summary>What is allowed before the source counts as unhealthy under a policy.</summary>
+    public HealthLimits Limits { get; init; } = new();
+
+    /// <summary>Where local state lives, absolute. Null: in <c>.salvor/</c> beside the database, or beside the configuration.</summary>
+    public string? StateDirectory { get; init; }
+
+    /// <summary>How the vaults of this source are encrypted. Null: not at all.</summary>
+    public EncryptionConfig? Encryption { get; init; }
+}
+
+/// <summary>Directories and files that are backed up together.</summary>
+public sealed record TreeSourceConfig : SourceConfig
+{
+    /// <summary>What is kept, without what the destinations of the configuration are.</summary>
+    public required TreeOptions Options { get; init; }
+
+    /// <summary>The patterns of what is left out, as they are written.</summary>
+    public IReadOnlyList<string> Exclude { get; init; } = [];
+}

@@ -1,0 +1,104 @@
+using Salvor.Files;
+using Salvor.Jobs.Config;
+using Salvor.Platform;
+using Salvor.Sqlite;
+using Salvor.Sqlite.Snapshots;
+using Salvor.Storage;
+using Salvor.Vault;
+using Salvor.Vault.Copies;
+using Salvor.Vault.Keys;
+
+namespace Salvor.Jobs;
+
+/// <summary>A copy that could not be made at a further destination.</summary>
+/// <param name="Destination">Its name.</param>
+/// <param name="IsRequired">Whether the backup does not count without it.</param>
+/// <param name="Failure">Why.</param>
+public sealed record TreeCopyFailure(string Destination, bool IsRequired, SalvorException Failure);
+
+/// <summary>Backs up a configured source of files, to all its destinations.</summary>
+/// <param name="config">The configuration.</param>
+/// <param name="tree">The source.</param>
+/// <param name="time">The clock.</param>
+public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeProvider time)
+{
+    readonly string state = ConfiguredSources.StateOf(config, tree);
+
+    /// <summary>Told of each file that was looked at.</summary>
+    public Action<TreeProgress>? Progressed { get; init; }
+
+    /// <summary>What a backup is said to do, in the lock that it holds.</summary>
+    public string Command { get; init; } = $"salvor backup {tree.Name}";
+
+    /// <summary>
+    /// Makes one backup; one at a time on this machine. What could not be copied to further destinations is returned beside it. Writes down
+    /// how it went, for <c>salvor status</c>.
+    /// </summary>
+    public async Task<(TreeBackupResult Result, IReadOnlyList<TreeCopyFailure> Copies)> BackUpAsync(
+        BackupRequest request, Keyring? keys, CancellationToken cancellationToken)
+    {
+        LocalState.EnsureDirectory(state);
+        using var held = LockFile.Acquire(
+            LocalState.LockPath(state, tree.Name), LockHolder.Current(time.GetUtcNow(), socket: null, LocalState.Version, Command));
+        var started = time.GetTimestamp();
+        var mark = BackupMarkFile.Read(MarkPath);
+        try
+        {
+            var vault = await OpenAsync(request, keys, cancellationToken);
+            mark = mark?.VaultId == vault.Id ? mark : new BackupMark { VaultId = vault.Id };
+            var result = await new TreeBackup(vault, Options(), time) { Progressed = Progressed }.RunAsync(request, cancellationToken);
+            var copies = await CopyAsync(vault, cancellationToken);
+            var seconds = time.GetElapsedTime(started).TotalSeconds;
+            BackupMarkFile.Write(MarkPath, mark.Made(time.GetUtcNow(), result.Record, Math.Round(seconds, 3)));
+            return (result, copies);
+        }
+        catch (SalvorException e)
+        {
+            BackupMarkFile.Write(MarkPath, (mark ?? new BackupMark { VaultId = Guid.Empty }).FailedAt(time.GetUtcNow(), e.Message));
+            throw;
+        }
+    }
+
+    string MarkPath => LocalState.BackupPath(state, tree.Name);
+
+    /// <summary>No destination of the configuration is ever part of a backup: it would grow by itself each time.</summary>
+    TreeOptions Options() => tree.Options with
+    {
+        Never = [.. config.Destinations.Values.OfType<FileDestinationConfig>().Select(item => item.Path)],
+    };
+
+    async Task<VaultAccess> OpenAsync(BackupRequest request, Keyring? keys, CancellationToken cancellationToken)
+    {
+        var store = Retrying(config.Destinations[tree.To[0]]);
+        var vault = await VaultAccess.OpenOrCreateAsync(store, tree.Name, TreeBackup.Kind, tree.Name, keys, time, cancellationToken);
+        await vault.ExpectSavedKeyAsync(keys, time, cancellationToken);
+        return vault.With(request.Compression ?? tree.Compression);
+    }
+
+    async Task<IReadOnlyList<TreeCopyFailure>> CopyAsync(VaultAccess vault, CancellationToken cancellationToken)
+    {
+        var failures = new List<TreeCopyFailure>();
+        foreach (var destination in tree.To.Skip(1).Select(name => config.Destinations[name]))
+        {
+            try
+            {
+                var pass = await new VaultMirror(vault, Retrying(destination)).RunAsync(everything: true, cancellationToken);
+                if (pass.Damage is { } damage)
+                {
+                    failures.Add(new TreeCopyFailure(destination.Name, destination.IsRequired, damage));
+                }
+            }
+            catch (SalvorException e)
+            {
+                failures.Add(new TreeCopyFailure(destination.Name, destination.IsRequired, e));
+            }
+        }
+
+        return failures;
+    }
+
+    /// <summary>A folder is made if it is not there; what a network does may pass.</summary>
+    static IObjectStore Retrying(DestinationConfig destination) => destination is FileDestinationConfig
+        ? Destinations.OpenForWriting(destination)
+        : Destinations.Open(destination);
+}

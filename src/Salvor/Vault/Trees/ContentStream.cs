@@ -1,0 +1,111 @@
+using Salvor.Vault.Format;
+using Salvor.Vault.Snapshots;
+
+namespace Salvor.Vault.Trees;
+
+/// <summary>
+/// The content of a tree of chunks from front to end, with jumps forward: read in blocks of many chunks, each checked against its name,
+/// and the next block while the caller uses one. Not thread-safe.
+/// </summary>
+sealed class ContentStream : IAsyncDisposable
+{
+    /// <summary>About the content of one pack or two: each is read whole then, and hardly ever twice.</summary>
+    const int BlockBytes = 16 << 20;
+
+    const int PacksInFlight = 2;
+
+    readonly ChunkReader chunks;
+    readonly ChunkCursor cursor;
+    (ulong Start, byte[] Bytes) block = (0, []);
+    Task<(ulong Start, byte[] Bytes)>? next;
+
+    /// <param name="vault">Where it is.</param>
+    /// <param name="top">The top of its tree.</param>
+    /// <param name="met">Told of each node that is met, on any thread.</param>
+    public ContentStream(VaultAccess vault, ChunkNode top, Action<ChunkEntry>? met = null)
+    {
+        chunks = new ChunkReader(vault);
+        cursor = new ChunkCursor(chunks, top) { Met = met };
+    }
+
+    /// <summary>The length of all content.</summary>
+    public ulong Length => cursor.Length;
+
+    /// <summary>Bytes fetched so far, for progress.</summary>
+    public long FetchedBytes => chunks.FetchedBytes;
+
+    /// <summary>
+    /// Some content from a byte on, at least one byte; empty at the end. The byte lies not before those that were returned last. Valid up
+    /// to the next call.
+    /// </summary>
+    /// <param name="offset">The first byte.</param>
+    /// <param name="until">No content from here on is wanted, as far as the caller knows.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public async ValueTask<ReadOnlyMemory<byte>> ReadAsync(ulong offset, ulong until, CancellationToken cancellationToken)
+    {
+        while (offset >= block.Start + (ulong)block.Bytes.Length)
+        {
+            if (offset >= Length)
+            {
+                return default;
+            }
+
+            if (next is not null)
+            {
+                block = await next;
+                next = null;
+            }
+
+            if (offset >= block.Start + (ulong)block.Bytes.Length)
+            {
+                block = await LoadAsync(offset, until, cancellationToken);
+            }
+
+            var end = block.Start + (ulong)block.Bytes.Length;
+            next = end < Math.Min(until, Length) ? LoadAsync(end, until, cancellationToken) : null;
+        }
+
+        var from = (int)(offset - block.Start);
+        return block.Bytes.AsMemory(from, (int)Math.Min((ulong)(block.Bytes.Length - from), until - offset));
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        if (next is not null)
+        {
+            await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+
+        await cursor.DisposeAsync();
+    }
+
+    async Task<(ulong Start, byte[] Bytes)> LoadAsync(ulong offset, ulong until, CancellationToken cancellationToken)
+    {
+        await Task.Yield();
+        var wanted = new List<WantedChunk>();
+        var (start, length) = (0UL, 0UL);
+        for (var at = offset; at < until && length < BlockBytes && await cursor.SeekAsync(at, cancellationToken); at = start + length)
+        {
+            if (wanted.Count == 0)
+            {
+                start = cursor.Start;
+            }
+
+            wanted.Add(new WantedChunk(cursor.Current.Name, cursor.Current.Pack, (uint)cursor.Current.Length, length));
+            length += cursor.Current.Length;
+        }
+
+        var bytes = new byte[length];
+        await chunks.ReadAsync(
+            wanted, PacksInFlight,
+            (_, frame, found) =>
+            {
+                foreach (var (place, chunk) in found)
+                {
+                    frame.Slice((int)place.Offset, (int)place.Length).CopyTo(bytes.AsSpan((int)chunk.Id));
+                }
+            },
+            cancellationToken);
+        return (start, bytes);
+    }
+}

@@ -1,0 +1,84 @@
+using System.Text.Json;
+using Salvor.Tests.Support;
+using Salvor.Tests.Tidy;
+
+namespace Salvor.Tests.Cli;
+
+/// <summary>A source of files, as an operator works with it.</summary>
+public sealed class FilesTests : IAsyncDisposable
+{
+    readonly CliRig _rig = new();
+
+    public FilesTests()
+    {
+        Directory.CreateDirectory(_rig["vaults"]);
+        File.WriteAllText(_rig["app/a.txt"], "one");
+        _rig.Configure($"tree: {{ type: files, paths: [./app], exclude: [\"*.tmp\"], to: [local] }}");
+    }
+
+    public ValueTask DisposeAsync() => _rig.DisposeAsync();
+
+    [Fact]
+    public async Task Backups_of_files_are_made_looked_into_and_brought_back()
+    {
+        var never = await _rig.ConfiguredAsync("status", "--check");
+        var first = await _rig.ConfiguredAsync("backup", "--label", "first", "--verify", "--json");
+        File.WriteAllText(_rig["app/b.txt"], "two");
+        var second = await _rig.ConfiguredAsync("backup", "tree");
+        var listed = await _rig.ConfiguredAsync("list", "tree", $"latest:{_rig["app"]}", "--json");
+        var dumped = await _rig.ConfiguredAsync("dump", $"first:{_rig["app/a.txt"]}");
+        var found = await _rig.RunAsync("find", "b.*", "--from", "vaults", "--json");
+        var differs = await _rig.ConfiguredAsync("diff", "first", "latest", "--json");
+        var restored = await _rig.RunAsync("restore", "--from", "vaults", "--snapshot", "first", "--output", "out", "--json");
+        var status = await _rig.ConfiguredAsync("status", "--check", "--policy");
+
+        Assert.Contains("salvor: tree is configured and was never backed up from here\n", never.Stderr, StringComparison.Ordinal);
+        AssertDocument("backup", first);
+        Assert.Matches(
+            @"^Backup started: \S+\nBackup ID: 2\nOf: \S+Z\nNames: 2 file\(s\), \d+ directories, 0 other\(s\)\nRead: [12] file\(s\), \d B; "
+                + @"the others are unchanged\nSize: 6 B, \S+ \S+ added to the vault\nDuration: \S+s\nBackup completed successfully\n$",
+            second.Stdout);
+        AssertDocument("list-files", listed);
+        Assert.Equal(
+            [_rig["app/a.txt"], _rig["app/b.txt"]],
+            JsonElement.Parse(listed.Stdout).GetProperty("entries").EnumerateArray().Select(item => item.GetProperty("path").GetString()));
+        Assert.Equal("one", dumped.Stdout.TrimEnd('\n'));
+        AssertDocument("find", found);
+        AssertDocument("diff", differs);
+        Assert.Equal(1, JsonElement.Parse(differs.Stdout).GetProperty("added").GetInt32());
+        AssertDocument("restore", restored);
+        Assert.Equal("one", File.ReadAllText(_rig["out"] + _rig["app/a.txt"]));
+        Assert.True(status.ExitCode == 0, $"{status}");
+        Assert.Matches(@"^tree  healthy\n  \S+app\n  backup 2 \S+ ago: 6 B, \S+ \S+ added\n$", status.Stdout);
+    }
+
+    [Fact]
+    public async Task What_cannot_be_read_is_named_and_the_rest_is_kept()
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "only root can become somebody who may read less");
+        File.WriteAllText(_rig["app/secret"], "x");
+        File.SetUnixFileMode(_rig["app/secret"], UnixFileMode.UserRead);
+        await ChildProcess.RunAsync("chmod", ["a+rwx", _rig.Folder, _rig["app"], _rig["vaults"]]);
+        var partial = await ChildProcess.RunAsync(
+            "setpriv",
+            [
+                "--reuid=65534", "--regid=65534", "--clear-groups", .. SalvorProcess.CommandLine, "backup", "--config", _rig["salvor.yaml"],
+            ]);
+        var listed = await _rig.ConfiguredAsync("list", $"latest:{_rig["app"]}");
+
+        Assert.Equal(9, partial.ExitCode);
+        Assert.Contains($"warning: {_rig["app/secret"]}: permission denied\n", partial.Stderr, StringComparison.Ordinal);
+        Assert.Contains(
+            "salvor: backup 1 of tree lacks 1 name(s) that could not be read, and has 0 file(s) that changed while they were read\n"
+                + "hint: Let salvor run as a user who may read them, or leave them out with 'exclude'.\n",
+            partial.Stderr, StringComparison.Ordinal);
+        Assert.Contains("secret  (could not be read)\n", listed.Stdout, StringComparison.Ordinal);
+    }
+
+    static void AssertDocument(string name, ProcessResult result)
+    {
+        var schema = JsonElement.Parse(Checkout.Read($"docs/json/{name}.schema.json"));
+        Assert.True(result.ExitCode == 0, $"{result}");
+        Assert.Empty(JsonSchema.Violations(schema, JsonElement.Parse(result.Stdout), name));
+    }
+}
