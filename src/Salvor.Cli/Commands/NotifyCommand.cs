@@ -71,7 +71,7 @@ static class NotifyCommand
             tries.AddRange(checks.Select(check => (check.Name, (Func<Task<string>>)(async () =>
             {
                 await NotifyPing.SendAsync(
-                    check.Url, ping.Preset, new NotifyPing.Sign.Note(), "test by 'salvor notify test'\n", invocation.Time,
+                    check.Url, ping.Preset, PingSign.Note, "test by 'salvor notify test'\n", invocation.Time,
                     invocation.Cancellation);
                 return "";
             }))));

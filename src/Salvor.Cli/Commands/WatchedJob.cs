@@ -33,14 +33,14 @@ static class WatchedJob
 
         var tail = new LogTail(invocation.CreateLog(LogLevel.Warning), invocation.Time);
         invocation.Tail = tail;
-        var begun = PingAsync(invocation, notifications, job, new NotifyPing.Sign.Start(), "");
+        var begun = PingAsync(invocation, notifications, job, PingSign.Start, "");
         var (code, thrown) = await OutcomeAsync(invocation, action);
         await begun;
         var said = string.Join('\n', tail.Lines);
-        await PingAsync(invocation, notifications, job, new NotifyPing.Sign.Exit(code), $"salvor {job} ended with {code}\n\n{said}\n");
+        await PingAsync(invocation, notifications, job, PingSign.Ended(code), $"salvor {job} ended with {code}\n\n{said}\n");
         var known = thrown?.SourceException as SalvorException;
         await TellAsync(invocation, config, tail, new JobOutcome(
-            job, code, known?.Message ?? thrown?.SourceException.Message ?? tail.Lines.LastOrDefault() ?? "",
+            job, code, known?.Message ?? thrown?.SourceException.Message ?? (tail.Lines is [.., var last] ? last : ""),
             known?.Hint ?? $"Run 'salvor {job}' by itself to see why."));
         thrown?.Throw();
         return code;
@@ -83,7 +83,7 @@ static class WatchedJob
     }
 
     static async Task PingAsync(
-        Invocation invocation, NotificationsConfig notifications, string job, NotifyPing.Sign sign, string body)
+        Invocation invocation, NotificationsConfig notifications, string job, PingSign sign, string body)
     {
         if (notifications.Ping is not { } ping || !ping.Jobs.TryGetValue(job, out var url))
         {

@@ -32,7 +32,7 @@ sealed class NotificationsReader(ConfigDocument document)
             Notifiers = [.. Emails(notifications), .. Webhooks(notifications)],
             Ping = document.LocalOnly || notifications.OptionalMapping("ping") is not { } ping
                 ? null
-                : document.Attempt<PingConfig?>(() => new WebhookReader(document).ReadPing(ping), null),
+                : document.Attempt<PingConfig?>(() => WebhookReader.ReadPing(ping), null),
             HasPing = notifications.Has("ping"),
             After = notifications.Duration("after", NotificationsConfig.AfterDefault, TimeSpan.Zero, NotificationsConfig.AfterMax),
             RemindEvery = remind,
@@ -40,11 +40,11 @@ sealed class NotificationsReader(ConfigDocument document)
         };
     }
 
-    IEnumerable<NotifierConfig> Emails(ConfigMapping notifications) => notifications.OptionalMapping("email") is not { } email ? []
+    NotifierConfig[] Emails(ConfigMapping notifications) => notifications.OptionalMapping("email") is not { } email ? []
         : document.LocalOnly ? [new NamedNotifierConfig { Name = EmailConfig.NotifierName }]
         : document.Attempt<NotifierConfig[]>(() => [ReadEmail(email)], []);
 
-    IEnumerable<NotifierConfig> Webhooks(ConfigMapping notifications)
+    List<NotifierConfig> Webhooks(ConfigMapping notifications)
     {
         if (notifications.OptionalMapping("webhooks") is not { } webhooks)
         {
@@ -74,7 +74,7 @@ sealed class NotificationsReader(ConfigDocument document)
         }
     }
 
-    EmailConfig ReadEmail(ConfigMapping email)
+    static EmailConfig ReadEmail(ConfigMapping email)
     {
         email.CheckKeys(ConfigKeys.Email);
         var host = email.Text("host", "smtp.example.com");

@@ -47,7 +47,7 @@ sealed class WebhookReader(ConfigDocument document)
         return config;
     }
 
-    public PingConfig ReadPing(ConfigMapping ping)
+    public static PingConfig ReadPing(ConfigMapping ping)
     {
         ping.CheckKeys(ConfigKeys.Ping);
         var insecure = ping.Choice("allow_insecure", false, YesOrNo);

@@ -3,6 +3,25 @@ using Salvor.Jobs.Health;
 
 namespace Salvor.Jobs.Notify;
 
+/// <summary>What a dead man's switch is told.</summary>
+/// <param name="Step">The step below the URL of its check.</param>
+/// <param name="IsUp">What a service is told that knows no steps.</param>
+public sealed record PingSign(string Step, bool IsUp)
+{
+    /// <summary>Something begins.</summary>
+    public static readonly PingSign Start = new("start", IsUp: true);
+
+    public static readonly PingSign Success = new("", IsUp: true);
+
+    public static readonly PingSign Failure = new("fail", IsUp: false);
+
+    /// <summary>It is written down, and is no sign of life.</summary>
+    public static readonly PingSign Note = new("log", IsUp: true);
+
+    /// <summary>A program ended.</summary>
+    public static PingSign Ended(int exitCode) => new($"{exitCode}", exitCode == 0);
+}
+
 /// <summary>
 /// Tells a dead man's switch that we live: it raises the alarm when it does not hear from us, which nothing that runs here could do.
 /// What did not arrive is not kept: an old sign of life is a false one.
@@ -17,20 +36,6 @@ public static class NotifyPing
 
     const int ProblemsMax = 50;
 
-    /// <summary>How it is told: <c>/start</c>, success, <c>/fail</c>, an exit status, or only a note.</summary>
-    public abstract record Sign
-    {
-        public sealed record Start : Sign;
-
-        public sealed record Success : Sign;
-
-        public sealed record Failure : Sign;
-
-        public sealed record Exit(int Code) : Sign;
-
-        public sealed record Note : Sign;
-    }
-
     /// <summary>Returns when it was heard. Throws <see cref="FailureKind.DestinationUnreachable"/> where it was not.</summary>
     /// <param name="url">Whose check it is.</param>
     /// <param name="preset">How it is told there.</param>
@@ -39,7 +44,7 @@ public static class NotifyPing
     /// <param name="time">The clock.</param>
     /// <param name="cancellationToken">Stops it.</param>
     public static async Task SendAsync(
-        SecretText url, WebhookPreset preset, Sign sign, string body, TimeProvider time, CancellationToken cancellationToken)
+        SecretText url, WebhookPreset preset, PingSign sign, string body, TimeProvider time, CancellationToken cancellationToken)
     {
         if (RequestOf(new Uri(url.Value), preset, sign, body) is not { } request)
         {
@@ -61,33 +66,24 @@ public static class NotifyPing
     }
 
     /// <summary>Null where that service has no word for it.</summary>
-    internal static WebhookRequest? RequestOf(Uri url, WebhookPreset preset, Sign sign, string body)
+    internal static WebhookRequest? RequestOf(Uri url, WebhookPreset preset, PingSign sign, string body)
     {
         var said = NotifyText.Cut(body, WebhookBody.HealthchecksMax);
         if (preset == WebhookPreset.UptimeKuma)
         {
-            var isUp = sign is not (Sign.Failure or Sign.Exit { Code: not 0 });
-            return sign is Sign.Start ? null : WebhookBody.Kuma(url, isUp, FirstLine(said), []);
+            return sign == PingSign.Start ? null : WebhookBody.Kuma(url, sign.IsUp, FirstLine(said), []);
         }
 
-        var step = sign switch
-        {
-            Sign.Start => "start",
-            Sign.Failure => "fail",
-            Sign.Exit exit => $"{exit.Code}",
-            Sign.Note => "log",
-            _ => "",
-        };
-        return new WebhookRequest(WebhookBody.Below(url, step), "text/plain; charset=utf-8", said, []);
+        return new WebhookRequest(WebhookBody.Below(url, sign.Step), "text/plain; charset=utf-8", said, []);
     }
 
     /// <summary>What the daemon tells: success only where nothing at all is wrong.</summary>
-    internal static (Sign Sign, string Body) Judge(
+    internal static (PingSign Sign, string Body) Judge(
         int sources, IReadOnlyList<NotifyProblem> problems, bool responds, string who, IReadOnlyList<string> log)
     {
         if (responds && problems.Count == 0)
         {
-            return (new Sign.Success(), $"{who}: {sources} database(s), nothing is wrong\n");
+            return (PingSign.Success, $"{who}: {sources} database(s), nothing is wrong\n");
         }
 
         IEnumerable<string> lines = [
@@ -95,7 +91,7 @@ public static class NotifyPing
             .. problems.Take(ProblemsMax).Select(problem => $"{problem.Text}. What to do: {problem.Hint}"),
             .. problems.Count > ProblemsMax ? [$"and {problems.Count - ProblemsMax} more"] : (string[])[],
         ];
-        return (new Sign.Failure(), $"{who}\n{string.Join('\n', lines)}\n\n{string.Join('\n', log)}\n");
+        return (PingSign.Failure, $"{who}\n{string.Join('\n', lines)}\n\n{string.Join('\n', log)}\n");
     }
 
     static string FirstLine(string text) => text.Split('\n', 2)[0];

@@ -184,7 +184,7 @@ public sealed class NotifyService
     {
         if (config().Notifications?.Ping is { Url: { } begun } first)
         {
-            await PingAsync(begun, first.Preset, new NotifyPing.Sign.Start(), $"{run}\n", cancellationToken);
+            await PingAsync(begun, first.Preset, PingSign.Start, $"{run}\n", cancellationToken);
         }
 
         while (true)
@@ -192,13 +192,7 @@ public sealed class NotifyService
             var current = config();
             if (current.Notifications?.Ping is { Url: { } url } ping)
             {
-                // What did not happen yet is no failure, here as for messages: a source that was never seen is seen from now on.
-                var now = time.GetUtcNow();
-                var sources = Read(current);
-                var problems = sources.SelectMany(item => NotifyProblems.Of(
-                    item.Health, item.Config, memory.Sources.GetValueOrDefault(item.Health.Source)?.FirstSeen ?? now))
-                    .Where(problem => !IsYoung(problem, current.Notifications.After, now)).ToList();
-                var (sign, body) = NotifyPing.Judge(sources.Count, problems, Responds(), $"{Environment.MachineName}, {run}", tail.Lines);
+                var (sign, body) = await JudgeAsync(current, ping.Every, cancellationToken);
                 await PingAsync(url, ping.Preset, sign, body, cancellationToken);
             }
 
@@ -206,12 +200,32 @@ public sealed class NotifyService
         }
     }
 
-    /// <summary>What was seen a moment ago may pass, here as for messages. What the watch does not know counts.</summary>
-    bool IsYoung(NotifyProblem problem, TimeSpan after, DateTimeOffset now) =>
-        memory.Open.Any(seen => ProblemWatch.IsSame(seen, problem) && seen.ToldAt is null && now - seen.Since < after);
+    /// <summary>What may pass is looked at again, here as for messages, before somebody is called.</summary>
+    async Task<(PingSign Sign, string Body)> JudgeAsync(SalvorConfig current, TimeSpan every, CancellationToken cancellationToken)
+    {
+        var judged = Judge(current);
+        var after = current.Notifications!.After;
+        if (judged.Sign == PingSign.Success || after == TimeSpan.Zero)
+        {
+            return judged;
+        }
+
+        await Task.Delay(after < every / 2 ? after : every / 2, time, cancellationToken);
+        return Judge(current);
+    }
+
+    (PingSign Sign, string Body) Judge(SalvorConfig current)
+    {
+        // What did not happen yet is no failure: a source that was never seen is seen from now on.
+        var now = time.GetUtcNow();
+        var sources = Read(current);
+        var problems = sources.SelectMany(item => NotifyProblems.Of(
+            item.Health, item.Config, memory.Sources.GetValueOrDefault(item.Health.Source)?.FirstSeen ?? now)).ToList();
+        return NotifyPing.Judge(sources.Count, problems, Responds(), $"{Environment.MachineName}, {run}", tail.Lines);
+    }
 
     async Task PingAsync(
-        SecretText url, WebhookPreset preset, NotifyPing.Sign sign, string body, CancellationToken cancellationToken)
+        SecretText url, WebhookPreset preset, PingSign sign, string body, CancellationToken cancellationToken)
     {
         try
         {

@@ -157,7 +157,6 @@ sealed record ProblemWatch(TimeSpan After, TimeSpan? RemindEvery)
 
     static DateTimeOffset Earlier(DateTimeOffset a, DateTimeOffset b) => a < b ? a : b;
 
-    /// <summary>Whether both are about the same thing.</summary>
-    public static bool IsSame(SeenProblem seen, NotifyProblem problem) =>
+    static bool IsSame(SeenProblem seen, NotifyProblem problem) =>
         seen.Problem == problem.Problem && seen.Source == problem.Source && seen.Destination == problem.Destination;
 }

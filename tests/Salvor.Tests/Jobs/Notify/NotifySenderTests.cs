@@ -72,13 +72,13 @@ public sealed class NotifySenderTests : IAsyncDisposable
     [InlineData("note", "/check/log")]
     public async Task A_dead_mans_switch_hears_how_it_is(string sign, string path)
     {
-        NotifyPing.Sign said = sign switch
+        var said = sign switch
         {
-            "start" => new NotifyPing.Sign.Start(),
-            "success" => new NotifyPing.Sign.Success(),
-            "fail" => new NotifyPing.Sign.Failure(),
-            "exit" => new NotifyPing.Sign.Exit(5),
-            _ => new NotifyPing.Sign.Note(),
+            "start" => PingSign.Start,
+            "success" => PingSign.Success,
+            "fail" => PingSign.Failure,
+            "exit" => PingSign.Ended(5),
+            _ => PingSign.Note,
         };
         await NotifyPing.SendAsync(
             new SecretText($"{server.Url}/check"), WebhookPreset.Healthchecks, said, "the log", TimeProvider.System,
