@@ -127,11 +127,18 @@ static class NotifyCommand
         var config = invocation.LoadConfig();
         var notifications = Configured(invocation, config);
         var message = await UnitFailure.MessageAsync(invocation.Get(Unit), invocation.Run, invocation.Time, invocation.Cancellation);
+        var directory = NotifyState.DirectoryOf(config);
+        if (!UnitFailure.IsNew(directory, invocation.Get(Unit), message.At))
+        {
+            invocation.Print($"{message.Source} was told within the last hour");
+            return Report(invocation, []);
+        }
+
         var notifiers = notifications.Notifiers.Where(notifier => message.IsFor(notifier.Rules)).ToList();
         var results = await Task.WhenAll(notifiers.Select(notifier => TryAsync(invocation, notifier.Name, () => NotifySender.SendAsync(
             notifier, message, invocation.Time, NotifySender.LimitDefault, invocation.Cancellation))));
         var queue = new NotifyQueue(
-            NotifyState.DirectoryOf(config), invocation.Time, invocation.Random, invocation.CreateLog(LogLevel.Warning));
+            directory, invocation.Time, invocation.Random, invocation.CreateLog(LogLevel.Warning));
         foreach (var result in results.Where(result => !result.Ok))
         {
             queue.Add(result.Name, message);

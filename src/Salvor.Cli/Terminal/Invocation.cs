@@ -37,6 +37,7 @@ sealed class Invocation
 
     readonly ParseResult parsed;
     string? run;
+    SalvorConfig? config;
 
     public Invocation(ParseResult parsed, CancellationToken cancellationToken) =>
         (this.parsed, Cancellation) = (parsed, cancellationToken);
@@ -83,8 +84,8 @@ sealed class Invocation
     /// <summary>Whether an option was given on the command line.</summary>
     public bool Has(Option option) => parsed.GetResult(option) is { Implicit: false };
 
-    /// <summary>The configuration. Throws with a hint where there is none.</summary>
-    public SalvorConfig LoadConfig() => ConfigFile.Load(ConfigPath());
+    /// <summary>The configuration, read once: commands in it are run once. Throws with a hint where there is none.</summary>
+    public SalvorConfig LoadConfig() => config ??= ConfigFile.Load(ConfigPath());
 
     public string ConfigPath() => ConfigFile.Locate(Get(ConfigOption), Environment.GetEnvironmentVariable);
 

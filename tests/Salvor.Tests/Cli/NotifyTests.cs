@@ -58,6 +58,8 @@ public sealed class NotifyTests : IAsyncDisposable
         Assert.Equal("[ALERT] salvor: unit salvor-verify.service failed", message.GetProperty("subject").GetString());
         Assert.Contains("journalctl -u salvor-verify.service", message.GetProperty("hint").GetString(), StringComparison.Ordinal);
         Assert.Single(Directory.GetFiles(_rig["app/.salvor/notify"], "message-*.json"));
+        Assert.Equal(0, (await _rig.ConfiguredAsync("notify", "unit-failed", "salvor-verify.service")).ExitCode);
+        Assert.Single(_server.Hooks);
         var prom = await _rig.ConfiguredAsync("status", "--prom");
         Assert.Contains("\nsalvor_notifications_queued{notifier=\"team\"} 1\n", prom.Stdout, StringComparison.Ordinal);
     }

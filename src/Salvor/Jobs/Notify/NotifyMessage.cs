@@ -87,4 +87,5 @@ public sealed record NotifyMessage
 [JsonSerializable(typeof(QueuedMessage))]
 [JsonSerializable(typeof(WatchMemory))]
 [JsonSerializable(typeof(Dictionary<string, NotifierCounts>))]
+[JsonSerializable(typeof(Dictionary<string, DateTimeOffset>))]
 sealed partial class NotifyJson : JsonSerializerContext;

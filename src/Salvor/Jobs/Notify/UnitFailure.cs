@@ -1,4 +1,6 @@
 using System.Diagnostics;
+using System.Text.Json;
+using Salvor.Platform;
 
 namespace Salvor.Jobs.Notify;
 
@@ -9,6 +11,40 @@ static class UnitFailure
 
     const int OutputCharsMax = 64 << 10;
     const int NameLengthMax = 256;
+
+    /// <summary>A unit that a timer starts every five minutes fails as often; so often is it told again.</summary>
+    static readonly TimeSpan Again = TimeSpan.FromHours(1);
+
+    /// <summary>Whether the failure of a unit is to be told, and was not within the last hour; from now on it was.</summary>
+    public static bool IsNew(string? directory, string unit, DateTimeOffset now)
+    {
+        if (directory is null)
+        {
+            return true;
+        }
+
+        var path = Path.Combine(directory, "units.json");
+        var told = JsonMark.TryRead(path, NotifyJson.Default.DictionaryStringDateTimeOffset) ?? [];
+        if (told.TryGetValue(unit, out var last) && last <= now && now - last < Again)
+        {
+            return false;
+        }
+
+        told = told.Where(item => now - item.Value < Again).ToDictionary();
+        told[unit] = now;
+        try
+        {
+            NotifyState.Ensure(directory);
+            DurableFile.Replace(path, JsonSerializer.SerializeToUtf8Bytes(told, NotifyJson.Default.DictionaryStringDateTimeOffset));
+        }
+        catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
+        {
+            // Told too often is better than not at all.
+            return true;
+        }
+
+        return true;
+    }
 
     /// <summary>The message. A part that cannot be had is left out: that it failed is what matters.</summary>
     public static async Task<NotifyMessage> MessageAsync(
