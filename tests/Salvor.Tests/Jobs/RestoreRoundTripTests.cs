@@ -38,12 +38,13 @@ public sealed class RestoreRoundTripTests
             },
             default);
 
-        // The vault, what is condemned, branches, one of them, the three lists at once, the end and the beginning of the log, the newest
-        // object, its snapshot for the plan and for its content, the log in three waves, a pack, the pages of the log.
+        // About sixteen, and some more where a slow machine begins late what could be under way: the vault, what is condemned, branches,
+        // one of them, the three lists at once, the end and the beginning of the log, the newest object, its snapshot for the plan and
+        // for its content, the log in three waves, a pack, the pages of the log.
         var told = $"{far.Rounds} rounds, {far.Calls} calls";
         Assert.Equal(database.Checksum, image.Checksum);
-        Assert.True(far.Rounds <= 30, told);
-        Assert.True(far.Calls <= 110, told);
+        Assert.True(far.Rounds <= 22, told);
+        Assert.True(far.Calls <= 100, told);
     }
 
     /// <summary>A round begins with a call that is made while no other is under way.</summary>
