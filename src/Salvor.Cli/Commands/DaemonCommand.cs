@@ -41,7 +41,8 @@ static class DaemonCommand
             ? await DaemonMetrics.StartAsync(invocation, metrics, () => daemon.Applied ?? config, host, notifying)
             : null;
         await daemon.ApplyAsync(config);
-        invocation.Tell($"salvor daemon: {host.Names.Count} database(s) of {config.Sources.Count} source(s), from {path}");
+        var sources = config.Sources.Count + config.Trees.Count;
+        invocation.Tell($"salvor daemon: {host.Names.Count} database(s) of {sources} source(s), from {path}");
         var reloading = daemon.ReloadOnSignalAsync(invocation.Cancellation);
         var verifying = new VerifySchedule(() => daemon.Config, invocation.Time, new Random(invocation.Random.Next()), log)
             .RunAsync(invocation.Cancellation);
@@ -49,8 +50,9 @@ static class DaemonCommand
         var locking = new LockSchedule(() => daemon.Config, invocation.Time, log).RunAsync(invocation.Cancellation);
         var drilling = new DrillSchedule(() => daemon.Config, invocation.Time, new Random(invocation.Random.Next()), log)
             .RunAsync(invocation.Cancellation);
+        var keeping = new TreeSchedule(() => daemon.Config, invocation.Time, log).RunAsync(invocation.Cancellation);
         var telling = notifying.RunAsync(invocation.Cancellation);
-        var ended = Task.WhenAny(reloading, host.WhenLockedOut(), verifying, pruning, locking, drilling, telling).Unwrap();
+        var ended = Task.WhenAny(reloading, host.WhenLockedOut(), verifying, pruning, locking, drilling, keeping, telling).Unwrap();
         var code = await Foreground.RunAsync(invocation, host, ended, invocation.Get(Exec));
         invocation.PrintJson(new DaemonDocument(path, host.Names.Count, "stopped"), () => CliJson.Default.DaemonDocument);
         return code;

@@ -93,4 +93,14 @@ static partial class JobsLog
 
     [LoggerMessage(2026, LogLevel.Warning, "{Source}: {Lack}; it is being filled up")]
     public static partial void CopyIncomplete(this ILogger logger, string source, string lack);
+
+    [LoggerMessage(
+        2031, LogLevel.Information, "{Source}: backup {Backup} of {Files} file(s), {Read} of them read, {Bytes} bytes added")]
+    public static partial void TreeBackedUp(this ILogger logger, string source, ulong backup, long files, long read, long bytes);
+
+    [LoggerMessage(2032, LogLevel.Warning, "{Source}: {Problem}")]
+    public static partial void TreeProblem(this ILogger logger, string source, string problem);
+
+    [LoggerMessage(2033, LogLevel.Error, "{Source}: it was not backed up: {Failure}. hint: {Hint}")]
+    public static partial void TreeNotBackedUp(this ILogger logger, string source, string failure, string hint);
 }

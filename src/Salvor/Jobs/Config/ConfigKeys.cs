@@ -235,6 +235,8 @@ static class ConfigKeys
             new("exclude_if_present", Texts, "[.nobackup]", "Leaves out what is in a directory with a file of this name."),
             new("exclude_caches", YesNo, "true", "Leaves out what is in a directory with a CACHEDIR.TAG (default: false)."),
             new("one_file_system", YesNo, "true", "Leaves out what is mounted below the paths (default: false)."),
+            new(
+                "schedule", Plain, "every 15m", "When the daemon makes a backup: every so often, or five fields of cron (default: never)."),
             .. Source.Keys.Where(key => key.Name is "to" or "compression" or "max_backups" or "retention_days" or "prune" or "state_dir"
                 or "encryption" or "max_backup_age"),
         ]);

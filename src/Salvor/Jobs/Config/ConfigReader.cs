@@ -113,9 +113,16 @@ sealed class ConfigReader(ConfigDocument document)
 
     SourceConfig ReadSource(
         string name, string owner, ConfigMapping source, OrderedDictionary<string, DestinationConfig> destinations,
-        IReadOnlyList<string> declared) => ReadType(source, "source", owner, SourceTypes, SourceTypesPlanned) == "files"
-        ? TreeReader.Read(document, name, owner, source, ReadTo(source, owner, destinations, declared))
-        : ReadDatabase(name, owner, source, destinations, declared);
+        IReadOnlyList<string> declared)
+    {
+        if (ReadType(source, "source", owner, SourceTypes, SourceTypesPlanned) != "files")
+        {
+            return ReadDatabase(name, owner, source, destinations, declared);
+        }
+
+        source.CheckKeys(ConfigKeys.Files);
+        return TreeReader.Read(document, name, owner, source, ReadTo(source, owner, destinations, declared));
+    }
 
     SqliteSourceConfig ReadDatabase(
         string name, string owner, ConfigMapping source, OrderedDictionary<string, DestinationConfig> destinations,

@@ -124,7 +124,8 @@ public static class EffectiveConfig
         var keys = Keys(
             ("type", "files"), ("paths", options.Paths), ("exclude", source.Exclude.Count > 0 ? source.Exclude : null),
             ("exclude_if_present", options.ExcludeIfPresent.Count > 0 ? options.ExcludeIfPresent : null),
-            ("exclude_caches", options.ExcludeCaches), ("one_file_system", options.OneFileSystem), ("to", source.To),
+            ("exclude_caches", options.ExcludeCaches), ("one_file_system", options.OneFileSystem),
+            ("schedule", source.Schedule?.Text), ("to", source.To),
             ("compression", source.Compression.ToString()), ("max_backups", source.BackupsMax),
             ("retention_days", source.RetentionDays), ("state_dir", source.StateDirectory));
         keys["prune"] = source.Prune.Every is { } often ? Keys(("every", often), ("grace", source.Prune.Grace)) : "off";

@@ -1,4 +1,5 @@
 using Salvor.Files;
+using Salvor.Text;
 using Salvor.Vault;
 using Salvor.Vault.Format;
 
@@ -13,12 +14,11 @@ static class TreeReader
     /// <param name="document">The file.</param>
     /// <param name="name">The name of the source.</param>
     /// <param name="owner">What messages call it.</param>
-    /// <param name="source">Its keys.</param>
+    /// <param name="source">Its keys, which are known.</param>
     /// <param name="to">Its destinations.</param>
     public static TreeSourceConfig Read(
         ConfigDocument document, string name, string owner, ConfigMapping source, IReadOnlyList<string> to)
     {
-        source.CheckKeys(ConfigKeys.Files);
         var paths = source.OptionalTexts("paths", PathExample) ?? throw source.Missing("paths", PathExample);
         var exclude = source.OptionalTexts("exclude", PatternExample) ?? [];
         foreach (var (node, pattern) in exclude)
@@ -44,6 +44,7 @@ static class TreeReader
                 OneFileSystem = source.Choice("one_file_system", false, ("true", true), ("false", false)),
             },
             Exclude = patterns,
+            Schedule = document.Attempt(() => ReadSchedule(owner, source), null),
             Compression = document.Attempt(() => CompressionReader.Read(document, source, owner), FrameCompression.Default),
             BackupsMax = source.OptionalCount("max_backups", 30, SqliteSourceConfig.BackupsMaxMax),
             RetentionDays = source.OptionalCount("retention_days", 90, BackupRequest.RetentionDaysMax),
@@ -55,4 +56,11 @@ static class TreeReader
                 : null,
         };
     }
+
+    static Timetable? ReadSchedule(string owner, ConfigMapping source) => source.OptionalText("schedule", "every 15m") switch
+    {
+        null => null,
+        var text when Timetable.TryParse(text, out var times) => times,
+        var text => throw source.Error("schedule", $"schedule of {owner} is \"{text}\", which names no times", Timetable.Hint),
+    };
 }

@@ -1,4 +1,5 @@
 using Salvor.Files;
+using Salvor.Text;
 using Salvor.Vault.Format;
 
 namespace Salvor.Jobs.Config;
@@ -41,6 +42,9 @@ public sealed record TreeSourceConfig : SourceConfig
 {
     /// <summary>What is kept, without what the destinations of the configuration are.</summary>
     public required TreeOptions Options { get; init; }
+
+    /// <summary>When the daemon makes backups; null where it makes none.</summary>
+    public Timetable? Schedule { get; init; }
 
     /// <summary>The patterns of what is left out, as they are written.</summary>
     public IReadOnlyList<string> Exclude { get; init; } = [];

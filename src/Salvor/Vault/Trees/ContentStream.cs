@@ -1,3 +1,4 @@
+using System.Buffers;
 using Salvor.Vault.Format;
 using Salvor.Vault.Snapshots;
 
@@ -10,14 +11,14 @@ namespace Salvor.Vault.Trees;
 sealed class ContentStream : IAsyncDisposable
 {
     /// <summary>About the content of one pack or two: each is read whole then, and hardly ever twice.</summary>
-    const int BlockBytes = 16 << 20;
+    const int BlockBytes = 12 << 20;
 
     const int PacksInFlight = 2;
 
     readonly ChunkReader chunks;
     readonly ChunkCursor cursor;
-    (ulong Start, byte[] Bytes) block = (0, []);
-    Task<(ulong Start, byte[] Bytes)>? next;
+    Block block = new(0, [], 0);
+    Task<Block>? next;
 
     /// <param name="vault">Where it is.</param>
     /// <param name="top">The top of its tree.</param>
@@ -26,6 +27,20 @@ sealed class ContentStream : IAsyncDisposable
     {
         chunks = new ChunkReader(vault);
         cursor = new ChunkCursor(chunks, top) { Met = met };
+    }
+
+    /// <summary>Some content in a rented buffer.</summary>
+    readonly record struct Block(ulong Start, byte[] Bytes, int Length)
+    {
+        public ulong End => Start + (ulong)Length;
+
+        public void Release()
+        {
+            if (Bytes.Length > 0)
+            {
+                ArrayPool<byte>.Shared.Return(Bytes);
+            }
+        }
     }
 
     /// <summary>The length of all content.</summary>
@@ -43,7 +58,7 @@ sealed class ContentStream : IAsyncDisposable
     /// <param name="cancellationToken">Ends it.</param>
     public async ValueTask<ReadOnlyMemory<byte>> ReadAsync(ulong offset, ulong until, CancellationToken cancellationToken)
     {
-        while (offset >= block.Start + (ulong)block.Bytes.Length)
+        while (offset >= block.End)
         {
             if (offset >= Length)
             {
@@ -52,21 +67,20 @@ sealed class ContentStream : IAsyncDisposable
 
             if (next is not null)
             {
-                block = await next;
+                Take(await next);
                 next = null;
             }
 
-            if (offset >= block.Start + (ulong)block.Bytes.Length)
+            if (offset >= block.End)
             {
-                block = await LoadAsync(offset, until, cancellationToken);
+                Take(await LoadAsync(offset, until, cancellationToken));
             }
 
-            var end = block.Start + (ulong)block.Bytes.Length;
-            next = end < Math.Min(until, Length) ? LoadAsync(end, until, cancellationToken) : null;
+            next = block.End < Math.Min(until, Length) ? LoadAsync(block.End, until, cancellationToken) : null;
         }
 
         var from = (int)(offset - block.Start);
-        return block.Bytes.AsMemory(from, (int)Math.Min((ulong)(block.Bytes.Length - from), until - offset));
+        return block.Bytes.AsMemory(from, (int)Math.Min((ulong)(block.Length - from), until - offset));
     }
 
     public async ValueTask DisposeAsync()
@@ -74,12 +88,24 @@ sealed class ContentStream : IAsyncDisposable
         if (next is not null)
         {
             await ((Task)next).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            if (next.IsCompletedSuccessfully)
+            {
+                next.Result.Release();
+            }
         }
+
+        Take(default);
 
         await cursor.DisposeAsync();
     }
 
-    async Task<(ulong Start, byte[] Bytes)> LoadAsync(ulong offset, ulong until, CancellationToken cancellationToken)
+    void Take(Block taken)
+    {
+        block.Release();
+        block = taken with { Bytes = taken.Bytes ?? [] };
+    }
+
+    async Task<Block> LoadAsync(ulong offset, ulong until, CancellationToken cancellationToken)
     {
         await Task.Yield();
         var wanted = new List<WantedChunk>();
@@ -95,7 +121,7 @@ sealed class ContentStream : IAsyncDisposable
             length += cursor.Current.Length;
         }
 
-        var bytes = new byte[length];
+        var bytes = ArrayPool<byte>.Shared.Rent((int)length);
         await chunks.ReadAsync(
             wanted, PacksInFlight,
             (_, frame, found) =>
@@ -106,6 +132,6 @@ sealed class ContentStream : IAsyncDisposable
                 }
             },
             cancellationToken);
-        return (start, bytes);
+        return new Block(start, bytes, (int)length);
     }
 }

@@ -137,7 +137,8 @@ public sealed class ConfigKeysTests
             sources:
               tree:
                 { type: files, paths: [/srv/a, /srv/b], exclude: ["*.tmp", /srv/a/cache/], exclude_if_present: .nobackup,
-                  exclude_caches: true, one_file_system: true, to: local, compression: "zstd:3", max_backups: 3, retention_days: 4,
+                  exclude_caches: true, one_file_system: true, schedule: every 15m, to: local,
+                  compression: "zstd:3", max_backups: 3, retention_days: 4,
                   prune: { grace: 2d }, max_backup_age: 2d, state_dir: /state, encryption: { key_file: /key } }
             """;
         var shown = EffectiveConfig.Of(Parse(Text));

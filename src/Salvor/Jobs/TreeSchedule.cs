@@ -1,0 +1,128 @@
+using Microsoft.Extensions.Logging;
+using Salvor.Files;
+using Salvor.Jobs.Config;
+using Salvor.Sqlite;
+using Salvor.Sqlite.Snapshots;
+using Salvor.Vault;
+using Salvor.Vault.Pruning;
+
+namespace Salvor.Jobs;
+
+/// <summary>
+/// Backs up the sources of files of a configuration that say when, one after the other. What was missed while nothing ran is made up for
+/// once, at the start. After a backup it prunes what is due.
+/// </summary>
+/// <param name="config">The configuration as it is now.</param>
+/// <param name="time">The clock.</param>
+/// <param name="logger">Told how each went.</param>
+public sealed class TreeSchedule(Func<SalvorConfig> config, TimeProvider time, ILogger logger)
+{
+    /// <summary>How long a change of the configuration may wait.</summary>
+    static readonly TimeSpan Step = TimeSpan.FromMinutes(1);
+
+    const int ProblemsLogged = 5;
+
+    readonly Dictionary<string, (string Schedule, DateTimeOffset Due)> due = [];
+
+    /// <summary>Runs until cancelled.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            var current = config();
+            var next = current.Trees.Values.Where(tree => tree.Schedule is not null)
+                .Select(tree => (Tree: tree, Due: DueOf(current, tree))).OrderBy(item => item.Due).FirstOrDefault();
+            var wait = next.Tree is null ? Step : next.Due - time.GetUtcNow();
+            if (wait > TimeSpan.Zero)
+            {
+                await Task.Delay(wait < Step ? wait : Step, time, cancellationToken);
+                continue;
+            }
+
+            await BackUpAsync(current, next.Tree!, cancellationToken);
+            due[next.Tree!.Name] = (next.Tree.Schedule!.Text, next.Tree.Schedule.NextAfter(time.GetUtcNow()));
+        }
+    }
+
+    /// <summary>What was never done, or another schedule, is due by when it was done last.</summary>
+    DateTimeOffset DueOf(SalvorConfig current, TreeSourceConfig tree)
+    {
+        if (due.TryGetValue(tree.Name, out var known) && known.Schedule == tree.Schedule!.Text)
+        {
+            return known.Due;
+        }
+
+        var mark = BackupMarkFile.Read(LocalState.BackupPath(ConfiguredSources.StateOf(current, tree), tree.Name));
+        var when = mark?.LastSuccessAt is { } last ? tree.Schedule!.NextAfter(last) : time.GetUtcNow();
+        due[tree.Name] = (tree.Schedule!.Text, when);
+        return when;
+    }
+
+    async Task BackUpAsync(SalvorConfig current, TreeSourceConfig tree, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var source = new TreeSource(current, tree, time) { Command = "salvor daemon" };
+            var (result, copies) = await source.BackUpAsync(
+                new BackupRequest("", "incremental", RetentionDays: null), ConfiguredSources.KeysOf(tree), cancellationToken);
+            Tell(tree, result, copies);
+            await PruneAsync(current, tree, cancellationToken);
+        }
+        catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
+        {
+            var hint = e is SalvorException known ? known.Hint : "It is tried again when the next backup is due.";
+            logger.TreeNotBackedUp(tree.Name, e.Message, hint);
+        }
+    }
+
+    void Tell(TreeSourceConfig tree, TreeBackupResult result, IReadOnlyList<TreeCopyFailure> copies)
+    {
+        logger.TreeBackedUp(tree.Name, result.Record.Id, result.Totals.Files, result.FilesRead, result.Record.AddedBytes);
+        foreach (var problem in result.Problems.Take(ProblemsLogged))
+        {
+            logger.TreeProblem(tree.Name, problem);
+        }
+
+        if (result.Problems.Count > ProblemsLogged)
+        {
+            logger.TreeProblem(tree.Name, $"and {result.Problems.Count - ProblemsLogged} more");
+        }
+
+        foreach (var copy in copies)
+        {
+            logger.CopyBehind(tree.Name, copy.Destination, copy.Failure.Message, copy.Failure.Hint);
+        }
+    }
+
+    async Task PruneAsync(SalvorConfig current, TreeSourceConfig tree, CancellationToken cancellationToken)
+    {
+        var path = LocalState.PrunePath(ConfiguredSources.StateOf(current, tree), tree.Name);
+        if (tree.Prune.Every is not { } every || PruneFile.Read(path)?.At + every > time.GetUtcNow())
+        {
+            return;
+        }
+
+        var copies = await SourceCopies.FindAsync(
+            current, tree.Name, tree.To.Take(1), ConfiguredSources.KeysOf(tree), cancellationToken, maintains: true);
+        if (copies is not [{ Vault: { } vault }])
+        {
+            return;
+        }
+
+        var pruner = new Pruner(vault.With(tree.Compression), time);
+        var deleted = await pruner.DeleteAsync(dryRun: false, cancellationToken);
+        var (plan, number) = await pruner.CondemnAsync(
+            ConfiguredSources.PolicyOf(tree), proven: null, tree.Prune.Grace, cancellationToken);
+        var condemned = plan.Condemned.Sum(group => (long)group.Keys.Count);
+        PruneFile.Write(path, new PruneRecord
+        {
+            At = time.GetUtcNow(),
+            Number = number,
+            CondemnedObjects = condemned,
+            DeletedObjects = deleted.Objects,
+            DeletedBytes = deleted.Bytes,
+            RefusedObjects = deleted.Refused,
+        });
+        logger.Pruned(tree.Name, deleted.Objects, deleted.Bytes, condemned, number);
+    }
+}

@@ -1,0 +1,48 @@
+using Microsoft.Extensions.Logging.Abstractions;
+using Salvor.Jobs;
+using Salvor.Jobs.Config;
+using Salvor.Sqlite;
+using Salvor.Sqlite.Snapshots;
+using Salvor.Tests.Support;
+using Salvor.Vault;
+
+namespace Salvor.Tests.Files;
+
+public sealed class TreeScheduleTests
+{
+    static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    [Fact]
+    public async Task A_daemon_makes_what_is_due_at_its_start_and_not_what_is_not()
+    {
+        using var folder = new TemporaryDirectory();
+        Directory.CreateDirectory(folder["a"]);
+        Directory.CreateDirectory(folder["vaults"]);
+        File.WriteAllText(folder["a/x"], "content");
+        var config = ConfigFile.Parse(
+            """
+            destinations: { local: { type: file, path: ./vaults } }
+            sources:
+              due: { type: files, paths: [./a], to: [local], schedule: every 1h }
+              asked: { type: files, paths: [./a], to: [local] }
+              gone: { type: files, paths: [./missing], to: [local], schedule: every 1h }
+
+            """,
+            folder["salvor.yaml"], _ => null);
+        for (var start = 0; start < 2; start++)
+        {
+            using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
+            var running = new TreeSchedule(() => config, TimeProvider.System, NullLogger.Instance).RunAsync(stop.Token);
+            await Eventually.HoldsAsync(
+                () => BackupMarkFile.Read(LocalState.BackupPath(folder[".salvor"], "gone"))?.Failed == start + 1,
+                () => "the missing directory was not tried");
+            await stop.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
+        }
+
+        var vault = await Destinations.FindVaultAsync(folder["vaults"], "due", null, Cancel);
+        Assert.Equal([1UL], (await VaultCatalog.LoadAsync(vault, Cancel)).Backups);
+        Assert.False(Directory.Exists(folder["vaults/asked"]));
+        Assert.False(Directory.Exists(folder["vaults/gone/backups"]));
+    }
+}
