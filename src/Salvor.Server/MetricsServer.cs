@@ -50,6 +50,7 @@ sealed class MetricsServer : IAsyncDisposable
     /// <summary>Begins to answer. Throws, naming the address, where it is taken.</summary>
     public static async Task<MetricsServer> StartAsync(MetricsConfig config, MetricsSources sources)
     {
+        var listen = config.Listen ?? throw new ArgumentException("nothing to listen on", nameof(config));
         var token = config.TokenFile is { } file ? SecretReader.ReadText(file, $"token file {file}") : config.Token;
         var builder = WebApplication.CreateEmptyBuilder(new WebApplicationOptions());
         builder.Services.AddRoutingCore();
@@ -59,7 +60,7 @@ sealed class MetricsServer : IAsyncDisposable
             kestrel.Limits.MaxConcurrentConnections = ConnectionsMax;
             kestrel.Limits.MaxRequestBodySize = 0;
             kestrel.Limits.MaxRequestHeadersTotalSize = RequestBytesMax;
-            kestrel.Listen(config.Listen);
+            kestrel.Listen(listen);
         });
         var app = builder.Build();
         app.MapGet("/metrics", (RequestDelegate)(context => AnswerMetricsAsync(context, token, sources)));
@@ -72,7 +73,7 @@ sealed class MetricsServer : IAsyncDisposable
         catch (Exception e) when (e is IOException or SocketException)
         {
             await app.DisposeAsync();
-            throw CannotListen(config.Listen, e);
+            throw CannotListen(listen, e);
         }
 
         var addresses = app.Services.GetRequiredService<IServer>().Features.Get<IServerAddressesFeature>()!.Addresses;

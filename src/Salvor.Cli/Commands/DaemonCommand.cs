@@ -37,8 +37,8 @@ static class DaemonCommand
             Responds = () => host.Responds,
         };
         host.StatusChanged += notifying.Notice;
-        await using var http = config.Metrics is { } metrics
-            ? await DaemonMetrics.StartAsync(invocation, metrics, () => daemon.Applied ?? config, host, notifying)
+        await using var metrics = config.Metrics is not null || DaemonMetrics.IsAskedByEnvironment
+            ? await DaemonMetrics.StartAsync(invocation, config.Metrics, () => daemon.Applied ?? config, host, notifying)
             : null;
         await daemon.ApplyAsync(config);
         var sources = config.Sources.Count + config.Trees.Count;

@@ -213,7 +213,7 @@ static class StatusCommand
         var targets = name is null ? HealthReader.Targets(config, TellUnreadable)
             : config.Sources.TryGetValue(name, out var whole) ? HealthReader.Targets(whole, TellUnreadable)
             : [One(ConfiguredSources.Find(config, name))];
-        return targets.Select(reader.Read).Concat(trees);
+        return reader.ReadAll(targets).Concat(trees);
 
         static HealthTarget One((SqliteSourceConfig Source, SourceMember Member) item) => HealthReader.TargetOf(item.Source, item.Member);
 

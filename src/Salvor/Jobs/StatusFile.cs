@@ -126,7 +126,10 @@ public sealed record StatusRecord
         .Max();
 
     /// <summary>Whether the process that wrote it certainly runs no more.</summary>
-    public bool IsFromTheDead() => new ProcessIdentity(Host, BootId, Pid, StartTicks).IsProvablyDead();
+    public bool IsFromTheDead() => Writer.IsProvablyDead();
+
+    /// <summary>The process that wrote it.</summary>
+    internal ProcessIdentity Writer => new(Host, BootId, Pid, StartTicks);
 
     public static string StateName(SourceState state) => JsonNamingPolicy.SnakeCaseLower.ConvertName(state.ToString());
 }

@@ -133,7 +133,7 @@ public sealed class MetricsServerTests : IDisposable
     }
 
     Task<MetricsServer> StartAsync(SecretText? token, IPEndPoint? endpoint = null, bool responds = true) => MetricsServer.StartAsync(
-        new MetricsConfig(endpoint ?? new IPEndPoint(IPAddress.Loopback, 0), token, TokenFile: null),
+        new MetricsConfig(endpoint ?? new IPEndPoint(IPAddress.Loopback, 0), token, TokenFile: null, Otlp: null),
         new MetricsSources
         {
             Read = () => [rig.Read()],

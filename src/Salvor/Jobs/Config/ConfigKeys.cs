@@ -257,6 +257,7 @@ static class ConfigKeys
             new("listen", Plain, "127.0.0.1:9188", "The address and port where the daemon answers."),
             new("token", Secret, "${SALVOR_METRICS_TOKEN}", "What others must know, as ${NAME}, file:PATH or cmd:COMMAND."),
             new("token_file", ConfigValue.Path, "/etc/salvor/metrics.token", "The file with it."),
+            new("otlp", Plain, "http://127.0.0.1:4318", "The collector that metrics are sent to (default: OTEL_EXPORTER_OTLP_ENDPOINT)."),
         ]);
 
     /// <summary>What each notifier is told, and how its subjects read.</summary>

@@ -32,7 +32,8 @@ public static class EffectiveConfig
         if (config.Metrics is { } metrics)
         {
             root["metrics"] = Keys(
-                ("listen", metrics.Listen), ("token", metrics.Token is null ? null : Masked), ("token_file", metrics.TokenFile));
+                ("listen", metrics.Listen), ("token", metrics.Token is null ? null : Masked), ("token_file", metrics.TokenFile),
+                ("otlp", metrics.Otlp?.OriginalString));
         }
 
         if (config.Notifications is { } notifications)

@@ -134,11 +134,12 @@ public sealed record PruneConfig
     public TimeSpan Grace { get; init; } = Pruner.GraceDefault;
 }
 
-/// <summary>Where the daemon answers to Prometheus and to probes.</summary>
-/// <param name="Listen">The address and port.</param>
-/// <param name="Token">What others than this machine must know; null where it is in a file, or only this machine may ask.</param>
-/// <param name="TokenFile">The file with it, absolute; null where there is none.</param>
-public sealed record MetricsConfig(System.Net.IPEndPoint Listen, SecretText? Token, string? TokenFile);
+/// <summary>Who gets the metrics of the daemon.</summary>
+/// <param name="Listen">Where it answers; null: nowhere.</param>
+/// <param name="Token">What others than this machine must know.</param>
+/// <param name="TokenFile">The file with it.</param>
+/// <param name="Otlp">The collector that they are sent to; null: the one that the environment names, if it does.</param>
+public sealed record MetricsConfig(System.Net.IPEndPoint? Listen, SecretText? Token, string? TokenFile, Uri? Otlp);
 
 /// <summary>Where restores go.</summary>
 public sealed record RestoreConfig

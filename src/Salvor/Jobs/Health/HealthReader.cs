@@ -40,13 +40,21 @@ sealed class HealthReader(TimeProvider time)
     public static HealthTarget TargetOf(SqliteSourceConfig source, SourceMember member) =>
         new(member.Name, member.Path, ConfiguredSources.OptionsOf(source, member).StateDirectory, source);
 
-    /// <summary>How a database fares now. Does not throw for what is wrong with it: that is the answer.</summary>
-    public SourceHealth Read(HealthTarget target)
+    /// <summary>How databases fare at this moment. Does not throw for what is wrong with one: that is the answer.</summary>
+    public SourceHealth[] ReadAll(IEnumerable<HealthTarget> targets)
     {
-        var now = time.GetUtcNow();
+        var signs = new ProcessSigns(time.GetUtcNow());
+        return [.. targets.Select(target => Read(target, signs))];
+    }
+
+    /// <summary>As <see cref="ReadAll"/>, of one.</summary>
+    public SourceHealth Read(HealthTarget target) => Read(target, new ProcessSigns(time.GetUtcNow()));
+
+    SourceHealth Read(HealthTarget target, ProcessSigns signs)
+    {
         try
         {
-            return Read(target, now);
+            return Look(target, signs);
         }
         catch (SalvorException e)
         {
@@ -54,7 +62,7 @@ sealed class HealthReader(TimeProvider time)
             {
                 Source = target.Name,
                 Path = target.Path,
-                Now = now,
+                Now = signs.Now,
                 State = HealthState.Unknown,
                 Detail = e.Message,
                 Hint = e.Hint,
@@ -88,7 +96,7 @@ sealed class HealthReader(TimeProvider time)
 
     static HealthLimits LimitsOf(HealthTarget target) => target.Config?.Limits ?? new HealthLimits();
 
-    SourceHealth Read(HealthTarget target, DateTimeOffset now)
+    SourceHealth Look(HealthTarget target, ProcessSigns signs)
     {
         // The kernel drops the lock with the process, so a dead daemon cannot look alive. Who waits for a database has no lock on it.
         var holder = LockFile.HolderOf(LocalState.LockPath(target.StateDirectory, target.Path));
@@ -101,15 +109,15 @@ sealed class HealthReader(TimeProvider time)
             Path = target.Path,
             Holder = holder,
             Last = last,
-            IsDead = last?.IsFromTheDead() ?? false,
-            Responds = Heartbeat.IsSeen(pid, socket, now),
+            IsDead = last is not null && signs.IsDead(last),
+            Responds = signs.Responds(pid, socket),
             Here = ProcessIdentity.Current(),
-            Now = now,
+            Now = signs.Now,
         });
-        return Describe(target, now, holder, last, verdict);
+        return Describe(target, signs, holder, last, verdict);
     }
 
-    SourceHealth Describe(HealthTarget target, DateTimeOffset now, LockHolder? holder, StatusRecord? last, Verdict verdict)
+    SourceHealth Describe(HealthTarget target, ProcessSigns signs, LockHolder? holder, StatusRecord? last, Verdict verdict)
     {
         var (state, path) = (target.StateDirectory, target.Path);
         var verified = verifications.Read(LocalState.VerifyPath(state, path));
@@ -119,7 +127,7 @@ sealed class HealthReader(TimeProvider time)
         {
             Source = last?.Source ?? target.Name,
             Path = path,
-            Now = now,
+            Now = signs.Now,
             State = verdict.State,
             Detail = verdict.Detail,
             Hint = verdict.Hint,
@@ -132,14 +140,16 @@ sealed class HealthReader(TimeProvider time)
             Drill = drills.Read(LocalState.DrillPath(state, path)),
             Limits = LimitsOf(target),
             Next = NextOf(target.Config, verified, pruned, backup),
-            Destinations = last is null ? [] : HealthLag.DestinationsOf(last, verified, verdict.State, LastSign(last, holder), now),
+            Destinations = last is null
+                ? []
+                : HealthLag.DestinationsOf(last, verified, verdict.State, LastSign(last, holder, signs), signs.Now),
         };
     }
 
     /// <summary>When the process showed last that it worked: what was committed later, nobody has seen.</summary>
-    static DateTimeOffset LastSign(StatusRecord last, LockHolder? holder)
+    static DateTimeOffset LastSign(StatusRecord last, LockHolder? holder, ProcessSigns signs)
     {
-        var beat = Heartbeat.LastOf(holder?.Socket ?? last.Socket);
+        var beat = signs.LastBeat(holder?.Socket ?? last.Socket);
         return beat is { } seen && seen > last.UpdatedAt ? seen : last.UpdatedAt;
     }
 

@@ -47,7 +47,7 @@ public sealed class HealthConfigTests
     {
         var metrics = Parse($"{Minimal}\nmetrics: {{ listen: {listen} }}").Metrics!;
 
-        Assert.Equal(9188, metrics.Listen.Port);
+        Assert.Equal(9188, metrics.Listen!.Port);
         Assert.True(IPAddress.IsLoopback(metrics.Listen.Address));
         Assert.Null(Parse(Minimal).Metrics);
     }
@@ -83,4 +83,16 @@ public sealed class HealthConfigTests
     public void An_address_without_a_port_is_none(string listen) => AssertError(
         "5:20", $"listen of metrics is \"{listen.Trim('\'')}\", which is not an address and a port",
         "Write listen: 127.0.0.1:9188, or [::1]:9188.", $"{Minimal}\nmetrics: {{ listen: {listen} }}");
+
+    [Fact]
+    public void A_collector_is_named_by_its_URL_and_needs_no_port_to_listen_on()
+    {
+        var metrics = Parse($"{Minimal}\nmetrics: {{ otlp: \"http://127.0.0.1:4318\" }}").Metrics!;
+        Assert.Equal((null, "http://127.0.0.1:4318/"), (metrics.Listen, metrics.Otlp!.AbsoluteUri));
+
+        AssertError(
+            "5:18", "otlp of metrics is \"127.0.0.1:4318\", which is not the URL of a collector",
+            "Write otlp: http://127.0.0.1:4318; what it must be told comes from OTEL_EXPORTER_OTLP_HEADERS.",
+            $"{Minimal}\nmetrics: {{ otlp: \"127.0.0.1:4318\" }}");
+    }
 }
