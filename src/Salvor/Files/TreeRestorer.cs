@@ -404,7 +404,7 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
         }
     }
 
-    void ExpectFree(SafeFileHandle root, string target)
+    static void ExpectFree(SafeFileHandle root, string target)
     {
         if (!Posix.TryLock(root, exclusive: true, target))
         {

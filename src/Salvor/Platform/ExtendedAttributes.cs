@@ -26,7 +26,7 @@ static partial class ExtendedAttributes
             ? Marshal.GetLastPInvokeError()
             : 0;
 
-    static IReadOnlyList<ExtendedAttribute> Read(byte[] file, string path)
+    static List<ExtendedAttribute> Read(byte[] file, string path)
     {
         var count = ListCall(file, null, 0);
         if (count <= 0)
