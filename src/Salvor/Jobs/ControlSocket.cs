@@ -1,6 +1,7 @@
 using System.Net.Sockets;
 using System.Text.Json;
 using System.Text.Json.Serialization;
+using Microsoft.Extensions.Logging;
 using Salvor.Platform;
 
 namespace Salvor.Jobs;
@@ -60,11 +61,12 @@ sealed class ControlServer : IAsyncDisposable
     readonly Socket listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     readonly CancellationTokenSource stopping = new();
     readonly Func<ControlRequest, CancellationToken, Task<ControlResponse>> handler;
+    readonly ILogger logger;
     readonly Task accepting;
 
-    public ControlServer(string path, Func<ControlRequest, CancellationToken, Task<ControlResponse>> handler)
+    public ControlServer(string path, Func<ControlRequest, CancellationToken, Task<ControlResponse>> handler, ILogger logger)
     {
-        (Path, this.handler) = (path, handler);
+        (Path, this.handler, this.logger) = (path, handler, logger);
         listener.Bind(new UnixDomainSocketEndPoint(path));
         File.SetUnixFileMode(path, UnixFileMode.UserRead | UnixFileMode.UserWrite);
         listener.Listen(BacklogMax);
@@ -195,6 +197,16 @@ sealed class ControlServer : IAsyncDisposable
         catch (SalvorException e)
         {
             return new ControlResponse { Kind = e.Kind, Message = e.Message, Hint = e.Hint };
+        }
+        catch (Exception e) when (!stopping.IsCancellationRequested)
+        {
+            logger.LogError(e, "an unexpected error while '{Verb}' of {Path} was answered", request.Verb, request.Path);
+            return new ControlResponse
+            {
+                Kind = FailureKind.Failure,
+                Message = $"the daemon met an error that nobody expected: {e.Message}",
+                Hint = "It goes on with everything else. Please report this with its log.",
+            };
         }
     }
 }

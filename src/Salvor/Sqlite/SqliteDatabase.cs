@@ -12,6 +12,9 @@ namespace Salvor.Sqlite;
 /// </summary>
 sealed class SqliteDatabase : IDisposable
 {
+    /// <summary>WAL_WRITE_LOCK of the wal-index: https://www.sqlite.org/walformat.html#wal_locks.</summary>
+    const int WalWriteSlot = 0;
+
     /// <summary>Waiting for a writer holds nothing that anybody needs.</summary>
     static readonly TimeSpan BusyTimeout = TimeSpan.FromSeconds(5);
 
@@ -158,13 +161,20 @@ sealed class SqliteDatabase : IDisposable
 
     /// <summary>
     /// Makes SQLite recover the wal-index, as any reader would. Through a connection of its own: one that holds our locks would release
-    /// them with its own.
+    /// them with its own. False where a writer lives, who finishes what he began: SQLite would wait for him, for up to ten seconds.
     /// </summary>
-    public void Recover()
+    public bool TryRecover()
     {
+        if (!File.TryLockShared(WalWriteSlot))
+        {
+            return false;
+        }
+
+        File.Unlock(WalWriteSlot);
         using var other = new SqliteConnection(Path, LibSqlite.OpenReadWrite);
         other.BecomeObserver();
         other.Execute("PRAGMA user_version");
+        return true;
     }
 
     /// <summary>The file change counter, which every commit to a rollback-journal database increases.</summary>

@@ -20,6 +20,7 @@ sealed class Publisher(ChangeSetQueue queue, LogWriter log, Outbox? outbox, Time
     readonly Queue<KeptLog> kept = [];
     Task draining = Task.CompletedTask;
     CancellationTokenSource? ending;
+    Exception? failure;
     volatile bool isDraining;
     long publishingMicros;
 
@@ -78,22 +79,18 @@ sealed class Publisher(ChangeSetQueue queue, LogWriter log, Outbox? outbox, Time
         {
             End(source);
             await draining.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
-            if (draining.Exception?.InnerException is SalvorException failure)
+            if (draining.Exception?.InnerException is SalvorException refused)
             {
-                Fail(failure);
-                throw failure;
+                Fail(refused);
+                throw refused;
             }
 
-            if (e is SalvorException own)
-            {
-                Fail(own);
-            }
-
+            Fail(e is SalvorException ? e : new CaptureEndedException("its log is no longer written", e));
             throw;
         }
     }
 
-    /// <summary>Completes when this position is durable.</summary>
+    /// <summary>Completes when this position is durable. Fails where the publishing ended before.</summary>
     public Task WaitAsync(Position position)
     {
         lock (gate)
@@ -101,6 +98,11 @@ sealed class Publisher(ChangeSetQueue queue, LogWriter log, Outbox? outbox, Time
             if (Durable.Position >= position)
             {
                 return Task.CompletedTask;
+            }
+
+            if (failure is not null)
+            {
+                return Task.FromException(failure);
             }
 
             var completion = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
@@ -277,10 +279,11 @@ sealed class Publisher(ChangeSetQueue queue, LogWriter log, Outbox? outbox, Time
         }
     }
 
-    void Fail(SalvorException e)
+    void Fail(Exception e)
     {
         lock (gate)
         {
+            failure = e;
             waiters.ForEach(waiter => waiter.Completion.TrySetException(e));
             waiters.Clear();
         }

@@ -213,7 +213,10 @@ sealed class WalSession : EngineTask
     /// <summary>Tells those who wait for a moment that will not come.</summary>
     void FailWaiting()
     {
-        var reason = ended.Task.Exception?.InnerException ?? new CaptureEndedException(ended.Task.Result);
+        // Whatever ended it: the next session may answer, and the state of the source says what went wrong.
+        var reason = ended.Task.Exception?.InnerException is { } failure
+            ? new CaptureEndedException(failure.Message, failure)
+            : new CaptureEndedException(ended.Task.Result);
         whenCaughtUp.ForEach(waiting => waiting.Fail(reason));
         whenCaughtUp.Clear();
     }
@@ -235,8 +238,7 @@ sealed class WalSession : EngineTask
         else if (now - unreadableSince > engine.Ticks(RecoverAfter))
         {
             // Nobody finishes the header: its writer died. The next reader repairs it, and that may as well be us.
-            unreadableSince = 0;
-            database.Recover();
+            unreadableSince = database.TryRecover() ? 0 : now;
         }
 
         return now + engine.Ticks(CloseLookStep);
@@ -332,4 +334,4 @@ sealed class WalSession : EngineTask
 }
 
 /// <summary>What was asked of a capture cannot be answered because it ended. The next one may.</summary>
-sealed class CaptureEndedException(string reason) : Exception(reason);
+sealed class CaptureEndedException(string reason, Exception? inner = null) : Exception(reason, inner);

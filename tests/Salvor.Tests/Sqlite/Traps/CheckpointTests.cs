@@ -195,6 +195,46 @@ public sealed class CheckpointTests
         Assert.Equal(0, rig.Status.Resyncs);
     }
 
+    [Fact]
+    public async Task A_header_that_somebody_else_is_about_to_repair_is_waited_for()
+    {
+        // The lock that a repair needs is byte 120 of the wal-index, see "WAL locks" in SQLite's description of the wal-index format.
+        const string Program = """
+            import fcntl, os, sys, time
+            with open(sys.argv[1], "r+b", buffering=0) as index:
+                fcntl.lockf(index, fcntl.LOCK_EX, 1, 120)
+                first = index.read(48)
+                index.seek(0)
+                index.write(bytes(byte ^ 0xff for byte in first))
+                print("torn", flush=True)
+                while not os.path.exists(sys.argv[2]):
+                    time.sleep(0.01)
+                index.seek(0)
+                index.write(first)
+            """;
+        await using var rig = new TrapRig();
+        await using var app = await PublishedFramesTests.SmallAppAsync(rig);
+        await rig.StartAsync();
+        await app.DoAsync("INSERT INTO t VALUES (?, 1)", repeat: 20);
+        await rig.SyncAsync();
+        var said = rig.Said.ToList();
+        var mayRepair = rig.Scratch["may-repair"];
+        await using var repairer = ChildProcess.Start(Tool.Python, ["-c", Program, $"{rig.Database}-shm", mayRepair]);
+        await Eventually.HoldsAsync(() => repairer.Stdout.Contains("torn", StringComparison.Ordinal), () => $"{repairer.Stderr}");
+        var sync = rig.SyncAsync();
+
+        // Long enough for many attempts at a repair of our own; each is refused, and none holds up the capture of other databases.
+        await Task.Delay(TimeSpan.FromSeconds(1), TestContext.Current.CancellationToken);
+        await rig.Engine.RunAsync(() => true).WaitAsync(TimeSpan.FromSeconds(5), TestContext.Current.CancellationToken);
+        Assert.False(sync.IsCompleted);
+        await File.WriteAllTextAsync(mayRepair, "", TestContext.Current.CancellationToken);
+        await sync;
+
+        Assert.Equal("20", await rig.RestoredAsync("SELECT count(*) FROM t"));
+        Assert.Equal(said, rig.Said);
+        Assert.Equal(0, rig.Status.Resyncs);
+    }
+
     static ChildProcess StartReaders(string database, int count)
     {
         // At random marks and for random times, so that slots are taken and given back all the time.

@@ -1,5 +1,3 @@
-using System.Collections.Concurrent;
-using Microsoft.Extensions.Logging;
 using Salvor.Sqlite;
 using Salvor.Sqlite.Capture;
 using Salvor.Storage;
@@ -194,22 +192,4 @@ sealed class TrapRig : IAsyncDisposable
     public override string ToString() => string.Join('\n', Said);
 
     static async Task<string> SumAsync(string path) => (await ShellAsync($"sha256sum < '{path}' && stat -c %s '{path}'")).Trim();
-
-    sealed class LogLines : ILogger
-    {
-        readonly ConcurrentQueue<string> lines = new();
-
-        public IEnumerable<string> Lines => lines;
-
-        public void Add(string line) => lines.Enqueue(line);
-
-        public IDisposable? BeginScope<TState>(TState state)
-            where TState : notnull => null;
-
-        public bool IsEnabled(LogLevel logLevel) => true;
-
-        public void Log<TState>(
-            LogLevel logLevel, EventId eventId, TState state, Exception? exception, Func<TState, Exception?, string> formatter) =>
-            lines.Enqueue(formatter(state, exception));
-    }
 }
