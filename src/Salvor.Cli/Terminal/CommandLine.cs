@@ -7,7 +7,12 @@ namespace Salvor.Cli.Terminal;
 /// <summary>The whole command line: from arguments to an exit code.</summary>
 static class CommandLine
 {
-    public static async Task<int> RunAsync(string[] arguments, TimeProvider time, Random random)
+    /// <param name="arguments">As an operator types them.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="random">Chance.</param>
+    /// <param name="cancellationToken">Ends the verb; where it cannot, the signals of the process do.</param>
+    public static async Task<int> RunAsync(
+        string[] arguments, TimeProvider time, Random random, CancellationToken cancellationToken = default)
     {
         var root = CreateRoot(arguments);
         var parsed = root.Parse(arguments);
@@ -21,8 +26,9 @@ static class CommandLine
         var surroundings = new Surroundings
         {
             Time = time, Random = random, Output = output, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null,
+            HandlesSignals = !cancellationToken.CanBeCanceled,
         };
-        var code = await parsed.InvokeAsync(surroundings);
+        var code = await parsed.InvokeAsync(surroundings, cancellationToken);
         PrintHelp(output.ToString(), isRoot: parsed.CommandResult.Command == root);
         return code;
     }

@@ -8,4 +8,7 @@ sealed class Surroundings : InvocationConfiguration
     public required TimeProvider Time { get; init; }
 
     public required Random Random { get; init; }
+
+    /// <summary>Whether signals end the verb; false where the caller ends it.</summary>
+    public required bool HandlesSignals { get; init; }
 }

@@ -62,11 +62,15 @@ static class Verb
             }
         }
 
-        signals =
-        [
-            PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop), PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop),
-            PosixSignalRegistration.Create(PosixSignal.SIGHUP, Stop),
-        ];
+        if (((Surroundings)parsed.InvocationConfiguration).HandlesSignals)
+        {
+            signals =
+            [
+                PosixSignalRegistration.Create(PosixSignal.SIGINT, Stop), PosixSignalRegistration.Create(PosixSignal.SIGTERM, Stop),
+                PosixSignalRegistration.Create(PosixSignal.SIGHUP, Stop),
+            ];
+        }
+
         try
         {
             return await action(invocation);

@@ -41,9 +41,15 @@ sealed class CliRig : IAsyncDisposable
 
     public async Task<ProcessResult> RunAsync(params IEnumerable<string> arguments)
     {
-        await using var process = SalvorProcess.StartIn(Folder, arguments);
-        return await process.ExitAsync();
+        IReadOnlyList<string> all = [.. arguments];
+        return all.Any(IsRelative) ? await Start(all).ExitAsync() : await SalvorProcess.RunAsync(all);
     }
+
+    /// <summary>Whether an argument names a file by this folder, which only a process of its own can have for its working directory.</summary>
+    bool IsRelative(string argument) =>
+        !Path.IsPathRooted(argument)
+        && !argument.Contains("://", StringComparison.Ordinal)
+        && (argument.AsSpan().ContainsAny("./") || Path.Exists(this[argument]));
 
     public Task<ProcessResult> ConfiguredAsync(params IEnumerable<string> arguments) =>
         RunAsync([.. arguments, "--config", this["salvor.yaml"]]);

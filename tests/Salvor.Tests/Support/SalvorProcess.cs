@@ -6,8 +6,12 @@ namespace Salvor.Tests.Support;
 /// </summary>
 static class SalvorProcess
 {
-    /// <summary>Runs a command to its end.</summary>
-    public static async Task<ProcessResult> RunAsync(params IEnumerable<string> arguments)
+    /// <summary>Runs a command to its end: in this process, but where all tests run or another executable is named.</summary>
+    public static Task<ProcessResult> RunAsync(params IEnumerable<string> arguments) =>
+        AlwaysApart ? RunApartAsync(arguments) : SalvorHere.RunAsync(arguments);
+
+    /// <summary>Runs a command to its end in a process of its own, for tests of the process itself.</summary>
+    public static async Task<ProcessResult> RunApartAsync(params IEnumerable<string> arguments)
     {
         await using var process = Start(arguments);
         return await process.ExitAsync();
@@ -17,6 +21,9 @@ static class SalvorProcess
 
     public static ChildProcess StartIn(string workingDirectory, params IEnumerable<string> arguments) =>
         ChildProcess.Start(CommandLine[0], [.. CommandLine.Skip(1), .. arguments], workingDirectory);
+
+    static bool AlwaysApart => Array.Exists(
+        ["SALVOR_CLI", "SALVOR_ALL"], name => Environment.GetEnvironmentVariable(name) is { Length: > 0 });
 
     /// <summary>What comes before the arguments.</summary>
     public static IReadOnlyList<string> CommandLine =>
