@@ -200,7 +200,7 @@ sealed class ControlServer : IAsyncDisposable
         }
         catch (Exception e) when (!stopping.IsCancellationRequested)
         {
-            logger.LogError(e, "an unexpected error while '{Verb}' of {Path} was answered", request.Verb, request.Path);
+            logger.RequestFailed(e, request.Verb, request.Path);
             return new ControlResponse
             {
                 Kind = FailureKind.Failure,

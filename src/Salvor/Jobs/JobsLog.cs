@@ -94,6 +94,9 @@ static partial class JobsLog
     [LoggerMessage(2026, LogLevel.Warning, "{Source}: {Lack}; it is being filled up")]
     public static partial void CopyIncomplete(this ILogger logger, string source, string lack);
 
+    [LoggerMessage(2027, LogLevel.Error, "an unexpected error while '{Verb}' of {Path} was answered")]
+    public static partial void RequestFailed(this ILogger logger, Exception exception, string verb, string path);
+
     [LoggerMessage(
         2031, LogLevel.Information, "{Source}: backup {Backup} of {Files} file(s), {Read} of them read, {Bytes} bytes added")]
     public static partial void TreeBackedUp(this ILogger logger, string source, ulong backup, long files, long read, long bytes);

@@ -308,6 +308,11 @@ public sealed class ProtectionHost : IAsyncDisposable
             protection.Write(time.GetUtcNow(), logger);
             _ = WriteLaterAsync(protection);
         }
+        else if (protection.Replicator.Status.State != protection.WrittenState)
+        {
+            // Rare, and what people wait for.
+            protection.Write(time.GetUtcNow(), logger);
+        }
     }
 
     void NoteLocks()
@@ -369,6 +374,9 @@ public sealed class ProtectionHost : IAsyncDisposable
 
         public SqliteReplicator Replicator { get; } = replicator;
 
+        /// <summary>As the status file has it.</summary>
+        public SourceState? WrittenState { get; private set; }
+
         public IObjectStore Store { get; } = store;
 
         /// <summary>The same place for what reads the log soon after it was written.</summary>
@@ -408,7 +416,7 @@ public sealed class ProtectionHost : IAsyncDisposable
                         var copies = Mirrors.Select(mirror => mirror.Status).ToList();
                         var status = Replicator.Status;
                         StatusFile.Write(path, StatusRecord.From(status, options.DestinationName, options.Socket, copies, now));
-                        (failedBefore, writtenWaitingSince) = (false, status.WaitingSince);
+                        (failedBefore, WrittenState, writtenWaitingSince) = (false, status.State, status.WaitingSince);
                     }
                 }
                 catch (Exception e) when (e is IOException or UnauthorizedAccessException or SalvorException)

@@ -229,7 +229,9 @@ public sealed class SqliteReplicator : IDisposable
                 return position;
             }
 
-            var isAway = state is SourceState.Failing or SourceState.Waiting or SourceState.Paused or SourceState.AwaitingExport;
+            // Whoever resumed it and asks at once gets his answer when it is attached again.
+            var isAway = state is SourceState.Failing or SourceState.Waiting or SourceState.AwaitingExport
+                || (state is SourceState.Paused && resumed is not null);
             if (isAway && serving is null)
             {
                 throw new SalvorException(

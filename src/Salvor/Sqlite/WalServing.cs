@@ -93,9 +93,10 @@ sealed class WalServing(ServingContext context) : IServing
             return lost;
         }
 
+        // Before anybody is told that something is durable: who then asks for the status finds it healthy.
+        owner.SetState(SourceState.Healthy);
         ready.TrySetResult();
         context.EndTurn();
-        owner.SetState(SourceState.Healthy);
         var reason = await session.Ended.WaitAsync(cancellationToken);
         owner.Logger.ContinuityLost(owner.Options.Name, reason);
         return reason;

@@ -82,7 +82,7 @@ public sealed class LogTests : IAsyncDisposable
         await using var salvor = SalvorProcess.Start(
             "replicate", _rig.Database, _rig["vaults"], "--log-format", "json", "--exec", "sleep 0.1");
         var ended = await salvor.ExitAsync();
-        var failed = await SalvorProcess.RunAsync("daemon", "--config", _rig["none.yaml"], "--log-format", "json");
+        var failed = await SalvorProcess.RunApartAsync("daemon", "--config", _rig["none.yaml"], "--log-format", "json");
 
         var told = Assert.Single(ended.Stderr.Trim().Split('\n'));
         Assert.Equal("Told", JsonDocument.Parse(told).RootElement.GetProperty("event").GetString());

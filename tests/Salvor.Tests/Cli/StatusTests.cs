@@ -16,9 +16,10 @@ public sealed partial class StatusTests : IAsyncDisposable
         await _rig.CreateDatabaseAsync();
         await _rig.ReplicateAsync();
         var result = await _rig.ExpectAsync(0, "status", _rig.Database, "--check");
-        for (var i = 0; i < 40 && !result.Stdout.StartsWith("app  healthy", StringComparison.Ordinal); i++)
+        for (var i = 0; i < 40 && !result.Stdout.Contains("position 1 ", StringComparison.Ordinal); i++)
         {
             // What changes within a second is written together.
+            await Task.Delay(100, TestContext.Current.CancellationToken);
             result = await _rig.ExpectAsync(0, "status", _rig.Database, "--check");
         }
 
