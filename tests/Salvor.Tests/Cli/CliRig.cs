@@ -42,7 +42,7 @@ sealed class CliRig : IAsyncDisposable
     public async Task<ProcessResult> RunAsync(params IEnumerable<string> arguments)
     {
         IReadOnlyList<string> all = [.. arguments];
-        return all.Any(IsRelative) ? await Start(all).ExitAsync() : await SalvorProcess.RunAsync(all);
+        return all.Contains("replicate") || all.Any(IsRelative) ? await Start(all).ExitAsync() : await SalvorProcess.RunAsync(all);
     }
 
     /// <summary>Whether an argument names a file by this folder, which only a process of its own can have for its working directory.</summary>
@@ -57,9 +57,11 @@ sealed class CliRig : IAsyncDisposable
     public async Task<ProcessResult> ExpectAsync(int exitCode, params IEnumerable<string> arguments)
     {
         var result = await RunAsync(arguments);
-        Assert.True(result.ExitCode == exitCode, $"not {exitCode}: {result}");
+        Assert.True(result.ExitCode == exitCode, $"not {exitCode}: {result}\n{string.Join('\n', _processes.Select(HowItIs))}");
         return result;
     }
+
+    static string HowItIs(ChildProcess process) => $"{(process.HasExited ? "ended" : "runs")}: {process.Command}\n{process.Stderr}";
 
     /// <summary>Starts what runs until it is stopped.</summary>
     public ChildProcess Start(params IEnumerable<string> arguments)

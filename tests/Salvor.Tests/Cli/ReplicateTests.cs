@@ -84,6 +84,7 @@ public sealed class ReplicateTests : IAsyncDisposable
         var synced = await _rig.RunAsync("sync", _rig.Database, "--timeout", "20s");
         for (var i = 0; synced.ExitCode != 0 && i < 50; i++)
         {
+            await Task.Delay(100, TestContext.Current.CancellationToken);
             synced = await _rig.RunAsync("sync", _rig.Database, "--timeout", "20s");
         }
 

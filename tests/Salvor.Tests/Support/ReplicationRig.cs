@@ -108,7 +108,7 @@ sealed class ReplicationRig(WorkloadOptions options, int writerCount) : IAsyncDi
     {
         var committed = App.LastAcked();
         var result = await SalvorProcess.RunAsync("sync", Database, "--json", "--timeout", "60s");
-        LastSync = result.ToString();
+        LastSync = $"{result}\nreplicate {(_salvor is { HasExited: false } ? "runs" : "ended")}: {_salvor?.Stderr}";
         if (result.ExitCode != 0)
         {
             return false;

@@ -7,8 +7,11 @@ namespace Salvor.Tests.Support;
 static class SalvorProcess
 {
     /// <summary>Runs a command to its end: in this process, but where all tests run or another executable is named.</summary>
-    public static Task<ProcessResult> RunAsync(params IEnumerable<string> arguments) =>
-        AlwaysApart ? RunApartAsync(arguments) : SalvorHere.RunAsync(arguments);
+    public static Task<ProcessResult> RunAsync(params IEnumerable<string> arguments)
+    {
+        IReadOnlyList<string> all = [.. arguments];
+        return AlwaysApart || all.Any(OfProcesses.Contains) ? RunApartAsync(all) : SalvorHere.RunAsync(all);
+    }
 
     /// <summary>Runs a command to its end in a process of its own, for tests of the process itself.</summary>
     public static async Task<ProcessResult> RunApartAsync(params IEnumerable<string> arguments)
@@ -21,6 +24,9 @@ static class SalvorProcess
 
     public static ChildProcess StartIn(string workingDirectory, params IEnumerable<string> arguments) =>
         ChildProcess.Start(CommandLine[0], [.. CommandLine.Skip(1), .. arguments], workingDirectory);
+
+    /// <summary>Verbs that live long, or start the program anew.</summary>
+    static readonly string[] OfProcesses = ["daemon", "replicate", "demo"];
 
     static bool AlwaysApart => Array.Exists(
         ["SALVOR_CLI", "SALVOR_ALL"], name => Environment.GetEnvironmentVariable(name) is { Length: > 0 });
