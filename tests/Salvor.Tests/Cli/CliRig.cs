@@ -42,10 +42,12 @@ sealed class CliRig : IAsyncDisposable
     public async Task<ProcessResult> RunAsync(params IEnumerable<string> arguments)
     {
         IReadOnlyList<string> all = [.. arguments];
-        return all.Contains("replicate") || all.Any(IsRelative) ? await Start(all).ExitAsync() : await SalvorProcess.RunAsync(all);
+        return all.Contains("replicate") || all.Any(IsRelative)
+            ? await Start(all).ExitAsync()
+            : await SalvorProcess.RunAsync(all);
     }
 
-    /// <summary>Whether an argument names a file by this folder, which only a process of its own can have for its working directory.</summary>
+    /// <summary>Whether an argument names a file by this folder: only a process of its own can work in it.</summary>
     bool IsRelative(string argument) =>
         !Path.IsPathRooted(argument)
         && !argument.Contains("://", StringComparison.Ordinal)

@@ -48,7 +48,8 @@ public sealed partial class MetricsEndpointTests : IAsyncDisposable
 
         daemon.Send(Signal.Stop);
         await Eventually.HoldsAsync(
-            async () => (await _rig.ConfiguredAsync("status")).Stdout.StartsWith("app  stale", StringComparison.Ordinal), () => "it responds");
+            async () => (await _rig.ConfiguredAsync("status")).Stdout.StartsWith("app  stale", StringComparison.Ordinal),
+            () => "it responds");
         await ExpectFiringAsync(
             (await _rig.ConfiguredAsync("status", "--prom")).Stdout,
             "SalvorCheckFailing", "SalvorLockStuck", "SalvorReplicaLag", "SalvorVerifyTooOld");
