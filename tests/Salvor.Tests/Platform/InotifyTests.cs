@@ -1,3 +1,4 @@
+using Microsoft.Win32.SafeHandles;
 using System.Diagnostics;
 using System.Text;
 using Salvor.Platform;
@@ -167,14 +168,20 @@ public sealed class InotifyTests : IDisposable
             Assert.True(inotify.Wait(Long, events));
         }
 
+        // What the runtime needs once, such as for a better version of the code, is not ours.
+        Assert.Contains(0, Enumerable.Range(0, 3).Select(_ => AllocatedBy(changes: 1_000, file)));
+    }
+
+    long AllocatedBy(int changes, SafeFileHandle file)
+    {
         var before = GC.GetAllocatedBytesForCurrentThread();
-        for (var i = 0; i < 1_000; i++)
+        for (var i = 0; i < changes; i++)
         {
             RandomAccess.Write(file, [1], fileOffset: 0);
             inotify.Wait(Long, events);
         }
 
-        Assert.Equal(before, GC.GetAllocatedBytesForCurrentThread());
+        return GC.GetAllocatedBytesForCurrentThread() - before;
     }
 
     [Fact]
