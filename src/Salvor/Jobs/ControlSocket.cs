@@ -58,6 +58,11 @@ sealed class ControlServer : IAsyncDisposable
     const int BacklogMax = 64;
     static readonly TimeSpan AcceptRetry = TimeSpan.FromMilliseconds(100);
 
+    /// <summary>Between being made and being listened to, a socket looks like one that was left.</summary>
+    static readonly TimeSpan LeftoverAge = TimeSpan.FromMinutes(1);
+
+    static int chosen;
+
     readonly Socket listener = new(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
     readonly CancellationTokenSource stopping = new();
     readonly Func<ControlRequest, CancellationToken, Task<ControlResponse>> handler;
@@ -77,27 +82,45 @@ sealed class ControlServer : IAsyncDisposable
 
     /// <summary>
     /// A path for this process's socket, in a folder that only this user can enter: the one that systemd made for the service, or one of
-    /// ours. Short, because sockets need that.
+    /// ours. Short, because sockets need that. The folder may be shared with containers, where the same process id is another process.
     /// </summary>
-    public static string ChoosePath()
+    public static string ChoosePath(DateTimeOffset now)
     {
         var folder = Environment.GetEnvironmentVariable("RUNTIME_DIRECTORY") is { Length: > 0 } given && !given.Contains(':')
             ? given
             : System.IO.Path.Combine(System.IO.Path.GetTempPath(), $"salvor-{Environment.UserName}");
         Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         ExpectOwn(folder);
-        foreach (var leftover in Directory.EnumerateFiles(folder, "*.sock"))
+        foreach (var socket in Directory.EnumerateFiles(folder, "*.sock").Where(path => IsLeftover(path, now)))
         {
-            // A killed daemon leaves its socket. The process id in the name says whether anybody can still be listening.
-            if (int.TryParse(System.IO.Path.GetFileNameWithoutExtension(leftover), out var pid) && !Directory.Exists($"/proc/{pid}"))
-            {
-                File.Delete(leftover);
-            }
+            File.Delete(socket);
         }
 
-        var path = System.IO.Path.Combine(folder, $"{Environment.ProcessId}.sock");
-        File.Delete(path);
-        return path;
+        var number = Interlocked.Increment(ref chosen);
+        return System.IO.Path.Combine(folder, $"{Environment.ProcessId}-{now.ToUnixTimeMilliseconds():x}-{number}.sock");
+    }
+
+    /// <summary>
+    /// Whether a killed daemon left this socket: nobody listens, and not because its owner is about to. Who lives cannot be told from the
+    /// process id, which may be of another container.
+    /// </summary>
+    static bool IsLeftover(string path, DateTimeOffset now)
+    {
+        if (now - File.GetLastWriteTimeUtc(path) < LeftoverAge)
+        {
+            return false;
+        }
+
+        using var socket = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified) { Blocking = false };
+        try
+        {
+            socket.Connect(new UnixDomainSocketEndPoint(path));
+            return false;
+        }
+        catch (SocketException e)
+        {
+            return e.SocketErrorCode == SocketError.ConnectionRefused;
+        }
     }
 
     /// <summary>Whoever owns the folder can put a socket of his own into it, and answer that commits are durable.</summary>

@@ -65,7 +65,7 @@ public sealed class ProtectionHost : IAsyncDisposable
         {
             Failed = e => logger.FileEventFailed(e),
         };
-        control = new ControlServer(ControlServer.ChoosePath(), AnswerAsync, logger);
+        control = new ControlServer(ControlServer.ChoosePath(time.GetUtcNow()), AnswerAsync, logger);
         heads = new HeadPublisher(command, time, random, logger);
         recent = new RecentObjects(RecentBytesMax, time);
         merging = new LogMerging(() => All().Select(item => (item.Replicator, item.Reading)), recent.Trim, time, logger);

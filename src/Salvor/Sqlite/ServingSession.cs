@@ -1,5 +1,6 @@
 using Salvor.Platform;
 using Salvor.Sqlite.Capture;
+using Salvor.Sqlite.Native;
 using Salvor.Sqlite.Snapshots;
 using Salvor.Vault;
 using Salvor.Vault.Format;
@@ -204,8 +205,9 @@ sealed class ServingSession : IAsyncDisposable
             await publisher.WaitAsync(captured).WaitAsync(cancellationToken);
             return captured;
         }
-        catch (CaptureEndedException)
+        catch (Exception e) when (e is CaptureEndedException or IOException or SqliteException)
         {
+            // Whatever ended it: the next session may answer, and until then the state of the source says what went wrong.
             return null;
         }
     }

@@ -36,7 +36,7 @@ public sealed class ControlFolderTests : IAsyncDisposable
 
         await using var daemon = Start($"RUNTIME_DIRECTORY={folder}");
         await Eventually.HoldsAsync(
-            () => File.Exists(Path.Combine(folder, $"{daemon.Id}.sock")), () => daemon.Stderr, Eventually.StartMax);
+            () => Directory.EnumerateFiles(folder, $"{daemon.Id}-*.sock").Any(), () => daemon.Stderr, Eventually.StartMax);
         daemon.Send(Signal.Terminate);
         Assert.Equal(0, (await daemon.ExitAsync()).ExitCode);
     }

@@ -100,7 +100,7 @@ public sealed class S3DestinationTests : IAsyncDisposable
         CliRig.AssertError(
             await _rig.RunAsync("list", "--from", url),
             4,
-            $"cannot look for vault at {url}: there is no bucket nowhere at {new Uri(gateway.Endpoint).Authority}",
+            $"cannot read vault at {url}: there is no bucket nowhere at {new Uri(gateway.Endpoint).Authority}",
             "Correct 'bucket', 'region' and 'endpoint', or make it: 'aws s3 mb s3://nowhere --region us-east-1'.");
     }
 

@@ -122,14 +122,17 @@ public sealed class TreeBackupTests : IDisposable
     {
         var path = _rig.Write("busy", TreeRig.Bytes(3, 3_000_000));
         using var stopped = new CancellationTokenSource();
+        var begun = new TaskCompletionSource(TaskCreationOptions.RunContinuationsAsynchronously);
         var writing = Task.Run(() =>
         {
             using var file = File.OpenWrite(path);
             for (byte value = 0; !stopped.IsCancellationRequested; value++)
             {
                 RandomAccess.Write(file.SafeFileHandle, [value], value);
+                begun.TrySetResult();
             }
         });
+        await begun.Task;
         var result = await _rig.BackUpAsync();
         await stopped.CancelAsync();
         await writing;

@@ -327,10 +327,15 @@ sealed class SimulatedWriter(SimulatedWorld world, SimulatedProcess process, Sim
     {
         try
         {
-            var catalog = await VaultCatalog.LoadAsync(vault, CancellationToken.None);
-            var point = await new RestorePlanner(catalog).LatestAsync(state.Tip.Branch, CancellationToken.None);
-            var made = await IncrementalSnapshot.MakeAsync(catalog, point, epoch, CancellationToken.None);
-            world.Witness.Note($"epoch {epoch} made a snapshot at {point.Position}, {made.AddedBytes} bytes");
+            var made = await FreshListing.UseAsync(
+                vault,
+                async catalog =>
+                {
+                    var point = await new RestorePlanner(catalog).LatestAsync(state.Tip.Branch, CancellationToken.None);
+                    return await IncrementalSnapshot.MakeAsync(catalog, point, epoch, CancellationToken.None);
+                },
+                CancellationToken.None);
+            world.Witness.Note($"epoch {epoch} made a snapshot at {made.Point.Position}, {made.AddedBytes} bytes");
         }
         catch (TakenOverException e)
         {

@@ -7,7 +7,7 @@ namespace Salvor.Tests.Support;
 
 /// <summary>
 /// The listing of a blob service as it is described, for what the emulator has not: accounts with real directories, and many blobs. Its
-/// markers say nothing but where it goes on.
+/// markers say nothing but where it goes on. Of a single blob it tells the size.
 /// </summary>
 /// <param name="names">The names of all blobs.</param>
 /// <param name="isHierarchical">Whether the account has real directories: it then sorts the names within each, and lists them too.</param>
@@ -26,6 +26,15 @@ sealed class FakeBlobService(IEnumerable<string> names, bool isHierarchical) : H
 
     protected override Task<HttpResponseMessage> SendAsync(HttpRequestMessage request, CancellationToken cancellationToken)
     {
+        Requests++;
+        if (request.Method == HttpMethod.Head)
+        {
+            var name = Uri.UnescapeDataString(request.RequestUri!.AbsolutePath.TrimStart('/')).Split('/', 2)[1];
+            var isThere = sorted.BinarySearch(name, StringComparer.Ordinal) >= 0;
+            var content = new ByteArrayContent(isThere ? new byte[7] : []);
+            return Task.FromResult(new HttpResponseMessage(isThere ? HttpStatusCode.OK : HttpStatusCode.NotFound) { Content = content });
+        }
+
         var query = HttpUtility.ParseQueryString(request.RequestUri!.Query);
         var (prefix, marker) = (query["prefix"] ?? "", query["marker"]);
         var rowsMax = int.Parse(query["maxresults"]!, CultureInfo.InvariantCulture);
@@ -33,7 +42,6 @@ sealed class FakeBlobService(IEnumerable<string> names, bool isHierarchical) : H
         var from = marker is null ? 0 : int.Parse(marker["next-".Length..], CultureInfo.InvariantCulture);
         var page = rows.Skip(from).Take(rowsMax).ToList();
         var next = from + page.Count < rows.Count ? $"<NextMarker>next-{from + page.Count}</NextMarker>" : "<NextMarker />";
-        Requests++;
         Rows += page.Count;
         var body = $"<EnumerationResults><Blobs>{string.Concat(page)}</Blobs>{next}</EnumerationResults>";
         return Task.FromResult(new HttpResponseMessage(HttpStatusCode.OK) { Content = new StringContent(body, Encoding.UTF8) });

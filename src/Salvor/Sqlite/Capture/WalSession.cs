@@ -213,10 +213,7 @@ sealed class WalSession : EngineTask
     /// <summary>Tells those who wait for a moment that will not come.</summary>
     void FailWaiting()
     {
-        // Whatever ended it: the next session may answer, and the state of the source says what went wrong.
-        var reason = ended.Task.Exception?.InnerException is { } failure
-            ? new CaptureEndedException(failure.Message, failure)
-            : new CaptureEndedException(ended.Task.Result);
+        var reason = ended.Task.Exception?.InnerException ?? new CaptureEndedException(ended.Task.Result);
         whenCaughtUp.ForEach(waiting => waiting.Fail(reason));
         whenCaughtUp.Clear();
     }

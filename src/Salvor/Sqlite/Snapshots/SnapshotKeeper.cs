@@ -79,12 +79,17 @@ sealed class SnapshotKeeper(SqliteReplicator owner, VaultAccess vault, uint epoc
         try
         {
             var storedBefore = publisher.StoredBytes;
-            var catalog = await VaultCatalog.LoadAsync(vault.With(compression), cancellationToken);
-            var point = await new RestorePlanner(catalog).LatestAsync(publisher.Durable.Branch, cancellationToken);
-            var made = await IncrementalSnapshot.MakeAsync(catalog, point, epoch, cancellationToken);
-            newest = new Newest(point.Position, point.Time, made.SizeBytes, -storedBefore);
+            var made = await FreshListing.UseAsync(
+                vault.With(compression),
+                async catalog =>
+                {
+                    var point = await new RestorePlanner(catalog).LatestAsync(publisher.Durable.Branch, cancellationToken);
+                    return await IncrementalSnapshot.MakeAsync(catalog, point, epoch, cancellationToken);
+                },
+                cancellationToken);
+            newest = new Newest(made.Point.Position, made.Point.Time, made.SizeBytes, -storedBefore);
             StoredBytes += made.AddedBytes;
-            owner.Logger.SnapshotMade(owner.Options.Name, point.Position.Value, made.AddedBytes);
+            owner.Logger.SnapshotMade(owner.Options.Name, made.Point.Position.Value, made.AddedBytes);
             return made;
         }
         finally

@@ -37,7 +37,7 @@ public sealed class ConfigErrorTests
     public void A_misspelt_section_is_named_with_the_section_that_was_meant(string key, string meant) => AssertError(
         "5:1",
         $"unknown key \"{key}\" in the configuration",
-        $"Did you mean \"{meant}\"? Known keys are destinations, sources, restore, log and metrics.",
+        $"Did you mean \"{meant}\"? Known keys are destinations, sources, restore, log, metrics and notifications.",
         $"{Minimal}\n{key}: 1");
 
     [Fact]
@@ -73,7 +73,8 @@ public sealed class ConfigErrorTests
 
     [Fact]
     public void A_misspelt_key_of_the_log_is_named() => AssertError(
-        "5:8", "unknown key \"levle\" in log", "Did you mean \"level\"? Known keys are level.", $"{Minimal}\nlog: {{ levle: info }}");
+        "5:8", "unknown key \"levle\" in log", "Did you mean \"level\"? Known keys are level and format.",
+        $"{Minimal}\nlog: {{ levle: info }}");
 
     [Fact]
     public void A_misspelt_key_of_restore_is_named() => AssertError(
