@@ -8,6 +8,7 @@ using Salvor.Jobs.Setup;
 using Salvor.Platform;
 using Salvor.Sqlite;
 using Salvor.Text;
+using Salvor.Vault;
 
 namespace Salvor.Cli.Init;
 
@@ -84,7 +85,8 @@ sealed class InitRun(Invocation invocation, InitDecision decision)
     List<string> Absent(SalvorConfig config)
     {
         var folders = config.Destinations.Values.OfType<FileDestinationConfig>().Select(file => file.Path);
-        var vaults = folders.SelectMany(folder => config.Sources.Keys.Select(name => Path.Combine(folder, name)));
+        var vaults = folders.SelectMany(
+            folder => config.Sources.Keys.Append(VaultKeys.Heads.TrimEnd('/')).Select(name => Path.Combine(folder, name)));
         var states = config.Sources.Values.SelectMany(source => ConfiguredSources.Members(source, _ => { }))
             .Select(member => LocalState.DefaultDirectory(member.Path));
         string?[] all = [.. folders, .. vaults, .. states, decision.Setup.KeyFile];

@@ -151,9 +151,9 @@ public sealed class InitTests : IAsyncDisposable
 
         await InitAsync(0, "--to", "vaults", "--service-user", "nobody");
 
-        string[] paths = ["app/.salvor", "vaults/app/vault", "vaults", "vaults/theirs", "app/app.db"];
+        string[] paths = ["app/.salvor", "vaults/app/vault", "vaults/_heads", "vaults", "vaults/theirs", "app/app.db"];
         var owners = await ChildProcess.RunAsync("stat", ["-c", "%U", .. paths.Select(path => _rig[path])]);
-        Assert.Equal("nobody\nnobody\nroot\nroot\nroot\n", owners.Stdout);
+        Assert.Equal("nobody\nnobody\nnobody\nroot\nroot\nroot\n", owners.Stdout);
     }
 
     [Fact]

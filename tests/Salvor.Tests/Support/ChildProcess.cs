@@ -26,6 +26,12 @@ sealed partial class ChildProcess : IAsyncDisposable
 {
     static readonly TimeSpan ExitWait = TimeSpan.FromMinutes(3);
 
+    /// <summary>
+    /// Held while a process is started. Until it runs its own program it has a copy of every file that this one has open, with its locks:
+    /// what is closed here meanwhile is still locked there.
+    /// </summary>
+    static readonly Lock Starting = new();
+
     readonly Process _process;
     readonly StringBuilder _stdout = new();
     readonly StringBuilder _stderr = new();
@@ -36,7 +42,11 @@ sealed partial class ChildProcess : IAsyncDisposable
         _process = new Process { StartInfo = start };
         _process.OutputDataReceived += (_, line) => Append(_stdout, line.Data);
         _process.ErrorDataReceived += (_, line) => Append(_stderr, line.Data);
-        _process.Start();
+        lock (Starting)
+        {
+            _process.Start();
+        }
+
         _process.BeginOutputReadLine();
         _process.BeginErrorReadLine();
     }
@@ -58,6 +68,14 @@ sealed partial class ChildProcess : IAsyncDisposable
             RedirectStandardError = true,
             WorkingDirectory = workingDirectory ?? "",
         });
+
+    /// <summary>Returns when every process that is being started now runs its own program.</summary>
+    public static void AwaitStarts()
+    {
+        lock (Starting)
+        {
+        }
+    }
 
     public static async Task<ProcessResult> RunAsync(string file, IEnumerable<string> arguments, TimeSpan? within = null)
     {

@@ -31,6 +31,7 @@ static class SalvorHere
         try
         {
             var code = await running.WaitAsync(ExitWait, TestContext.Current.CancellationToken);
+            ChildProcess.AwaitStarts();
             return new(code, output.Stdout.ToString(), output.Stderr.ToString());
         }
         catch (TimeoutException)
