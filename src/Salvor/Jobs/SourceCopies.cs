@@ -78,8 +78,15 @@ public static class SourceCopies
             passedOver(copy);
         }
 
-        return first.With(copies.Where(copy => copy != found).Select(copy => copy.Vault).OfType<VaultAccess>(), fellThrough);
+        return first.With(copies.Where(copy => copy != found).Select(copy => CopyAt(first, copy)).OfType<VaultAccess>(), fellThrough);
     }
+
+    /// <summary>
+    /// The copy at another destination. Where only its identity is damaged, its other objects may be the last good ones: each of them says
+    /// which vault it belongs to, and is refused where that is another.
+    /// </summary>
+    static VaultAccess? CopyAt(VaultAccess first, SourceCopy copy) =>
+        copy.Vault ?? (copy.Failure is DamagedObjectException ? first.At(copy.Store) : null);
 
     /// <param name="open">A copy that is open already: its keys open this one too, whatever became of the key slots here.</param>
     static async Task<SourceCopy> LookAsync(

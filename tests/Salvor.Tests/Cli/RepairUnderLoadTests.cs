@@ -27,6 +27,7 @@ public sealed class RepairUnderLoadTests : IAsyncDisposable
         await using var app = new Workload(_rig.Database, _rig["ledgers"], new WorkloadOptions { Rate = 50 }, writerCount: 2);
         await app.StartAsync();
         var daemon = await _rig.DaemonAsync("app", "healthy");
+        await Eventually.HoldsAsync(() => File.Exists(_rig["more/app/vault"]), () => daemon.Stderr, TimeSpan.FromSeconds(30));
         for (var round = 0; round < TestSeed.Count("SALVOR_ROUNDS", 6); round++)
         {
             await Task.Delay(random.Next(500), TestContext.Current.CancellationToken);

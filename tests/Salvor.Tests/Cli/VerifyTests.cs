@@ -64,6 +64,23 @@ public sealed class VerifyTests : IAsyncDisposable
         Assert.Equal("1 2 3", await CliRig.RowsAsync(_rig["y.db"]));
     }
 
+    [Theory]
+    [InlineData("vaults", "more")]
+    [InlineData("more", "vaults")]
+    public async Task A_copy_whose_identity_is_damaged_still_lends_its_other_objects(string nameless, string holed)
+    {
+        await BackUpTwiceAsync();
+        await RotAsync(_rig[$"{nameless}/app/vault"], 100);
+        File.Delete(_rig[$"{holed}/app/log/000001/0000000000000003"]);
+
+        var result = await _rig.ConfiguredAsync("restore", "--output", "x.db");
+
+        Assert.True(result.ExitCode == 0, $"{result}");
+        Assert.Equal("1 2 3", await CliRig.RowsAsync(_rig["x.db"]));
+        await _rig.ExpectAsync(0, "restore", "--from", "vaults", "--from", "more", "--output", "y.db");
+        Assert.Equal("1 2 3", await CliRig.RowsAsync(_rig["y.db"]));
+    }
+
     [Fact]
     public async Task The_proven_image_is_kept_and_never_trusted()
     {
