@@ -4,6 +4,7 @@ using Salvor.Jobs;
 using Salvor.Jobs.Config;
 using Salvor.Sqlite;
 using Salvor.Sqlite.Restore;
+using Salvor.Sqlite.Snapshots;
 using Salvor.Text;
 using Salvor.Vault;
 using Salvor.Vault.Restore;
@@ -152,10 +153,11 @@ static class BackupCommand
         ExpectDestination(invocation, source);
         var options = ConfiguredSources.OptionsOf(source, member);
         var backup = (await OneShot.AskAsync(options.StateDirectory, Request(member.Path), invocation.Cancellation))?.Backup
-            ?? await OneShot.AttachAsync(
-                invocation, $"salvor backup {options.Name}", config, source,
-                options with { Compression = wanted.Compression ?? options.Compression },
-                host => host.BackUpAsync(options.Name, wanted, invocation.Cancellation));
+            ?? await BackupMarkFile.CountAsync(
+                LocalState.BackupPath(options.StateDirectory, options.Path), invocation.Time, () => OneShot.AttachAsync(
+                    invocation, $"salvor backup {options.Name}", config, source,
+                    options with { Compression = wanted.Compression ?? options.Compression },
+                    host => host.BackUpAsync(options.Name, wanted, invocation.Cancellation)));
         return (member.Name, backup, FindAsync, config.Restore.Scratch);
 
         ControlRequest Request(string path) => new("backup", path)

@@ -34,6 +34,9 @@ static class LocalState
 
     public static string PageTablePath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "pages");
 
+    /// <summary>Which vault the database is in.</summary>
+    public static string VaultPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "vault.json");
+
     /// <summary>The folder of what waits for a destination that does not work.</summary>
     public static string OutboxPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "outbox");
 

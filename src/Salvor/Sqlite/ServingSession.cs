@@ -43,14 +43,18 @@ sealed class ServingSession : IAsyncDisposable
     {
         var options = owner.Options;
         Compression.ExpectAvailable(options.Compression.Codec);
+        var markPath = LocalState.VaultPath(options.StateDirectory, options.Path);
         if (await VaultAccess.FindAsync(owner.Store, options.Name, options.Keys, cancellationToken) is null)
         {
+            VaultMark.ExpectNone(markPath, VaultAccess.LocationOf(owner.Store, options.Name));
+
             // What turns out to be no database must not leave a vault, which would be offered for a restore one day.
             SqliteDatabase.Open(options.Path).Dispose();
         }
 
         var vault = (await VaultAccess.OpenOrCreateAsync(
             owner.Store, options.Name, "sqlite", options.Path, options.Keys, owner.Time, cancellationToken)).With(options.Compression);
+        VaultMark.Write(markPath, vault);
         owner.VaultId = vault.Id;
         Loaded loaded;
         try

@@ -75,6 +75,7 @@ public sealed class CompressionTests : IAsyncDisposable
         _rig.Configure(CliRig.Source("app", "./app/app.db"));
         File.Delete(_rig["x.db"]);
         Directory.Delete(_rig["vaults"], recursive: true);
+        File.Delete(_rig["app/.salvor/app.db.vault.json"]);
         var backup = await WithoutLz4Async("backup", "app", "--verify", "--config", "salvor.yaml");
         Assert.True(backup.ExitCode == 0, $"{backup}");
     }

@@ -1,4 +1,6 @@
 using Salvor.Tests.Support;
+using Salvor.Vault;
+using Salvor.Vault.Format;
 
 namespace Salvor.Tests.Cli;
 
@@ -55,6 +57,42 @@ public sealed class ReplicateTests : IAsyncDisposable
             $"destination {_rig["file"]} is a file, not a directory",
             "Name a directory, which is made if it does not exist.");
     }
+
+    [Fact]
+    public async Task A_disk_that_is_not_mounted_is_waited_for_and_no_second_history_begins()
+    {
+        await _rig.CreateDatabaseAsync();
+        _rig.Configure(CliRig.Source("app", "./app/app.db"));
+        await _rig.ExpectAsync(0, "backup", "app", "--config", _rig["salvor.yaml"]);
+        var id = VaultIdOf(_rig["vaults/app/vault"]);
+        Directory.Move(_rig["vaults"], _rig["disk"]);
+        Directory.CreateDirectory(_rig["vaults"]);
+        await _rig.CommitAsync(2);
+
+        var backup = await _rig.ConfiguredAsync("backup", "app");
+        Assert.Equal(4, backup.ExitCode);
+        Assert.EndsWith(
+            $"salvor: source app is not being captured: vault {_rig["vaults/app"]} is not there any more (it was {id})\n"
+                + $"hint: Mount the disk or share. If the vault is gone for good, remove {_rig["app/.salvor/app.db.vault.json"]}: then a new one begins.\n",
+            backup.Stderr, StringComparison.Ordinal);
+        var daemon = await _rig.DaemonAsync("app", "failing");
+        Assert.Empty(Directory.GetFiles(_rig["vaults"], "vault", SearchOption.AllDirectories));
+        Directory.Delete(_rig["vaults"], recursive: true);
+        Directory.Move(_rig["disk"], _rig["vaults"]);
+
+        await _rig.StateAsync("app", "healthy");
+        Assert.Equal(0, (await _rig.ConfiguredAsync("sync", "--timeout", "60s")).ExitCode);
+        await CliRig.StopAsync(daemon);
+        await _rig.ExpectAsync(0, "restore", "--from", "vaults", "--output", "x.db");
+        Assert.Equal("1 2", await CliRig.RowsAsync(_rig["x.db"]));
+
+        Directory.Delete(_rig["vaults"], recursive: true);
+        File.Delete(_rig["app/.salvor/app.db.vault.json"]);
+        await _rig.ExpectAsync(0, "backup", "app", "--config", _rig["salvor.yaml"]);
+        Assert.NotEqual(id, VaultIdOf(_rig["vaults/app/vault"]));
+    }
+
+    static Guid VaultIdOf(string path) => ObjectHeader.Read(VaultKeys.Identity, File.ReadAllBytes(path)).VaultId;
 
     [Theory]
     [InlineData("ftp://bucket/x", "destination ftp://bucket/x is of type ftp, which is not available in this version")]

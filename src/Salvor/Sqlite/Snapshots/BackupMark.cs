@@ -92,6 +92,27 @@ static class BackupMarkFile
     public static void Write(string path, BackupMark mark) =>
         DurableFile.Replace(path, JsonSerializer.SerializeToUtf8Bytes(mark, BackupMarkJson.Default.BackupMark));
 
+    /// <summary>
+    /// Makes a backup, and notes that it failed where it came to nothing before there was a vault that would have noted it, so that what a
+    /// scheduler runs in vain is counted too.
+    /// </summary>
+    /// <param name="path">The file.</param>
+    /// <param name="time">Says when it failed.</param>
+    /// <param name="backUp">Makes the backup.</param>
+    public static async Task<T> CountAsync<T>(string path, TimeProvider time, Func<Task<T>> backUp)
+    {
+        var before = Read(path) ?? new BackupMark { VaultId = Guid.Empty };
+        try
+        {
+            return await backUp();
+        }
+        catch (SalvorException e) when (Directory.Exists(Path.GetDirectoryName(path)) && (Read(path)?.Failed ?? 0) == before.Failed)
+        {
+            Write(path, before.FailedAt(time.GetUtcNow(), e.Message));
+            throw;
+        }
+    }
+
     /// <summary>The mark, or null where there is none that can be read: as if there was none yet, which is never younger.</summary>
     public static BackupMark? Read(string path) => JsonMark.TryRead(path, BackupMarkJson.Default.BackupMark);
 }
