@@ -1,9 +1,7 @@
-using System.Globalization;
 using System.Net;
 using System.Text.Json;
 using System.Text.RegularExpressions;
 using Salvor.Tests.Support;
-using Salvor.Tests.Tidy;
 
 namespace Salvor.Tests.Cli;
 
@@ -113,8 +111,8 @@ public sealed partial class MetricsEndpointTests : IAsyncDisposable
     /// <summary>Both read the same files, and know nothing else.</summary>
     async Task ExpectAgreementAsync(string address)
     {
-        var metrics = Values((await GetAsync($"{address}/metrics")).Text);
-        var prom = Values((await _rig.ConfiguredAsync("status", "--prom")).Stdout);
+        var metrics = AlertRules.Values((await GetAsync($"{address}/metrics")).Text);
+        var prom = AlertRules.Values((await _rig.ConfiguredAsync("status", "--prom")).Stdout);
         Assert.Equal(
             metrics.Keys.Where(key => key.StartsWith("salvor_", StringComparison.Ordinal)).Order(), prom.Keys.Order());
         string[] grow =
@@ -134,38 +132,8 @@ public sealed partial class MetricsEndpointTests : IAsyncDisposable
             metrics["salvor_replica_lag_seconds{source=\"app\",destination=\"local\"}"] != "0");
     }
 
-    static Dictionary<string, string> Values(string text) => text.Split('\n').Where(line => line.Length > 0 && line[0] != '#')
-        .ToDictionary(line => line[..line.LastIndexOf(' ')], line => line[(line.LastIndexOf(' ') + 1)..]);
-
-    /// <summary>Lets Prometheus see for three hours what was said, and asks it which of the shipped alerts fire then.</summary>
-    async Task ExpectFiringAsync(string text, params string[] alerts)
-    {
-        // All stays as it is, but a lock that is held grows older.
-        var series = Values(text).Select(item => (item.Key, Value: item.Value.Replace("+Inf", "Inf", StringComparison.Ordinal)))
-            .Select(item => $"      - {{ series: '{item.Key}', values: '{item.Value}+{(IsLock(item.Key) ? 60 : 0)}x200' }}");
-        var expected = alerts.Select(alert => $"          - {{ labels: '{{alertname=\"{alert}\"}}', value: 1 }}");
-        var file = _rig["fired.yml"];
-        await File.WriteAllTextAsync(
-            file,
-            $"""
-            rule_files: ['{Path.Combine(Checkout.Root, "packaging/prometheus/alerts.yml")}']
-            evaluation_interval: 1m
-            tests:
-              - interval: 1m
-                input_series:
-            {string.Join('\n', series)}
-                promql_expr_test:
-                  - expr: group by (alertname) (ALERTS)
-                    eval_time: 3h
-                    exp_samples:
-            {string.Join('\n', expected)}
-
-            """);
-        var result = await ChildProcess.RunAsync("promtool", ["test", "rules", file]);
-        Assert.True(result.ExitCode == 0, $"{result}\n{text}");
-    }
-
-    static bool IsLock(string series) => series.StartsWith("salvor_lock_age_seconds", StringComparison.Ordinal);
+    Task ExpectFiringAsync(string text, params string[] alerts) =>
+        AlertRules.ExpectFiringAsync(_rig["fired.yml"], text, before: null, alerts);
 
     static void Truncate(string path)
     {
