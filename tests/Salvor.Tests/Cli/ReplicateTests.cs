@@ -73,7 +73,8 @@ public sealed class ReplicateTests : IAsyncDisposable
         Assert.Equal(4, backup.ExitCode);
         Assert.EndsWith(
             $"salvor: source app is not being captured: vault {_rig["vaults/app"]} is not there any more (it was {id})\n"
-                + $"hint: Mount the disk or share. If the vault is gone for good, remove {_rig["app/.salvor/app.db.vault.json"]}: then a new one begins.\n",
+                + "hint: Mount the disk or share. If the vault is gone for good, "
+                + $"remove {_rig["app/.salvor/app.db.vault.json"]}: then a new one begins.\n",
             backup.Stderr, StringComparison.Ordinal);
         var daemon = await _rig.DaemonAsync("app", "failing");
         Assert.Empty(Directory.GetFiles(_rig["vaults"], "vault", SearchOption.AllDirectories));
