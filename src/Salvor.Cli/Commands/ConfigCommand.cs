@@ -47,12 +47,12 @@ static class ConfigCommand
 
         if (config is not null)
         {
-            invocation.Print($"ok: {Count(config.Sources.Count, "source")}, {Count(config.Destinations.Count, "destination")} in {path}");
+            invocation.Print($"ok: {Count(config.SourceCount, "source")}, {Count(config.Destinations.Count, "destination")} in {path}");
         }
 
         invocation.PrintJson(
             new ConfigTestDocument(
-                path, config is not null, config?.Sources.Count, config?.Destinations.Count,
+                path, config is not null, config?.SourceCount, config?.Destinations.Count,
                 [.. problems.Select(problem => Body(problem, path))], exposure is null ? [] : [exposure]),
             () => CliJson.Default.ConfigTestDocument);
         return Task.FromResult(config is null ? (int)FailureKind.Usage : 0);

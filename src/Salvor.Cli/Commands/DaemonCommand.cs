@@ -41,8 +41,7 @@ static class DaemonCommand
             ? await DaemonMetrics.StartAsync(invocation, config.Metrics, () => daemon.Applied ?? config, host, notifying)
             : null;
         await daemon.ApplyAsync(config);
-        var sources = config.Sources.Count + config.Trees.Count;
-        invocation.Tell($"salvor daemon: {host.Names.Count} database(s) of {sources} source(s), from {path}");
+        invocation.Tell($"salvor daemon: {host.Names.Count} database(s) of {config.SourceCount} source(s), from {path}");
         var reloading = daemon.ReloadOnSignalAsync(invocation.Cancellation);
         var verifying = new VerifySchedule(() => daemon.Config, invocation.Time, new Random(invocation.Random.Next()), log)
             .RunAsync(invocation.Cancellation);

@@ -35,7 +35,7 @@ sealed class DaemonMetrics : IAsyncDisposable
         var reader = new HealthReader(invocation.Time);
 
         // A folder that cannot be read is told by the daemon itself.
-        IReadOnlyList<SourceHealth> Read() => reader.ReadAll(HealthReader.Targets(current(), _ => { }));
+        IReadOnlyList<SourceHealth> Read() => reader.ReadAll(current(), _ => { });
         var server = config?.Listen is null
             ? null
             : await MetricsServer.StartAsync(config, new MetricsSources
@@ -49,7 +49,7 @@ sealed class DaemonMetrics : IAsyncDisposable
 
         var meter = new HealthMeter(Read, invocation.Time);
         var export = config?.Otlp is not null || IsAskedByEnvironment
-            ? MetricsExport.Start(config?.Otlp, HealthReader.Targets(current(), _ => { }).Count())
+            ? MetricsExport.Start(config?.Otlp, Read().Count)
             : null;
         return new(server, meter, export);
     }

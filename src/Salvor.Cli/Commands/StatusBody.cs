@@ -29,7 +29,8 @@ static class StatusBody
         health.Backup is { } backup
             ? new BackupStatusBody(
                 backup.LastSuccessAt, Seconds(health.AgeOf(backup.LastSuccessAt)), backup.LastFailureAt, backup.Failure, backup.BackupId,
-                backup.BackupAt, backup.SizeBytes, backup.AddedBytes, backup.DurationSeconds, backup.Succeeded, backup.Failed)
+                backup.BackupAt, backup.SizeBytes, backup.AddedBytes, backup.DurationSeconds, backup.Succeeded, backup.Failed,
+                backup.Files, backup.PartialFiles)
             : null,
         health.Pruned,
         new NextRunsBody(health.Next.Backup, health.Next.Verify, health.Next.Prune),

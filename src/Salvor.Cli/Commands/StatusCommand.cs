@@ -98,7 +98,7 @@ static class StatusCommand
     {
         ExpectSense(invocation, format);
         var reader = new HealthReader(invocation.Time);
-        SourceHealth[] all = [.. Find(invocation, reader)];
+        SourceHealth[] all = Find(invocation, reader);
         HealthProblem[][] problems = [.. all.Select(health => HealthCheck.Problems(health, LimitsOf(invocation, health)).ToArray())];
         if (format == "nagios")
         {
@@ -190,7 +190,7 @@ static class StatusCommand
         return name is null ? NotifyState.ReadFigures(ConfigFile.LoadLocal(invocation.ConfigPath())) : [];
     }
 
-    static IEnumerable<SourceHealth> Find(Invocation invocation, HealthReader reader)
+    static SourceHealth[] Find(Invocation invocation, HealthReader reader)
     {
         var name = invocation.Get(Db) ?? invocation.Get(Source);
         if (name is not null)
@@ -204,16 +204,18 @@ static class StatusCommand
         }
 
         var config = ConfigFile.LoadLocal(invocation.ConfigPath());
-        var trees = config.Trees.Values.Where(tree => name is null || tree.Name == name).Select(tree => reader.Read(config, tree)).ToList();
-        if (name is not null && trees.Count > 0)
+        if (name is null)
         {
-            return trees;
+            return reader.ReadAll(config, TellUnreadable);
         }
 
-        var targets = name is null ? HealthReader.Targets(config, TellUnreadable)
-            : config.Sources.TryGetValue(name, out var whole) ? HealthReader.Targets(whole, TellUnreadable)
-            : [One(ConfiguredSources.Find(config, name))];
-        return reader.ReadAll(targets).Concat(trees);
+        if (config.SnapshotSources.FirstOrDefault(source => source.Name == name) is { } found)
+        {
+            return [reader.Read(config, found)];
+        }
+
+        return reader.ReadAll(config.Sources.TryGetValue(name, out var whole) ? HealthReader.Targets(whole, TellUnreadable)
+            : [One(ConfiguredSources.Find(config, name))]);
 
         static HealthTarget One((SqliteSourceConfig Source, SourceMember Member) item) => HealthReader.TargetOf(item.Source, item.Member);
 

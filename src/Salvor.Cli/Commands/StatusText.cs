@@ -1,6 +1,7 @@
 using Salvor.Cli.Terminal;
 using Salvor.Jobs;
 using Salvor.Jobs.Health;
+using Salvor.Sqlite;
 using Salvor.Text;
 
 namespace Salvor.Cli.Commands;
@@ -17,7 +18,7 @@ static class StatusText
             invocation.Print($"  {last.Path} {Symbols.Arrow} {last.Destination}");
             PrintPosition(invocation, health, last);
             PrintWaiting(invocation, last);
-            PrintCopies(invocation, health, last);
+            PrintCopies(invocation, health, last.Copies);
             PrintProof(invocation, health);
             PrintBackup(invocation, health, last);
             PrintPruned(invocation, health);
@@ -27,9 +28,9 @@ static class StatusText
                 invocation.Print($"  copied {SizeText.Format(last.CopiedBytes)} of {SizeText.Format(last.CopyTotalBytes)}");
             }
         }
-        else if (health.IsTree)
+        else if (health.HasSnapshotsOnly)
         {
-            PrintTree(invocation, health);
+            PrintSnapshots(invocation, health);
         }
         else if (health.State == HealthState.Unprotected)
         {
@@ -45,20 +46,21 @@ static class StatusText
         }
     }
 
-    static void PrintTree(Invocation invocation, SourceHealth health)
+    static void PrintSnapshots(Invocation invocation, SourceHealth health)
     {
         invocation.Print($"  {health.Path}{(health.Backup is null ? ": never backed up from here" : "")}");
         if (health.Backup is { BackupAt: { } at } backup)
         {
             invocation.Print(
                 $"  backup {backup.BackupId} {Age(health, at)} ago: {SizeText.Format(backup.SizeBytes)}, "
-                    + $"{SizeText.Format(backup.AddedBytes)} added");
+                    + $"{SizeText.Format(backup.AddedBytes)} added, in {backup.DurationSeconds:0.###} s"
+                    + (backup.PartialFiles > 0 ? $"; without {backup.PartialFiles} name(s) that could not be read" : ""));
         }
 
-        if (health.Verified is { } verified)
-        {
-            invocation.Print($"  verified ({verified.Kind}) {Age(health, verified.FinishedAt)} ago: {(verified.Ok ? "ok" : "not ok")}");
-        }
+        PrintCopies(invocation, health, health.Copies);
+        PrintProof(invocation, health);
+        PrintPruned(invocation, health);
+        PrintNext(invocation, health);
     }
 
     static void PrintPosition(Invocation invocation, SourceHealth health, StatusRecord last)
@@ -81,9 +83,9 @@ static class StatusText
         }
     }
 
-    static void PrintCopies(Invocation invocation, SourceHealth health, StatusRecord last)
+    static void PrintCopies(Invocation invocation, SourceHealth health, IReadOnlyList<CopyStatus> copies)
     {
-        foreach (var copy in last.Copies)
+        foreach (var copy in copies)
         {
             invocation.Print(
                 $"  {(copy.Required ? "required copy" : "copy")} at {copy.Destination}: "

@@ -22,6 +22,7 @@ static class TreeBackupRun
         using var progress = new ProgressLine(invocation, $"backing up {tree.Name}:");
         var source = new TreeSource(config, tree, invocation.Time)
         {
+            Trigger = StartedBy.Timer() ? RunTrigger.Timer : RunTrigger.Manual,
             Progressed = item => progress.Report(item.Bytes, item.Bytes),
         };
         var (result, copies) = await source.BackUpAsync(wanted, keys, invocation.Cancellation);

@@ -51,6 +51,7 @@ static class CommandLine
         new("diff", DiffCommand.Create),
         new("stats", StatsCommand.Create),
         new("status", StatusCommand.Create),
+        new("history", HistoryCommand.Create),
         new("verify", VerifyCommand.Create),
         new("drill", DrillCommand.Create),
         new("runbook", RunbookCommand.Create),

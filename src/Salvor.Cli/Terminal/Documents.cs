@@ -98,9 +98,16 @@ sealed record ProvedBody(uint Branch, ulong Position, DateTimeOffset Time);
 
 sealed record BackupStatusBody(
     DateTimeOffset? LastSuccessAt, double? AgeSeconds, DateTimeOffset? LastFailureAt, string Failure, ulong? BackupId,
-    DateTimeOffset? BackupAt, long SizeBytes, long AddedBytes, double DurationSeconds, long Succeeded, long Failed);
+    DateTimeOffset? BackupAt, long SizeBytes, long AddedBytes, double DurationSeconds, long Succeeded, long Failed,
+    long? Files, long PartialFiles);
 
 sealed record NextRunsBody(DateTimeOffset? BackupBy, DateTimeOffset? VerifyBy, DateTimeOffset? PruneBy);
+
+sealed record HistoryDocument(IReadOnlyList<RunBody> Runs);
+
+sealed record RunBody(
+    string Source, string Trigger, string Outcome, DateTimeOffset StartedAt, DateTimeOffset EndedAt, double DurationSeconds, int Missed,
+    ulong? BackupId, long SizeBytes, long AddedBytes, string Error);
 
 sealed record ProblemBody(string Kind, string Severity, string Message, string Hint);
 
@@ -235,6 +242,7 @@ sealed record ConvertedKeyBody(int Line, string From, string? To, string Reason)
 [JsonSerializable(typeof(FindDocument))]
 [JsonSerializable(typeof(DiffDocument))]
 [JsonSerializable(typeof(StatsDocument))]
+[JsonSerializable(typeof(HistoryDocument))]
 [JsonSerializable(typeof(RestoreDocument))]
 [JsonSerializable(typeof(StatusDocument))]
 [JsonSerializable(typeof(LockDocument))]

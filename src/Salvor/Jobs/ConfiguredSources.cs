@@ -59,8 +59,8 @@ public static class ConfiguredSources
         : config.Sources.Count == 0 && config.Trees.Count == 1 ? config.Trees.Values.First()
         : null;
 
-    /// <summary>The folder of the local state of a source of files.</summary>
-    public static string StateOf(SalvorConfig config, TreeSourceConfig tree) => tree.StateDirectory
+    /// <summary>The folder of the local state of a source that has snapshots alone.</summary>
+    public static string StateOf(SalvorConfig config, SnapshotSourceConfig source) => source.StateDirectory
         ?? Path.Combine(Path.GetDirectoryName(Path.GetFullPath(config.FileName))!, LocalState.FolderName);
 
     /// <summary>The source and database of this name; the only one where no name is given.</summary>

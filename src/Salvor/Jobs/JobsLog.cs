@@ -106,4 +106,7 @@ static partial class JobsLog
 
     [LoggerMessage(2033, LogLevel.Error, "{Source}: it was not backed up: {Failure}. hint: {Hint}")]
     public static partial void TreeNotBackedUp(this ILogger logger, string source, string failure, string hint);
+
+    [LoggerMessage(2034, LogLevel.Warning, "{Source}: {Count} backup(s) were not made that were due from {First:O} to {Last:O}")]
+    public static partial void BackupsMissed(this ILogger logger, string source, int count, DateTimeOffset first, DateTimeOffset last);
 }

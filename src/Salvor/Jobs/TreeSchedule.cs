@@ -22,7 +22,7 @@ public sealed class TreeSchedule(Func<SalvorConfig> config, TimeProvider time, I
 
     const int ProblemsLogged = 5;
 
-    readonly Dictionary<string, (string Schedule, DateTimeOffset Due)> due = [];
+    readonly Dictionary<string, (ScheduleConfig Schedule, BackupPlan Plan)> plans = [];
 
     /// <summary>Runs until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -31,38 +31,70 @@ public sealed class TreeSchedule(Func<SalvorConfig> config, TimeProvider time, I
         {
             var current = config();
             var next = current.Trees.Values.Where(tree => tree.Schedule is not null)
-                .Select(tree => (Tree: tree, Due: DueOf(current, tree))).OrderBy(item => item.Due).FirstOrDefault();
-            var wait = next.Tree is null ? Step : next.Due - time.GetUtcNow();
+                .Select(tree => (Tree: tree, Plan: PlanOf(current, tree))).OrderBy(item => item.Plan.Due).FirstOrDefault();
+            var wait = next.Tree is null ? Step : next.Plan.Due - time.GetUtcNow();
             if (wait > TimeSpan.Zero)
             {
                 await Task.Delay(wait < Step ? wait : Step, time, cancellationToken);
                 continue;
             }
 
-            await BackUpAsync(current, next.Tree!, cancellationToken);
-            due[next.Tree!.Name] = (next.Tree.Schedule!.Text, next.Tree.Schedule.NextAfter(time.GetUtcNow()));
+            var schedule = next.Tree!.Schedule!;
+            if (-wait > schedule.Slack)
+            {
+                // The machine slept: as if the daemon had been started now.
+                plans.Remove(next.Tree.Name);
+                next.Plan = PlanOf(current, next.Tree);
+                if (next.Plan.Due > time.GetUtcNow())
+                {
+                    continue;
+                }
+            }
+
+            await BackUpAsync(current, next.Tree, next.Plan.Trigger, cancellationToken);
+            plans[next.Tree.Name] = (schedule, new(schedule.NextAfter(time.GetUtcNow()), RunTrigger.Schedule, null));
         }
     }
 
-    /// <summary>What was never done, or another schedule, is due by when it was done last.</summary>
-    DateTimeOffset DueOf(SalvorConfig current, TreeSourceConfig tree)
+    /// <summary>What was never planned, or by another schedule, is planned by what was done; what was missed is written down.</summary>
+    BackupPlan PlanOf(SalvorConfig current, TreeSourceConfig tree)
     {
-        if (due.TryGetValue(tree.Name, out var known) && known.Schedule == tree.Schedule!.Text)
+        if (plans.TryGetValue(tree.Name, out var known) && known.Schedule == tree.Schedule)
         {
-            return known.Due;
+            return known.Plan;
         }
 
-        var mark = BackupMarkFile.Read(LocalState.BackupPath(ConfiguredSources.StateOf(current, tree), tree.Name));
-        var when = mark?.LastSuccessAt is { } last ? tree.Schedule!.NextAfter(last) : time.GetUtcNow();
-        due[tree.Name] = (tree.Schedule!.Text, when);
-        return when;
+        var state = ConfiguredSources.StateOf(current, tree);
+        var runs = LocalState.RunsPath(state, tree.Name);
+        var mark = BackupMarkFile.Read(LocalState.BackupPath(state, tree.Name));
+        var plan = BackupPlan.Make(tree.Schedule!, mark, RunHistory.Read(runs) is [.., var last] ? last : null, time.GetUtcNow());
+        plans[tree.Name] = (tree.Schedule!, plan);
+        if (plan.Missed is { } missed)
+        {
+            logger.BackupsMissed(tree.Name, missed.Missed, missed.StartedAt, missed.EndedAt);
+            Write(tree, runs, missed);
+        }
+
+        return plan;
     }
 
-    async Task BackUpAsync(SalvorConfig current, TreeSourceConfig tree, CancellationToken cancellationToken)
+    void Write(TreeSourceConfig tree, string runs, RunRecord missed)
     {
         try
         {
-            var source = new TreeSource(current, tree, time) { Command = "salvor daemon" };
+            RunHistory.Add(runs, missed);
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            logger.TreeProblem(tree.Name, $"the history of its runs cannot be written: {e.Message}");
+        }
+    }
+
+    async Task BackUpAsync(SalvorConfig current, TreeSourceConfig tree, RunTrigger trigger, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var source = new TreeSource(current, tree, time) { Command = "salvor daemon", Trigger = trigger };
             var (result, copies) = await source.BackUpAsync(
                 new BackupRequest("", "incremental", RetentionDays: null), ConfiguredSources.KeysOf(tree), cancellationToken);
             Tell(tree, result, copies);

@@ -30,9 +30,12 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
     /// <summary>What a backup is said to do, in the lock that it holds.</summary>
     public string Command { get; init; } = $"salvor backup {tree.Name}";
 
+    /// <summary>Why a backup is made.</summary>
+    public RunTrigger Trigger { get; init; }
+
     /// <summary>
     /// Makes one backup; one at a time on this machine. What could not be copied to further destinations is returned beside it. Writes down
-    /// how it went, for <c>salvor status</c>.
+    /// how it went, for <c>salvor status</c> and <c>salvor history</c>.
     /// </summary>
     public async Task<(TreeBackupResult Result, IReadOnlyList<TreeCopyFailure> Copies)> BackUpAsync(
         BackupRequest request, Keyring? keys, CancellationToken cancellationToken)
@@ -40,7 +43,7 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         LocalState.EnsureDirectory(state);
         using var held = LockFile.Acquire(
             LocalState.LockPath(state, tree.Name), LockHolder.Current(time.GetUtcNow(), socket: null, LocalState.Version, Command));
-        var started = time.GetTimestamp();
+        var (began, started) = (time.GetUtcNow(), time.GetTimestamp());
         var mark = BackupMarkFile.Read(MarkPath);
         try
         {
@@ -48,16 +51,71 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
             mark = mark?.VaultId == vault.Id ? mark : new BackupMark { VaultId = vault.Id };
             var result = await new TreeBackup(vault, Options(), time) { Progressed = Progressed }.RunAsync(request, cancellationToken);
             var copies = await CopyAsync(vault, cancellationToken);
-            var seconds = time.GetElapsedTime(started).TotalSeconds;
-            BackupMarkFile.Write(MarkPath, mark.Made(time.GetUtcNow(), result.Record, Math.Round(seconds, 3)));
+            var seconds = Math.Round(time.GetElapsedTime(started).TotalSeconds, 3);
+            BackupMarkFile.Write(MarkPath, MarkOf(mark, result, copies, seconds));
+            RunHistory.Add(RunsPath, RunOf(began, result, copies));
             return (result, copies);
         }
-        catch (SalvorException e)
+        catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
             BackupMarkFile.Write(MarkPath, (mark ?? new BackupMark { VaultId = Guid.Empty }).FailedAt(time.GetUtcNow(), e.Message));
+            RunHistory.Add(RunsPath, new RunRecord
+            {
+                Trigger = Trigger, Outcome = RunOutcome.Failed, StartedAt = began, EndedAt = time.GetUtcNow(), Error = e.Message,
+            });
             throw;
         }
     }
+
+    /// <summary>A backup that is not where it has to be is made, and does not count as one.</summary>
+    BackupMark MarkOf(BackupMark before, TreeBackupResult result, IReadOnlyList<TreeCopyFailure> copies, double seconds)
+    {
+        var now = time.GetUtcNow();
+        var made = before.Made(now, result.Record, seconds) with
+        {
+            Files = result.Totals.Files,
+            PartialFiles = result.Totals.Unreadable + result.Totals.Changed,
+            Copies = [.. tree.To.Select(name => CopyOf(name, before, copies, now))],
+        };
+        return RequiredFailure(copies) is { } failure
+            ? (made with { LastSuccessAt = before.LastSuccessAt, Succeeded = before.Succeeded }).FailedAt(now, failure)
+            : made;
+    }
+
+    CopyStatus CopyOf(string name, BackupMark before, IReadOnlyList<TreeCopyFailure> copies, DateTimeOffset now)
+    {
+        var destination = config.Destinations[name];
+        var failed = copies.FirstOrDefault(copy => copy.Destination == name);
+        var since = before.Copies.FirstOrDefault(copy => copy.Name == name)?.BehindSince ?? now;
+        return new CopyStatus(
+            destination.Location, destination.IsRequired || name == tree.To[0], failed is null ? null : since,
+            failed?.Failure.Message ?? "", failed?.Failure.Hint ?? "")
+        {
+            Name = name,
+        };
+    }
+
+    RunRecord RunOf(DateTimeOffset began, TreeBackupResult result, IReadOnlyList<TreeCopyFailure> copies)
+    {
+        var failure = RequiredFailure(copies);
+        return new()
+        {
+            Trigger = Trigger,
+            Outcome = failure is not null ? RunOutcome.Failed : result.IsPartial ? RunOutcome.Partial : RunOutcome.Ok,
+            StartedAt = began,
+            EndedAt = time.GetUtcNow(),
+            BackupId = result.Record.Id,
+            SizeBytes = result.Record.SizeBytes,
+            AddedBytes = result.Record.AddedBytes,
+            Error = failure ?? "",
+        };
+    }
+
+    static string? RequiredFailure(IReadOnlyList<TreeCopyFailure> copies) => copies.FirstOrDefault(copy => copy.IsRequired) is { } required
+        ? $"it is not at {required.Destination}, which is required: {required.Failure.Message}"
+        : null;
+
+    string RunsPath => LocalState.RunsPath(state, tree.Name);
 
     string MarkPath => LocalState.BackupPath(state, tree.Name);
 

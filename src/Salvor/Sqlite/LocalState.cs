@@ -59,6 +59,9 @@ static class LocalState
     /// <summary>How the last snapshots and backups went.</summary>
     public static string BackupPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "backup.json");
 
+    /// <summary>The runs of backups of a source that nothing serves in between, one a line.</summary>
+    public static string RunsPath(string stateDirectory, string source) => FileFor(stateDirectory, source, "runs.jsonl");
+
     /// <summary>The last restored and proved state.</summary>
     public static string ProvenPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "proven");
 

@@ -1,27 +1,25 @@
 using System.Diagnostics.CodeAnalysis;
-using System.Globalization;
+using Cronos;
 
 namespace Salvor.Text;
 
 /// <summary>
-/// When something is done again: <c>every 15m</c>, or at the minutes that the five fields of a cron table name (minute, hour, day of the
-/// month, month, day of the week from Sunday = 0 or 7), in UTC.
+/// When something is done again: <c>every 15m</c>, or at the minutes that the five fields of a cron table name, as the clocks of a time
+/// zone show them. A minute that a change of the clocks skips is done right after it, and one that it repeats is done once, but for tables
+/// that name an interval.
 /// </summary>
 public sealed record Timetable
 {
-    public const string Hint = "Write 'every 15m', or five fields like '30 2 * * *' for half past two each day, in UTC.";
+    public const string Hint = "Write 'every 15m', or five fields like '30 2 * * *' for half past two each day.";
 
     static readonly TimeSpan EveryMin = TimeSpan.FromMinutes(1);
     static readonly TimeSpan EveryMax = TimeSpan.FromDays(365);
 
-    /// <summary>The least and the greatest value of each field.</summary>
-    static readonly (int Min, int Max)[] Ranges = [(0, 59), (0, 23), (1, 31), (1, 12), (0, 7)];
+    /// <summary>One, or two where either of two days will do.</summary>
+    readonly CronExpression[] tables;
 
-    readonly HashSet<int>[] fields;
-    readonly bool eitherDay;
-
-    Timetable(string text, TimeSpan? every, HashSet<int>[] fields, bool eitherDay) =>
-        (Text, Every, this.fields, this.eitherDay) = (text, every, fields, eitherDay);
+    Timetable(string text, TimeSpan? every, CronExpression[] tables, TimeZoneInfo zone) =>
+        (Text, Every, this.tables, Zone) = (text, every, tables, zone);
 
     /// <summary>As it is written.</summary>
     public string Text { get; }
@@ -29,33 +27,30 @@ public sealed record Timetable
     /// <summary>The time between two; null where a table says when.</summary>
     public TimeSpan? Every { get; }
 
-    public static bool TryParse(string text, [NotNullWhen(true)] out Timetable? value)
+    /// <summary>Whose clocks a table goes by.</summary>
+    public TimeZoneInfo Zone { get; }
+
+    /// <param name="text">What is written.</param>
+    /// <param name="zone">Whose clocks a table goes by.</param>
+    /// <param name="value">The times. A table that never comes is none.</param>
+    public static bool TryParse(string text, TimeZoneInfo zone, [NotNullWhen(true)] out Timetable? value)
     {
         const string EveryWord = "every ";
         value = null;
         if (text.StartsWith(EveryWord, StringComparison.Ordinal))
         {
             value = DurationText.TryParse(text[EveryWord.Length..].Trim(), out var every) && every >= EveryMin && every <= EveryMax
-                ? new Timetable(text, every, [], eitherDay: false)
+                ? new Timetable(text, every, [], zone)
                 : null;
             return value is not null;
         }
 
-        var parts = text.Split(' ', StringSplitOptions.RemoveEmptyEntries);
-        if (parts.Length != Ranges.Length)
+        if (ParseTables(text) is { } tables)
         {
-            return false;
+            var table = new Timetable(text, null, tables, zone);
+            value = table.TryNext(DateTimeOffset.UnixEpoch) is null ? null : table;
         }
 
-        var fields = parts.Zip(Ranges, ParseField).ToArray();
-        if (fields.Any(field => field is null))
-        {
-            return false;
-        }
-
-        // As cron has it: where both days are said, either will do.
-        var table = new Timetable(text, null, fields!, eitherDay: parts[2][0] != '*' && parts[4][0] != '*');
-        value = table.TryNext(DateTimeOffset.UnixEpoch) is null ? null : table;
         return value is not null;
     }
 
@@ -63,62 +58,44 @@ public sealed record Timetable
     public DateTimeOffset NextAfter(DateTimeOffset time) =>
         Every is { } every ? time + every : TryNext(time) ?? throw new InvalidOperationException($"'{Text}' never comes");
 
-    DateTimeOffset? TryNext(DateTimeOffset time)
+    /// <summary>The longest time between two, as far as the next years show it.</summary>
+    public TimeSpan LongestGap()
     {
-        const int DaysMax = 9 * 366;
-        var utc = time.UtcDateTime;
-        var first = new DateTime(utc.Year, utc.Month, utc.Day, utc.Hour, utc.Minute, 0, DateTimeKind.Utc).AddMinutes(1);
-        for (var day = 0; day < DaysMax; day++)
+        const int CountMin = 10_000;
+        if (Every is { } every)
         {
-            var date = first.Date.AddDays(day);
-            if (IsDay(date))
-            {
-                for (var at = day == 0 ? first : date; at.Date == date; at = at.AddMinutes(1))
-                {
-                    if (fields[1].Contains(at.Hour) && fields[0].Contains(at.Minute))
-                    {
-                        return at;
-                    }
-                }
-            }
+            return every;
         }
 
-        return null;
-    }
-
-    bool IsDay(DateTime date)
-    {
-        var (ofMonth, ofWeek) = (fields[2].Contains(date.Day), IsWeekday(date.DayOfWeek));
-        return fields[3].Contains(date.Month) && (eitherDay ? ofMonth || ofWeek : ofMonth && ofWeek);
-    }
-
-    bool IsWeekday(DayOfWeek day) => fields[4].Contains((int)day) || (day == DayOfWeek.Sunday && fields[4].Contains(7));
-
-    /// <summary>A list of numbers, ranges, and either with a step; null for anything else.</summary>
-    static HashSet<int>? ParseField(string text, (int Min, int Max) range)
-    {
-        var values = new HashSet<int>();
-        foreach (var part in text.Split(','))
+        // The first year has a leap day. What comes often shows all in two months.
+        var start = new DateTimeOffset(2028, 1, 1, 0, 0, 0, TimeSpan.Zero);
+        var (last, longest) = (NextAfter(start), TimeSpan.Zero);
+        for (var count = 0; last < start.AddYears(9) && (count < CountMin || last < start.AddDays(62)); count++)
         {
-            var halves = part.Split('/');
-            var step = halves.Length == 1 ? 1 : Number(halves[1]);
-            int?[] bounds = halves[0] == "*" ? [range.Min, range.Max] : [.. halves[0].Split('-').Select(Number)];
-            if (halves.Length > 2 || step is null or 0 || bounds.Length > 2 || bounds[0] is not { } first || bounds[^1] is not { } last
-                || first < range.Min || last > range.Max || first > last)
-            {
-                return null;
-            }
-
-            last = bounds.Length == 1 && halves.Length == 2 ? range.Max : last;
-            for (var value = first; value <= last; value += step.Value)
-            {
-                values.Add(value);
-            }
+            var next = NextAfter(last);
+            longest = next - last > longest ? next - last : longest;
+            last = next;
         }
 
-        return values;
+        return longest;
     }
 
-    static int? Number(string text) =>
-        int.TryParse(text, NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : null;
+    DateTimeOffset? TryNext(DateTimeOffset time) => tables.Min(table => table.GetNextOccurrence(time, Zone))?.ToUniversalTime();
+
+    static CronExpression[]? ParseTables(string text)
+    {
+        var parts = text.Split(' ', StringSplitOptions.RemoveEmptyEntries);
+        if (parts.Length != 5)
+        {
+            return null;
+        }
+
+        // As cron has it: where both days are said, either will do.
+        string[] wanted = parts[2][0] is '*' or '?' || parts[4][0] is '*' or '?'
+            ? [text]
+            : [string.Join(' ', [.. parts[..4], "*"]), string.Join(' ', [.. parts[..2], "*", .. parts[3..]])];
+        CronExpression[] tables =
+            [.. wanted.Select(item => CronExpression.TryParse(item, out var table) ? table : null).OfType<CronExpression>()];
+        return tables.Length == wanted.Length ? tables : null;
+    }
 }

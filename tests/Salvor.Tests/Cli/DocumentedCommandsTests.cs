@@ -46,9 +46,9 @@ public sealed partial class DocumentedCommandsTests : IDisposable
         var page = Checkout.Read(Page);
         string[] verbs =
         [
-            "backup", "break-lock", "completions", "config", "daemon", "demo", "diff", "doctor", "drill", "dump", "find", "init", "key",
-            "list", "lock", "notify", "prune", "repair", "replicate", "restore", "runbook", "schedule", "stats", "status", "sync", "usage",
-            "verify", "version",
+            "backup", "break-lock", "completions", "config", "daemon", "demo", "diff", "doctor", "drill", "dump", "find", "history", "init",
+            "key", "list", "lock", "notify", "prune", "repair", "replicate", "restore", "runbook", "schedule", "stats", "status", "sync",
+            "usage", "verify", "version",
         ];
         foreach (var verb in verbs)
         {

@@ -31,6 +31,8 @@ public sealed class FilesTests : IAsyncDisposable
         var differs = await _rig.ConfiguredAsync("diff", "first", "latest", "--json");
         var restored = await _rig.RunAsync("restore", "--from", "vaults", "--snapshot", "first", "--output", "out", "--json");
         var status = await _rig.ConfiguredAsync("status", "--check", "--policy");
+        var described = await _rig.ConfiguredAsync("status", "--json");
+        var history = await _rig.ConfiguredAsync("history", "tree", "--json");
 
         Assert.Contains("salvor: tree is configured and was never backed up from here\n", never.Stderr, StringComparison.Ordinal);
         AssertDocument("backup", first);
@@ -49,7 +51,13 @@ public sealed class FilesTests : IAsyncDisposable
         AssertDocument("restore", restored);
         Assert.Equal("one", File.ReadAllText(_rig["out"] + _rig["app/a.txt"]));
         Assert.True(status.ExitCode == 0, $"{status}");
-        Assert.Matches(@"^tree  healthy\n  \S+app\n  backup 2 \S+ ago: 6 B, \S+ \S+ added\n$", status.Stdout);
+        Assert.Matches(@"^tree  healthy\n  \S+app\n  backup 2 \S+ ago: 6 B, \S+ \S+ added, in \S+ s\n$", status.Stdout);
+        AssertDocument("history", history);
+        Assert.Equal(
+            ["manual ok 2", "manual ok 1"],
+            JsonElement.Parse(history.Stdout).GetProperty("runs").EnumerateArray().Select(
+                run => $"{run.GetProperty("trigger")} {run.GetProperty("outcome")} {run.GetProperty("backup_id")}"));
+        AssertDocument("status", described);
     }
 
     [Fact]
@@ -73,6 +81,37 @@ public sealed class FilesTests : IAsyncDisposable
                 + "hint: Let salvor run as a user who may read them, or leave them out with 'exclude'.\n",
             partial.Stderr, StringComparison.Ordinal);
         Assert.Contains("secret  (could not be read)\n", listed.Stdout, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task The_history_tells_who_began_a_run_what_failed_and_what_was_missed()
+    {
+        _rig.Configure(
+            "tree: { type: files, paths: [./app], to: [local], schedule: every 1h, state_dir: ./state }",
+            "gone: { type: files, paths: [./gone], to: [local] }");
+        var timed = await ChildProcess.RunAsync(
+            "env", ["INVOCATION_ID=1", .. SalvorProcess.CommandLine, "backup", "tree", "--config", _rig["salvor.yaml"]]);
+        var failed = await _rig.ConfiguredAsync("backup", "gone");
+        var old = DateTimeOffset.UtcNow.AddHours(-5);
+        foreach (var file in Directory.GetFiles(_rig["state"], "tree*.*").Where(name => name.Contains(".runs.", StringComparison.Ordinal)
+            || name.Contains(".backup.", StringComparison.Ordinal)))
+        {
+            var text = await File.ReadAllTextAsync(file, TestContext.Current.CancellationToken);
+            await File.WriteAllTextAsync(
+                file, System.Text.RegularExpressions.Regex.Replace(text, @"20\d\d-[^""]*Z", $"{old:yyyy-MM-dd'T'HH:mm:ss'Z'}"),
+                TestContext.Current.CancellationToken);
+        }
+
+        var history = await _rig.ConfiguredAsync("history");
+        var limited = await _rig.ConfiguredAsync("history", "tree", "--limit", "1");
+
+        Assert.True(timed.ExitCode == 0, $"{timed}");
+        Assert.Equal(3, failed.ExitCode);
+        Assert.Matches(
+            @"^\S+Z  tree  schedule  missed +4 due until \S+Z, and not made\n\S+Z  tree  timer     ok +0 s  backup 1: 3 B, \S+ \S+ added\n"
+                + @"\S+Z  gone  manual    failed +\S+ s  cannot open \S+/gone: no such file or directory\n$",
+            history.Stdout);
+        Assert.Matches(@"^\S+Z  tree  schedule  missed [^\n]*\n$", limited.Stdout);
     }
 
     static void AssertDocument(string name, ProcessResult result)

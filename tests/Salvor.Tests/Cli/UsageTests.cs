@@ -5,14 +5,14 @@ namespace Salvor.Tests.Cli;
 public sealed class UsageTests
 {
     static readonly string[] Verbs =
-        ["daemon", "replicate", "sync", "restore", "list", "find", "dump", "diff", "stats", "status", "demo", "version"];
+        ["daemon", "replicate", "sync", "restore", "list", "find", "dump", "diff", "stats", "status", "history", "demo", "version"];
 
     [Theory]
     [InlineData(
         "",
         "no command is given",
         "Run 'salvor --help' to see them: "
-            + "init, daemon, replicate, sync, backup, restore, list, find, dump, diff, stats, status, verify, drill, runbook, "
+            + "init, daemon, replicate, sync, backup, restore, list, find, dump, diff, stats, status, history, verify, drill, runbook, "
             + "repair, prune, usage, doctor, bench, "
             + "lock, break-lock, key, notify, schedule, completions, config, demo and version.")]
     [InlineData("replicat", "unknown command 'replicat'", "Did you mean \"replicate\"? Run 'salvor --help' to see all.")]

@@ -226,6 +226,31 @@ static class ConfigKeys
             new("max_drill_age", Duration, "35d", "How old the last good drill may be (default: 35d, once there was one).") { Words = Off },
         ]);
 
+    /// <summary>Of every source that has snapshots alone.</summary>
+    static ConfigKey[] OfSnapshots => field ??=
+    [
+        new("schedule", Section, "every 15m", "When the daemon makes a backup: every so often, or five fields of cron (default: never).")
+        {
+            Words = Off, Below = () => [Schedule],
+        },
+        .. Source.Keys.Where(key => key.Name is "to" or "compression" or "max_backups" or "retention_days" or "verify" or "prune"
+            or "state_dir" or "encryption" or "max_verify_age"),
+        new("max_backup_age", Duration, "26h", "How old the last backup may be (default: what the schedule says, else 26h).")
+        {
+            Words = Off,
+        },
+    ];
+
+    public static ConfigSection Schedule => field ??= new(
+        "schedule",
+        [
+            new("cron", Plain, "30 2 * * *", "Five fields of cron: minute, hour, day of the month, month, day of the week."),
+            new("every", Duration, "15m", "The time between two backups, in place of cron."),
+            new("time_zone", Plain, "Europe/Berlin", "Whose clocks cron goes by (default: UTC)."),
+            new("jitter", Duration, "5m", "By how much a backup may be later, so that many do not begin at once (default: 0s)."),
+            new("catch_up", YesNo, "false", "Whether what was missed while nothing ran is made up for, once (default: true)."),
+        ]);
+
     public static ConfigSection Files => field ??= new(
         "files",
         [
@@ -235,10 +260,7 @@ static class ConfigKeys
             new("exclude_if_present", Texts, "[.nobackup]", "Leaves out what is in a directory with a file of this name."),
             new("exclude_caches", YesNo, "true", "Leaves out what is in a directory with a CACHEDIR.TAG (default: false)."),
             new("one_file_system", YesNo, "true", "Leaves out what is mounted below the paths (default: false)."),
-            new(
-                "schedule", Plain, "every 15m", "When the daemon makes a backup: every so often, or five fields of cron (default: never)."),
-            .. Source.Keys.Where(key => key.Name is "to" or "compression" or "max_backups" or "retention_days" or "prune" or "state_dir"
-                or "encryption" or "max_backup_age"),
+            .. OfSnapshots,
         ]);
 
     public static ConfigSection Restore => field ??= new(

@@ -143,7 +143,7 @@ sealed class ConfigReader(ConfigDocument document)
         }
 
         var to = ReadTo(source, owner, destinations, declared);
-        var verify = document.Attempt(() => ReadVerify(source, owner), new());
+        var verify = document.Attempt(() => VerifyReader.Read(document, source, owner), new());
         var snapshotEvery = source.Duration(
             "snapshot_every", SqliteSourceConfig.SnapshotEveryDefault, SqliteSourceConfig.SnapshotEveryMin,
             SqliteSourceConfig.SnapshotEveryMax);
@@ -218,27 +218,6 @@ sealed class ConfigReader(ConfigDocument document)
         return finer is null
             ? throw document.Error(node, $"keep of {owner} is empty", $"Write keep: {KeepExample}.")
             : new Ladder(rungs[0], rungs[1], rungs[2], rungs[3]);
-    }
-
-    /// <summary><c>off</c>, or a mapping.</summary>
-    VerifyConfig ReadVerify(ConfigMapping source, string owner)
-    {
-        switch (source.Value("verify"))
-        {
-            case null:
-                return new();
-            case YamlScalarNode { Value: "off" }:
-                return new() { Every = null };
-            case var node:
-                var verify = new ConfigMapping(document, node, $"verify of {owner}");
-                verify.CheckKeys(ConfigKeys.Verify);
-                return new()
-                {
-                    Every = verify.Duration("every", VerifyConfig.EveryDefault, VerifyConfig.EveryMin, VerifyConfig.EveryMax),
-                    Deep = verify.Choice("deep", true, ("true", true), ("false", false)),
-                    KeepImage = verify.Choice("keep_image", true, ("true", true), ("false", false)),
-                };
-        }
     }
 
     /// <summary>The type is looked at before any other key, because it decides which keys there are.</summary>

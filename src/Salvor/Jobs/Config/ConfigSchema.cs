@@ -89,12 +89,15 @@ public static class ConfigSchema
         return key.Words.Count == 0 ? reference : AnyOf([.. Words(key)["anyOf"]!.AsArray().Select(item => item!.DeepClone()), reference]);
     }
 
-    /// <summary>A codec may have a level after a colon.</summary>
+    /// <summary>A codec may have a level after a colon, and a schedule need be no word.</summary>
     static JsonObject Words(ConfigKey key) => AnyOf(
         new JsonObject { ["enum"] = new JsonArray([.. key.Words.Select(Word)]) },
-        key.Name == "compression"
-            ? new JsonObject { ["type"] = "string", ["pattern"] = $"^(zstd|gzip):[0-9]+$|{Variable}" }
-            : ByVariable());
+        key.Name switch
+        {
+            "compression" => new JsonObject { ["type"] = "string", ["pattern"] = $"^(zstd|gzip):[0-9]+$|{Variable}" },
+            "schedule" => new JsonObject { ["type"] = "string", ["pattern"] = $"^every .+|^[^ ]+( +[^ ]+){{4}}$|{Variable}" },
+            _ => ByVariable(),
+        });
 
     /// <summary>What an editor takes for true and false is written without quotes.</summary>
     static JsonNode Word(string word) => bool.TryParse(word, out var known) ? JsonValue.Create(known) : JsonValue.Create(word);

@@ -104,9 +104,7 @@ public static class EffectiveConfig
             ("snapshot_every", source.SnapshotEvery), ("compression", source.Compression.ToString()),
             ("max_backups", source.BackupsMax), ("retention_days", source.RetentionDays), ("state_dir", source.StateDirectory));
         keys["keep"] = Of(source.Keep);
-        keys["verify"] = source.Verify.Every is { } every
-            ? Keys(("every", every), ("deep", source.Verify.Deep), ("keep_image", source.Verify.KeepImage))
-            : "off";
+        keys["verify"] = Of(source.Verify);
         keys["prune"] = source.Prune.Every is { } often ? Keys(("every", often), ("grace", source.Prune.Grace)) : "off";
         keys["drill"] = Of(source.Drill);
         Add(keys, source.Limits);
@@ -126,11 +124,10 @@ public static class EffectiveConfig
             ("type", "files"), ("paths", options.Paths), ("exclude", source.Exclude.Count > 0 ? source.Exclude : null),
             ("exclude_if_present", options.ExcludeIfPresent.Count > 0 ? options.ExcludeIfPresent : null),
             ("exclude_caches", options.ExcludeCaches), ("one_file_system", options.OneFileSystem),
-            ("schedule", source.Schedule?.Text), ("to", source.To),
+            ("to", source.To),
             ("compression", source.Compression.ToString()), ("max_backups", source.BackupsMax),
             ("retention_days", source.RetentionDays), ("state_dir", source.StateDirectory));
-        keys["prune"] = source.Prune.Every is { } often ? Keys(("every", often), ("grace", source.Prune.Grace)) : "off";
-        keys["max_backup_age"] = source.Limits.BackupAge is { } age ? DurationText.Format(age) : "off";
+        AddSnapshots(keys, source);
         if (source.Encryption is { } encryption)
         {
             keys["encryption"] = Of(encryption);
@@ -138,6 +135,24 @@ public static class EffectiveConfig
 
         return keys;
     }
+
+    /// <summary>What every source has that has snapshots alone.</summary>
+    static void AddSnapshots(JsonObject keys, SnapshotSourceConfig source)
+    {
+        keys["schedule"] = source.Schedule is { } schedule ? Of(schedule) : "off";
+        keys["verify"] = Of(source.Verify);
+        keys["prune"] = source.Prune.Every is { } often ? Keys(("every", often), ("grace", source.Prune.Grace)) : "off";
+        keys["max_backup_age"] = OrOff(source.Limits.BackupAge);
+        keys["max_verify_age"] = OrOff(source.Limits.VerifyAge);
+    }
+
+    static JsonObject Of(ScheduleConfig schedule) => Keys(
+        schedule.Times.Every is { } every ? ("every", every) : ("cron", schedule.Times.Text), ("time_zone", schedule.Times.Zone.Id),
+        ("jitter", schedule.Jitter), ("catch_up", schedule.CatchesUp));
+
+    static JsonNode Of(VerifyConfig verify) => verify.Every is { } every
+        ? Keys(("every", every), ("deep", verify.Deep), ("keep_image", verify.KeepImage))
+        : JsonValue.Create("off");
 
     static JsonObject WithTrees(JsonObject sources, SalvorConfig config)
     {

@@ -9,13 +9,23 @@ static class LimitsReader
 
     static readonly TimeSpan Max = TimeSpan.FromDays(100 * 365);
 
-    /// <summary>Of a source of which there are backups and nothing else.</summary>
-    public static HealthLimits ReadBackupAge(ConfigMapping source) => HealthLimits.None with
+    /// <summary>Of a source that has snapshots alone: no commit waits in between.</summary>
+    /// <param name="source">Its keys.</param>
+    /// <param name="schedule">When the daemon backs it up; null where somebody else does.</param>
+    /// <param name="verifyEvery">How often the daemon verifies it; null where it does not.</param>
+    public static HealthLimits Read(ConfigMapping source, ScheduleConfig? schedule, TimeSpan? verifyEvery)
     {
-        BackupAge = source.Value("max_backup_age") is YamlScalarNode { Value: "off" }
-            ? null
-            : source.Duration("max_backup_age", new HealthLimits().BackupAge!.Value, TimeSpan.FromMilliseconds(1), Max),
-    };
+        var verify = HealthLimits.For(TimeSpan.Zero, verifyEvery).VerifyAge!.Value;
+        var backup = source.Has("max_backup_age") || schedule is null ? new HealthLimits().BackupAge!.Value : schedule.AgeMax();
+
+        // What somebody else backs up may have no daemon that verifies it: that is to be said.
+        var isVerified = verifyEvery is not null && (schedule is not null || source.Has("verify"));
+        return HealthLimits.None with
+        {
+            BackupAge = Limit(source, "max_backup_age", backup),
+            VerifyAge = isVerified || source.Has("max_verify_age") ? Limit(source, "max_verify_age", verify) : null,
+        };
+    }
 
     /// <param name="source">Its keys.</param>
     /// <param name="snapshotEvery">How often it is backed up: less often than the limit would never be in time.</param>
@@ -25,15 +35,15 @@ static class LimitsReader
         var otherwise = HealthLimits.For(snapshotEvery, verifyEvery);
         return new()
         {
-            Lag = Limit("rpo", otherwise.Lag),
-            BackupAge = Limit("max_backup_age", otherwise.BackupAge),
-            VerifyAge = Limit("max_verify_age", otherwise.VerifyAge),
-            DrillAge = Limit("max_drill_age", otherwise.DrillAge),
+            Lag = Limit(source, "rpo", otherwise.Lag),
+            BackupAge = Limit(source, "max_backup_age", otherwise.BackupAge),
+            VerifyAge = Limit(source, "max_verify_age", otherwise.VerifyAge),
+            DrillAge = Limit(source, "max_drill_age", otherwise.DrillAge),
             NeedsDrill = source.Has("max_drill_age"),
         };
-
-        TimeSpan? Limit(string key, TimeSpan? value) => source.Value(key) is YamlScalarNode { Value: "off" }
-            ? null
-            : source.Duration(key, value!.Value, TimeSpan.FromMilliseconds(1), Max);
     }
+
+    static TimeSpan? Limit(ConfigMapping source, string key, TimeSpan? value) => source.Value(key) is YamlScalarNode { Value: "off" }
+        ? null
+        : source.Duration(key, value!.Value, TimeSpan.FromMilliseconds(1), Max);
 }

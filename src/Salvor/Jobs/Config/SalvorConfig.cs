@@ -19,6 +19,12 @@ public sealed record SalvorConfig
     /// <summary>The sources of files. No name is in both.</summary>
     public IReadOnlyDictionary<string, TreeSourceConfig> Trees { get; init; } = new Dictionary<string, TreeSourceConfig>();
 
+    /// <summary>The sources that have snapshots and nothing in between, whatever is in them.</summary>
+    public IEnumerable<SnapshotSourceConfig> SnapshotSources => Trees.Values;
+
+    /// <summary>How many sources there are, whatever their kind.</summary>
+    public int SourceCount => Sources.Count + SnapshotSources.Count();
+
     public required RestoreConfig Restore { get; init; }
 
     public required LogConfig Log { get; init; }
@@ -89,12 +95,6 @@ public sealed record SqliteSourceConfig : SourceConfig
 
     /// <summary>How fine restore points stay as they age.</summary>
     public Ladder Keep { get; init; } = Ladder.Default;
-
-    /// <summary>How the daemon proves that the source can be restored.</summary>
-    public VerifyConfig Verify { get; init; } = new();
-
-    /// <summary>How its restore is rehearsed.</summary>
-    public DrillConfig Drill { get; init; } = new();
 }
 
 /// <summary>How vaults are encrypted.</summary>

@@ -1,5 +1,4 @@
 using Salvor.Files;
-using Salvor.Text;
 using Salvor.Vault;
 using Salvor.Vault.Format;
 
@@ -30,6 +29,8 @@ static class TreeReader
             }
         }
 
+        var verify = document.Attempt(() => VerifyReader.Read(document, source, owner), new());
+        var schedule = document.Attempt(() => ScheduleReader.Read(document, source, name, owner), null);
         string[] patterns = [.. exclude.Select(item => item.Text)];
         return new()
         {
@@ -44,23 +45,17 @@ static class TreeReader
                 OneFileSystem = source.Choice("one_file_system", false, ("true", true), ("false", false)),
             },
             Exclude = patterns,
-            Schedule = document.Attempt(() => ReadSchedule(owner, source), null),
+            Schedule = schedule,
+            Verify = verify,
             Compression = document.Attempt(() => CompressionReader.Read(document, source, owner), FrameCompression.Default),
             BackupsMax = source.OptionalCount("max_backups", 30, SqliteSourceConfig.BackupsMaxMax),
             RetentionDays = source.OptionalCount("retention_days", 90, BackupRequest.RetentionDaysMax),
             Prune = document.Attempt(() => PruneReader.Read(document, source, owner), new()),
-            Limits = LimitsReader.ReadBackupAge(source),
+            Limits = LimitsReader.Read(source, schedule, verify.Every),
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
             Encryption = !document.LocalOnly && source.Value("encryption") is { } encryption
                 ? document.Attempt<EncryptionConfig?>(() => EncryptionReader.Read(document, encryption, owner), null)
                 : null,
         };
     }
-
-    static Timetable? ReadSchedule(string owner, ConfigMapping source) => source.OptionalText("schedule", "every 15m") switch
-    {
-        null => null,
-        var text when Timetable.TryParse(text, out var times) => times,
-        var text => throw source.Error("schedule", $"schedule of {owner} is \"{text}\", which names no times", Timetable.Hint),
-    };
 }

@@ -1,5 +1,4 @@
 using Salvor.Files;
-using Salvor.Text;
 using Salvor.Vault.Format;
 
 namespace Salvor.Jobs.Config;
@@ -24,6 +23,12 @@ public abstract record SourceConfig
     /// <summary>For how many days backups stay that did not ask for days of their own; null where there is no limit.</summary>
     public int? RetentionDays { get; init; }
 
+    /// <summary>How the daemon proves that the source can be restored.</summary>
+    public VerifyConfig Verify { get; init; } = new();
+
+    /// <summary>How its restore is rehearsed.</summary>
+    public DrillConfig Drill { get; init; } = new();
+
     /// <summary>How what nothing keeps is dropped.</summary>
     public PruneConfig Prune { get; init; } = new();
 
@@ -37,14 +42,23 @@ public abstract record SourceConfig
     public EncryptionConfig? Encryption { get; init; }
 }
 
-/// <summary>Directories and files that are backed up together.</summary>
-public sealed record TreeSourceConfig : SourceConfig
+/// <summary>What is backed up now and then, each time whole: its snapshots are its restore points.</summary>
+public abstract record SnapshotSourceConfig : SourceConfig
 {
-    /// <summary>What is kept, without what the destinations of the configuration are.</summary>
-    public required TreeOptions Options { get; init; }
+    /// <summary>What is backed up, for people.</summary>
+    public abstract string Subject { get; }
 
     /// <summary>When the daemon makes backups; null where it makes none.</summary>
-    public Timetable? Schedule { get; init; }
+    public ScheduleConfig? Schedule { get; init; }
+}
+
+/// <summary>Directories and files that are backed up together.</summary>
+public sealed record TreeSourceConfig : SnapshotSourceConfig
+{
+    public override string Subject => string.Join(", ", Options.Paths);
+
+    /// <summary>What is kept, without what the destinations of the configuration are.</summary>
+    public required TreeOptions Options { get; init; }
 
     /// <summary>The patterns of what is left out, as they are written.</summary>
     public IReadOnlyList<string> Exclude { get; init; } = [];

@@ -16,7 +16,7 @@ enum Severity
 /// <summary>One thing that is wrong with a source.</summary>
 /// <param name="Kind">
 /// One of: unprotected, unknown, stopped, stale, awaiting_export, behind, backing_off, failing, paused, lag, backup_age, incomplete,
-/// verify_failed, verify_age, drill_age.
+/// verify_failed, verify_age, drill_age, backup_failed, backup_missed, partial.
 /// </param>
 /// <param name="Source">The source.</param>
 /// <param name="Severity">Who has to do something.</param>
@@ -67,8 +67,9 @@ static class HealthCheck
         var source = health.Source;
         var message = health.State switch
         {
-            HealthState.Unprotected when health.IsTree => $"{source} is configured and was never backed up from here",
-            HealthState.Failing when health.IsTree => $"the last backup of {source} failed: {health.Detail}",
+            HealthState.Unprotected when health.HasSnapshotsOnly => $"{source} is configured and was never backed up from here",
+            HealthState.Failing when health.HasSnapshotsOnly => $"the last backup of {source} failed: {health.Detail}",
+            HealthState.Stopped when health.HasSnapshotsOnly => health.Detail,
             HealthState.Unprotected => $"{source} is configured and was never served from here",
             HealthState.Unknown or HealthState.Stale => health.Detail,
             HealthState.Stopped => $"nothing serves {source}",
@@ -81,13 +82,27 @@ static class HealthCheck
         };
         if (message is not null)
         {
-            yield return new(HealthJudge.NameOf(health.State), source, Severity.Page, message, HintOf(health))
+            var kind = (health.HasSnapshotsOnly, health.State) switch
+            {
+                (true, HealthState.Failing) => "backup_failed",
+                (true, HealthState.Stopped) => "backup_missed",
+                _ => HealthJudge.NameOf(health.State),
+            };
+            yield return new(kind, source, Severity.Page, message, HintOf(health))
             {
                 Destination = health is { State: HealthState.BackingOff, Destinations: [var first, ..] } ? first.Name : "",
             };
         }
 
-        foreach (var copy in health.IsUp ? health.Last?.Copies ?? [] : [])
+        if (health.Backup is { PartialFiles: > 0 and var count })
+        {
+            yield return new(
+                "partial", source, Severity.Ticket,
+                $"the last backup of {source} lacks {count} name(s) that could not be read, or changed while they were read",
+                $"Run 'salvor backup {source}', which names them; let it run as one who may read them, or leave them out with 'exclude'.");
+        }
+
+        foreach (var copy in health.Copies)
         {
             var name = copy.Name.Length > 0 ? copy.Name : copy.Destination;
             if (copy.Error.Length > 0)
@@ -144,7 +159,7 @@ static class HealthCheck
             health.Source,
             Severity.Page,
             $"{Said(health, health.Backup?.LastSuccessAt, "backed up")}{why}; at most {Limit(allowed)} is allowed",
-            health.IsTree
+            health.HasSnapshotsOnly
                 ? $"Run 'salvor backup {health.Source}' to see why, and look whether what runs it does."
                 : $"Run 'salvor backup {health.Source}' to see why; the daemon makes one every 'snapshot_every'.");
     }

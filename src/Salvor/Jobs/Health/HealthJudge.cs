@@ -1,6 +1,8 @@
 using System.Text.Json;
+using Salvor.Jobs.Config;
 using Salvor.Platform;
 using Salvor.Sqlite;
+using Salvor.Sqlite.Snapshots;
 using Salvor.Text;
 
 namespace Salvor.Jobs.Health;
@@ -65,6 +67,37 @@ static class HealthJudge
             "Start 'salvor daemon' or 'salvor replicate DB DEST'."),
         { Last: { } last } => JudgeUnheld(evidence, last),
     };
+
+    /// <summary>A source that has snapshots alone: by how the last backup went, and whether the next was made when due.</summary>
+    public static Verdict Judge(
+        SnapshotSourceConfig source, BackupMark? mark, LockHolder? holder, DateTimeOffset? due, DateTimeOffset now)
+    {
+        if (mark?.LastTriedAt > now + HealthReader.ClockSlack)
+        {
+            return new(
+                HealthState.Unknown, holder?.Pid,
+                $"the last backup of {source.Name} is from {InstantText.Format(mark.LastTriedAt.Value)}, which is ahead of the clock",
+                "Set the clock right ('timedatectl' shows it), and run 'salvor backup'.");
+        }
+
+        if (mark is null)
+        {
+            return holder is null
+                ? new(HealthState.Unprotected, null, "", $"Run 'salvor backup {source.Name}'.")
+                : new(HealthState.Copying, holder.Pid, "", "");
+        }
+
+        if (mark.Failure.Length > 0)
+        {
+            return new(HealthState.Failing, holder?.Pid, mark.Failure, $"Run 'salvor backup {source.Name}' to see why.");
+        }
+
+        return holder is null && due is { } when && source.Schedule is { } schedule && now > when + schedule.Jitter + schedule.Slack
+            ? new(
+                HealthState.Stopped, null, $"the backup of {source.Name} that was due at {InstantText.Format(when)} was not made",
+                "Start 'salvor daemon', which makes it, or look at its log for what keeps it.")
+            : new(HealthState.Healthy, holder?.Pid, "", "");
+    }
 
     static Verdict JudgeHeld(Evidence evidence, LockHolder holder)
     {

@@ -1,3 +1,4 @@
+using Salvor.Sqlite.Snapshots;
 using Salvor.Vault;
 
 namespace Salvor.Jobs.Health;
@@ -33,6 +34,20 @@ static class HealthLag
             ? verified.Ok
             : verified?.Destinations.FirstOrDefault(
                 item => item.Destination == location || item.Destination == VaultAccess.LocationOf(location, last.Source))?.Ok;
+    }
+
+    /// <summary>The destinations of a source that has snapshots alone: each lags by the time since when it lacks the newest.</summary>
+    public static IReadOnlyList<DestinationHealth> DestinationsOf(BackupMark? mark, VerifyRecord? verified, DateTimeOffset now)
+    {
+        return [.. (mark?.Copies ?? []).Select((copy, index) => new DestinationHealth(
+            NameOf(copy.Name, copy.Destination), copy.Destination, copy.Required, Age(copy.BehindSince, now) ?? TimeSpan.Zero,
+            Age(copy.BehindSince, now), IsWhole(index)))];
+
+        // They are verified in the same order; a verification that was not carried out names none.
+        bool? IsWhole(int index) => verified is null ? null
+            : verified.Destinations.Count == 0 ? verified.Ok
+            : index < verified.Destinations.Count ? verified.Destinations[index].Ok
+            : null;
     }
 
     /// <summary>

@@ -47,7 +47,7 @@ sealed class HealthReader(TimeProvider time)
         return [.. targets.Select(target => Read(target, signs))];
     }
 
-    /// <summary>As <see cref="ReadAll"/>, of one.</summary>
+    /// <summary>How one fares.</summary>
     public SourceHealth Read(HealthTarget target) => Read(target, new ProcessSigns(time.GetUtcNow()));
 
     SourceHealth Read(HealthTarget target, ProcessSigns signs)
@@ -67,30 +67,45 @@ sealed class HealthReader(TimeProvider time)
                 Detail = e.Message,
                 Hint = e.Hint,
                 Limits = LimitsOf(target),
+                Config = target.Config,
                 Next = new NextRuns(null, null, null),
             };
         }
     }
 
-    /// <summary>
-    /// How a source of files fares: by its last backup, because nothing serves it in between.
-    /// </summary>
-    public SourceHealth Read(SalvorConfig config, TreeSourceConfig tree)
+    /// <summary>As <see cref="ReadAll(IEnumerable{HealthTarget})"/>, of every source of a configuration.</summary>
+    public SourceHealth[] ReadAll(SalvorConfig config, Action<SalvorException> onUnreadable) =>
+        [.. ReadAll(Targets(config, onUnreadable)), .. config.SnapshotSources.Select(source => Read(config, source))];
+
+    /// <summary>How a source fares that has snapshots alone: by its last backup, because nothing serves it in between.</summary>
+    public SourceHealth Read(SalvorConfig config, SnapshotSourceConfig source)
     {
-        var mark = backups.Read(LocalState.BackupPath(ConfiguredSources.StateOf(config, tree), tree.Name));
+        var (state, now) = (ConfiguredSources.StateOf(config, source), time.GetUtcNow());
+        var holder = LockFile.HolderOf(LocalState.LockPath(state, source.Name));
+        var mark = backups.Read(LocalState.BackupPath(state, source.Name));
+        var verified = verifications.Read(LocalState.VerifyPath(state, source.Name));
+        var pruned = prunes.Read(LocalState.PrunePath(state, source.Name));
+        var due = mark?.LastTriedAt is { } tried ? source.Schedule?.NextAfter(tried) : null;
+        var verdict = HealthJudge.Judge(source, mark, holder, due, now);
         return new SourceHealth
         {
-            Source = tree.Name,
-            Path = string.Join(", ", tree.Options.Paths),
-            Now = time.GetUtcNow(),
-            State = mark is null ? HealthState.Unprotected : mark.Failure.Length > 0 ? HealthState.Failing : HealthState.Healthy,
-            Detail = mark?.Failure ?? "",
-            Hint = $"Run 'salvor backup {tree.Name}'.",
-            Verified = verifications.Read(LocalState.VerifyPath(ConfiguredSources.StateOf(config, tree), tree.Name)),
+            Source = source.Name,
+            Path = source.Subject,
+            Now = now,
+            State = verdict.State,
+            Detail = verdict.Detail,
+            Hint = verdict.Hint,
+            Pid = verdict.Pid,
+            Holder = holder,
+            Verified = verified,
+            Pruned = pruned,
             Backup = mark,
-            Limits = tree.Limits,
-            Next = new NextRuns(null, null, null),
-            IsTree = true,
+            Drill = drills.Read(LocalState.DrillPath(state, source.Name)),
+            Limits = source.Limits,
+            Next = new NextRuns(due, verified?.FinishedAt + source.Verify.Every, pruned?.At + source.Prune.Every),
+            Destinations = HealthLag.DestinationsOf(mark, verified, now),
+            Config = source,
+            HasSnapshotsOnly = true,
         };
     }
 
@@ -139,6 +154,7 @@ sealed class HealthReader(TimeProvider time)
             Backup = backup,
             Drill = drills.Read(LocalState.DrillPath(state, path)),
             Limits = LimitsOf(target),
+            Config = target.Config,
             Next = NextOf(target.Config, verified, pruned, backup),
             Destinations = last is null
                 ? []

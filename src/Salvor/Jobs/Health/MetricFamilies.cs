@@ -81,7 +81,7 @@ static class MetricFamilies
             health => First(health, health.Backup?.DurationSeconds ?? 0)),
         MetricFamily.Gauge(
             "salvor_backup_size_bytes",
-            "The size of the database in the last snapshot or backup.",
+            "The size of what is in the last snapshot or backup.",
             health => First(health, health.Backup?.SizeBytes ?? 0)),
         MetricFamily.Gauge(
             "salvor_backup_age_hours",
@@ -91,6 +91,22 @@ static class MetricFamilies
             "salvor_backup_age_max_hours",
             "What that age is allowed to be ('max_backup_age').",
             health => One(health.Limits.BackupAge?.TotalHours)),
+        MetricFamily.Gauge(
+            "salvor_backup_files",
+            "How many files are in the last backup; absent for databases.",
+            health => One(health.Backup?.Files)),
+        MetricFamily.Gauge(
+            "salvor_backup_partial_files",
+            "How many names of the last backup could not be read, or changed while they were read; absent for databases.",
+            health => health.HasSnapshotsOnly ? One(health.Backup?.PartialFiles) : []),
+        MetricFamily.Gauge(
+            "salvor_backup_next_timestamp",
+            "When the next snapshot or backup is due; absent where the daemon makes none.",
+            health => health.Next.Backup is { } next ? One(Unix(next)) : []),
+        MetricFamily.Gauge(
+            "salvor_prune_age_seconds",
+            "The age of the last prune by the daemon; absent before the first.",
+            health => One(health.AgeOf(health.Pruned?.At)?.TotalSeconds)),
         new("salvor_backup_total", "counter", "Snapshots and backups since the first, by how they ended.", Totals),
         MetricFamily.Gauge(
             "salvor_drill_age_seconds",

@@ -1,6 +1,7 @@
 using Salvor.Jobs.Config;
 using Salvor.Jobs.Drills;
 using Salvor.Platform;
+using Salvor.Sqlite;
 using Salvor.Sqlite.Snapshots;
 
 namespace Salvor.Jobs.Health;
@@ -102,8 +103,14 @@ sealed record SourceHealth
     /// <summary>The destinations, the one that is written first in front; empty where it was never served.</summary>
     public IReadOnlyList<DestinationHealth> Destinations { get; init; } = [];
 
-    /// <summary>Whether it is a source of files, which are backed up now and then and not served.</summary>
-    public bool IsTree { get; init; }
+    /// <summary>Its configuration; null where it was named by its path.</summary>
+    public SourceConfig? Config { get; init; }
+
+    /// <summary>Whether it is backed up now and then, and not served.</summary>
+    public bool HasSnapshotsOnly { get; init; }
+
+    /// <summary>The copies at further destinations.</summary>
+    public IReadOnlyList<CopyStatus> Copies => HasSnapshotsOnly ? [.. (Backup?.Copies ?? []).Skip(1)] : IsUp ? Last?.Copies ?? [] : [];
 
     /// <summary>Whether a living process serves it and shows that it works.</summary>
     public bool IsUp =>

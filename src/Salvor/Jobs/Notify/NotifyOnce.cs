@@ -17,7 +17,7 @@ sealed record JobOutcome(string Name, int ExitCode, string Message, string Hint)
 sealed class NotifyOnce(SalvorConfig config, LogTail tail, TimeProvider time, Random random, string process)
 {
     static readonly string[] Judged =
-        ["backup_failed", "verify_failed", "verify_age", "drill_failed", "drill_stale", "drill_age", "prune_failed"];
+        ["backup_failed", "partial", "verify_failed", "verify_age", "drill_failed", "drill_stale", "drill_age", "prune_failed"];
 
     /// <summary>How many messages wait afterwards.</summary>
     public async Task<int> RunAsync(JobOutcome job, CancellationToken cancellationToken)
@@ -50,10 +50,10 @@ sealed class NotifyOnce(SalvorConfig config, LogTail tail, TimeProvider time, Ra
         JobOutcome job, NotificationsConfig notifications, WatchMemory memory, DateTimeOffset now)
     {
         var reader = new HealthReader(time);
-        var sources = HealthReader.Targets(config, _ => { }).Select(target => (Health: reader.Read(target), target.Config)).ToList();
-        var (seen, successes) = NotifySuccess.Look(memory.Sources, [.. sources.Select(item => item.Health)], now);
+        var sources = reader.ReadAll(config, _ => { });
+        var (seen, successes) = NotifySuccess.Look(memory.Sources, sources, now);
         var problems = sources
-            .SelectMany(item => NotifyProblems.Of(item.Health, item.Config, seen[item.Health.Source].FirstSeen))
+            .SelectMany(health => NotifyProblems.Of(health, seen[health.Source].FirstSeen))
             .Where(problem => Judged.Contains(problem.Problem)).ToList();
         var (kind, name) = ($"{job.Name}_job", $"salvor {job.Name}");
         if (job.ExitCode != 0 && !problems.Any(problem => problem.Problem.StartsWith(job.Name, StringComparison.Ordinal)))
@@ -64,7 +64,7 @@ sealed class NotifyOnce(SalvorConfig config, LogTail tail, TimeProvider time, Ra
 
         var look = new ProblemWatch(TimeSpan.Zero, notifications.RemindEvery).Look(
             memory with { Sources = seen }, problems, open => Judged.Contains(open.Problem) || open.Problem == kind,
-            source => sources.Any(item => item.Health.Source == source) || source.StartsWith("salvor ", StringComparison.Ordinal), now);
+            source => sources.Any(health => health.Source == source) || source.StartsWith("salvor ", StringComparison.Ordinal), now);
         return ([.. look.Told, .. successes], look.Memory);
     }
 }

@@ -83,7 +83,7 @@ public static class NotifyPing
     {
         if (responds && problems.Count == 0)
         {
-            return (PingSign.Success, $"{who}: {sources} database(s), nothing is wrong\n");
+            return (PingSign.Success, $"{who}: {sources} source(s), nothing is wrong\n");
         }
 
         IEnumerable<string> lines = [

@@ -1,4 +1,3 @@
-using Salvor.Jobs.Config;
 using Salvor.Jobs.Drills;
 using Salvor.Jobs.Health;
 using Salvor.Text;
@@ -25,23 +24,31 @@ static class NotifyProblems
     static readonly TimeSpan SlackMin = TimeSpan.FromHours(1);
 
     /// <param name="health">How the source fares.</param>
-    /// <param name="config">Its configuration; null where it has none.</param>
     /// <param name="firstSeen">Since when it is watched: what never happened cannot be late before that.</param>
-    public static IReadOnlyList<NotifyProblem> Of(SourceHealth health, SqliteSourceConfig? config, DateTimeOffset firstSeen)
+    public static IReadOnlyList<NotifyProblem> Of(SourceHealth health, DateTimeOffset firstSeen)
     {
-        NotifyProblem[] missed = [.. Missed(health, config, firstSeen)];
-        var checks = HealthCheck.Problems(health, health.Limits)
-            .Where(problem => !IsTooEarly(problem.Kind, health, firstSeen))
-            .Where(problem => !missed.Any(late => late.Problem.Replace("_missed", "_age", StringComparison.Ordinal) == problem.Kind))
-            .Select(problem => Make(problem.Kind, health, problem.Destination, problem.Message, problem.Hint));
-        return [.. checks, .. Records(health), .. missed];
+        NotifyProblem[] all =
+        [
+            .. HealthCheck.Problems(health, health.Limits)
+                .Where(problem => !IsTooEarly(problem.Kind, health, firstSeen))
+                .Select(problem => Make(problem.Kind, health, problem.Destination, problem.Message, problem.Hint)),
+            .. Records(health), .. Missed(health, firstSeen),
+        ];
+
+        // What was missed is too old too.
+        string[] missed =
+        [
+            .. all.Where(item => item.Kind == NotifyKind.Missed)
+                .Select(item => item.Problem.Replace("_missed", "_age", StringComparison.Ordinal)),
+        ];
+        return [.. all.Where(item => !missed.Contains(item.Problem))];
     }
 
     /// <summary>What files say that failed last.</summary>
     static IEnumerable<NotifyProblem> Records(SourceHealth health)
     {
         var source = health.Source;
-        if (health.Backup is { Failure: { Length: > 0 } failure })
+        if (health is { HasSnapshotsOnly: false, Backup.Failure: { Length: > 0 } failure })
         {
             yield return Make(
                 "backup_failed", health, "", $"the last backup of {source} failed: {failure}", $"Run 'salvor backup {source}' to see why.");
@@ -62,8 +69,9 @@ static class NotifyProblems
     }
 
     /// <summary>What the daemon should have done by now.</summary>
-    static IEnumerable<NotifyProblem> Missed(SourceHealth health, SqliteSourceConfig? config, DateTimeOffset firstSeen)
+    static IEnumerable<NotifyProblem> Missed(SourceHealth health, DateTimeOffset firstSeen)
     {
+        var config = health.Config;
         if (IsLate(config?.Verify.Every, health.Verified?.FinishedAt))
         {
             yield return Make(
@@ -130,6 +138,8 @@ static class NotifyProblems
         "lag" => "lags",
         "backup_age" => "has no recent backup",
         "backup_failed" => "was not backed up",
+        "backup_missed" => "was not backed up in time",
+        "partial" => "has a partial backup",
         "verify_age" => "has no recent verification",
         "verify_failed" => "failed its verification",
         "verify_missed" => "was not verified in time",

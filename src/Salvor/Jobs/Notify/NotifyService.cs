@@ -159,12 +159,12 @@ public sealed class NotifyService
 
         var now = time.GetUtcNow();
         var sources = Read(current);
-        var (seen, successes) = NotifySuccess.Look(memory.Sources, [.. sources.Select(item => item.Health)], now);
+        var (seen, successes) = NotifySuccess.Look(memory.Sources, sources, now);
         var look = new ProblemWatch(notifications.After, notifications.RemindEvery).Look(
             memory with { Sources = seen },
-            [.. sources.SelectMany(item => NotifyProblems.Of(item.Health, item.Config, seen[item.Health.Source].FirstSeen))],
-            seen => sources.Any(item => item.Health.Source == seen.Source && item.Health.State is not HealthState.Starting),
-            source => sources.Any(item => item.Health.Source == source),
+            [.. sources.SelectMany(health => NotifyProblems.Of(health, seen[health.Source].FirstSeen))],
+            seen => sources.Any(health => health.Source == seen.Source && health.State is not HealthState.Starting),
+            source => sources.Any(health => health.Source == source),
             now);
         memory = look.Memory;
         foreach (var message in NotifyDigest.Of([.. look.Told, .. successes], now, run, tail.Lines))
@@ -177,8 +177,7 @@ public sealed class NotifyService
         return look.IsPending;
     }
 
-    List<(SourceHealth Health, SqliteSourceConfig? Config)> Read(SalvorConfig current) =>
-        [.. HealthReader.Targets(current, _ => { }).Select(target => (reader.Read(target), target.Config))];
+    SourceHealth[] Read(SalvorConfig current) => reader.ReadAll(current, _ => { });
 
     async Task PingAsync(CancellationToken cancellationToken)
     {
@@ -219,9 +218,9 @@ public sealed class NotifyService
         // What did not happen yet is no failure: a source that was never seen is seen from now on.
         var now = time.GetUtcNow();
         var sources = Read(current);
-        var problems = sources.SelectMany(item => NotifyProblems.Of(
-            item.Health, item.Config, memory.Sources.GetValueOrDefault(item.Health.Source)?.FirstSeen ?? now)).ToList();
-        return NotifyPing.Judge(sources.Count, problems, Responds(), $"{Environment.MachineName}, {run}", tail.Lines);
+        var problems = sources
+            .SelectMany(health => NotifyProblems.Of(health, memory.Sources.GetValueOrDefault(health.Source)?.FirstSeen ?? now)).ToList();
+        return NotifyPing.Judge(sources.Length, problems, Responds(), $"{Environment.MachineName}, {run}", tail.Lines);
     }
 
     async Task PingAsync(

@@ -22,7 +22,9 @@ static class NotifyState
             return Path.Combine(given, FolderName);
         }
 
-        return config.Sources.Values.Select(StateOf).FirstOrDefault() is { } first ? Path.Combine(first, FolderName) : null;
+        var states = config.Sources.Values.Select(StateOf)
+            .Concat(config.SnapshotSources.Select(source => ConfiguredSources.StateOf(config, source)));
+        return states.FirstOrDefault() is { } first ? Path.Combine(first, FolderName) : null;
     }
 
     /// <summary>Of many databases, the folder in which they are looked for: members come and go.</summary>

@@ -44,6 +44,19 @@ public sealed record BackupMark
     /// <summary>How many failed.</summary>
     public long Failed { get; init; }
 
+    /// <summary>How many files the last one holds; null where it is of a database.</summary>
+    public long? Files { get; init; }
+
+    /// <summary>Of how many names the last one lacks the content, because it could not be read, or changed while it was.</summary>
+    public long PartialFiles { get; init; }
+
+    /// <summary>The destinations of a source that nothing serves in between, the first in front, as the last backup left them.</summary>
+    public IReadOnlyList<CopyStatus> Copies { get; init; } = [];
+
+    /// <summary>When one was tried last; null where none was.</summary>
+    [JsonIgnore]
+    public DateTimeOffset? LastTriedAt => LastFailureAt > LastSuccessAt || LastSuccessAt is null ? LastFailureAt : LastSuccessAt;
+
     /// <summary>After one more that was made.</summary>
     public BackupMark Made(DateTimeOffset now, MadeSnapshot made, TimeSpan duration) => this with
     {
@@ -55,7 +68,7 @@ public sealed record BackupMark
         Succeeded = Succeeded + 1,
     };
 
-    /// <summary>After one more backup of files.</summary>
+    /// <summary>After one more backup of what nothing serves in between.</summary>
     public BackupMark Made(DateTimeOffset now, BackupRecord backup, double seconds) => this with
     {
         LastSuccessAt = now,

@@ -16,6 +16,7 @@ public sealed class ConfigKeysTests
         ["object_lock"] = ["mode", "days"],
         ["maintain"] = ["access_key_id", "secret_access_key"], ["sql"] = ["sql"], ["command"] = ["command"], ["url"] = ["url"],
         ["metrics"] = ["listen"], ["email"] = ["host", "from", "to"], ["webhook"] = ["url"], ["ping"] = ["url"],
+        ["schedule"] = ["cron"],
     };
 
     /// <summary>Each mapping of the file, with the keys that lead to it.</summary>
@@ -137,9 +138,10 @@ public sealed class ConfigKeysTests
             sources:
               tree:
                 { type: files, paths: [/srv/a, /srv/b], exclude: ["*.tmp", /srv/a/cache/], exclude_if_present: .nobackup,
-                  exclude_caches: true, one_file_system: true, schedule: every 15m, to: local,
+                  exclude_caches: true, one_file_system: true, to: local, verify: off,
+                  schedule: { cron: 30 2 * * *, time_zone: Europe/Berlin, jitter: 5m, catch_up: false },
                   compression: "zstd:3", max_backups: 3, retention_days: 4,
-                  prune: { grace: 2d }, max_backup_age: 2d, state_dir: /state, encryption: { key_file: /key } }
+                  prune: { grace: 2d }, max_backup_age: 2d, max_verify_age: 3d, state_dir: /state, encryption: { key_file: /key } }
             """;
         var shown = EffectiveConfig.Of(Parse(Text));
 
@@ -265,6 +267,7 @@ public sealed class ConfigKeysTests
             {
                 ("encryption", "key_saved") => ["key_file"],
                 ("maintain", "profile") => [],
+                ("schedule", "every") => [],
                 ("sqlite", "paths") => ["type", "to"],
                 ("email", "password") => ["host", "from", "to", "username"],
                 ("email", "username") => ["host", "from", "to", "password"],

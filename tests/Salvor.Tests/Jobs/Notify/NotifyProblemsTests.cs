@@ -43,7 +43,7 @@ public sealed class NotifyProblemsTests : IDisposable
         rig.Drill(rig.Now.AddHours(-1), DrillResult.Pass);
         rig.Write(HealthRig.Verified(rig.Now.AddHours(-37)));
 
-        var problem = Assert.Single(NotifyProblems.Of(rig.Read(), Daily, rig.Now.AddDays(-9)));
+        var problem = Assert.Single(NotifyProblems.Of(rig.Read() with { Config = Daily }, rig.Now.AddDays(-9)));
         Assert.Equal(
             (NotifyKind.Missed, "app was verified last at 2026-07-30T21:30:00Z; it is to be every 1d"), (problem.Kind, problem.Text));
         Assert.Contains("salvor verify app --deep", problem.Hint, StringComparison.Ordinal);
@@ -55,7 +55,7 @@ public sealed class NotifyProblemsTests : IDisposable
         rig.WriteHealthy();
         rig.Write(HealthRig.Verified(rig.Now.AddHours(-37)));
 
-        var problem = Assert.Single(NotifyProblems.Of(rig.Read(), config: null, rig.Now.AddDays(-9)));
+        var problem = Assert.Single(NotifyProblems.Of(rig.Read(), rig.Now.AddDays(-9)));
         Assert.Equal((NotifyKind.Stale, "verify_age"), (problem.Kind, problem.Problem));
     }
 
@@ -82,7 +82,7 @@ public sealed class NotifyProblemsTests : IDisposable
 
         Assert.Equal(
             [("backing_off", "local"), ("lag", "local")],
-            NotifyProblems.Of(rig.Read(), Daily, rig.Now).Select(problem => (problem.Problem, problem.Destination)));
+            NotifyProblems.Of(rig.Read() with { Config = Daily }, rig.Now).Select(problem => (problem.Problem, problem.Destination)));
     }
 
     [Fact]
@@ -95,5 +95,6 @@ public sealed class NotifyProblemsTests : IDisposable
     }
 
     string[] Problems(DateTimeOffset firstSeen) =>
-        [.. NotifyProblems.Of(rig.Read(), Daily, firstSeen).Select(problem => $"{NotifyText.NameOf(problem.Kind)}: {problem.Problem}")];
+        [.. NotifyProblems.Of(rig.Read() with { Config = Daily }, firstSeen)
+            .Select(problem => $"{NotifyText.NameOf(problem.Kind)}: {problem.Problem}")];
 }

@@ -76,7 +76,7 @@ public sealed class NotifyServiceTests : IAsyncDisposable
         Assert.DoesNotContain(server.Hooks, hook => hook.Line == "POST /check");
         Write(state: "healthy");
         var success = await server.NextAsync(hook => hook.Line == "POST /check");
-        Assert.Contains("1 database(s), nothing is wrong", success.Body, StringComparison.Ordinal);
+        Assert.Contains("1 source(s), nothing is wrong", success.Body, StringComparison.Ordinal);
     }
 
     [Fact]
