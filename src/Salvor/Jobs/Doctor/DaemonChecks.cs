@@ -101,6 +101,7 @@ static class DaemonChecks
         var age = now - verified.FinishedAt;
         var detail = $"{verified.Kind}, {VaultChecks.Age(age)} ago"
             + (verified.Restore is { } restore ? $"; restored and checked position {restore.Position} of {InstantText.Format(restore.Time)}"
+                : facts.DrilledAt is { } drilled ? $"; a drill passed {VaultChecks.Age(now - drilled)} ago"
                 : "; nothing was ever restored");
         if (!verified.Ok)
         {
@@ -113,7 +114,7 @@ static class DaemonChecks
         {
             list.Warn("its last verification is old", detail, verify);
         }
-        else if (verified.Restore is null)
+        else if (verified.Restore is null && facts.DrilledAt is null)
         {
             list.Warn("it was verified, and never restored", detail, verify);
         }

@@ -1,3 +1,4 @@
+using Salvor.Jobs.Drills;
 using Salvor.Platform;
 using Salvor.Sqlite;
 
@@ -21,6 +22,9 @@ sealed record DaemonFacts
     public bool Responds { get; init; }
 
     public VerifyRecord? Verified { get; init; }
+
+    /// <summary>When a drill restored the newest point and passed; null where none did.</summary>
+    public DateTimeOffset? DrilledAt { get; init; }
 
     public PruneRecord? Pruned { get; init; }
 
@@ -48,6 +52,7 @@ sealed record DaemonFacts
                 IsFromTheDead = holder is null && last is { State: not "stopped" } && last.IsFromTheDead(),
                 Responds = holder is not null && Heartbeat.IsSeen(holder.Pid, holder.Socket, now),
                 Verified = VerifyFile.Read(LocalState.VerifyPath(state, path)),
+                DrilledAt = DrillFile.Read(LocalState.DrillPath(state, path))?.LastPassedAt,
                 Pruned = PruneFile.Read(LocalState.PrunePath(state, path)),
             };
         }

@@ -96,10 +96,14 @@ static class PostureChecks
         {
             list.Ok("restored and checked within a month", $"position {restore.Position} of {InstantText.Format(restore.Time)}");
         }
+        else if (facts.Daemon.DrilledAt is { } drilled && now - drilled < ProofMax)
+        {
+            list.Ok("restored and checked within a month", $"a drill passed at {InstantText.Format(drilled)}");
+        }
         else
         {
             list.Warn(
-                "restored and checked within a month", restore is null ? "never from here" : InstantText.Format(restored!.Value),
+                "restored and checked within a month", (restored ?? facts.Daemon.DrilledAt) is { } last ? InstantText.Format(last) : "never from here",
                 $"salvor verify {facts.Source} --deep   (the daemon does it with 'verify: {{ every: 24h, deep: true }}')");
         }
 

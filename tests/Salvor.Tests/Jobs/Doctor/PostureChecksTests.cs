@@ -74,6 +74,24 @@ public sealed class PostureChecksTests
     }
 
     [Fact]
+    public void A_drill_that_passed_is_a_proof_too()
+    {
+        var verified = DaemonChecksTests.Verified() with { Kind = "shallow", Restore = null };
+        var daemon = new DaemonFacts { Source = "app", Verified = verified, DrilledAt = Now.AddDays(-3) };
+
+        DoctorRig.AssertFound(
+            PostureChecks.Judge(Well with { Daemon = daemon }, Now), CheckLevel.Ok, "posture", "restored and checked within a month",
+            "a drill passed at", "");
+        DoctorRig.AssertFound(
+            DaemonChecks.Judge(daemon, Now), CheckLevel.Ok, "daemon", "its last verification found all well", "a drill passed 3d ago", "");
+        Assert.Equal(
+            CheckLevel.Warn,
+            DoctorRig.Find(
+                PostureChecks.Judge(Well with { Daemon = daemon with { DrilledAt = Now.AddDays(-40) } }, Now), "posture",
+                "restored and checked within a month").Level);
+    }
+
+    [Fact]
     public void An_old_proof_is_told_as_such()
     {
         var old = DaemonChecksTests.Verified() with { FinishedAt = Now.AddDays(-32) };
