@@ -203,12 +203,13 @@ static class BackupCommand
             : Directory.CreateDirectory(Path.Combine(scratch, $"{Prefix}{Environment.ProcessId}"), Own);
         try
         {
-            using var progress = new ProgressLine(invocation, "verifying");
+            using var progress = new ProgressLine(invocation, vault.Identity.Source);
             var output = Path.Combine(folder.FullName, "verify.db");
-            using var target = RestoreTarget.Prepare(output, RestoreMode.NewFile, new RestoreTargetOptions(), invocation.Time);
+            var options = new RestoreTargetOptions { Progressed = progress.Reporter };
+            using var target = RestoreTarget.Prepare(output, RestoreMode.NewFile, options, invocation.Time);
             var restorer = new SqliteRestorer(catalog, plan)
             {
-                Progressed = item => progress.Report(item.WrittenBytes, item.TotalBytes),
+                Progressed = progress.Reporter,
                 Sized = target.RequireSpace,
             };
             await restorer.WriteAsync(target.File, invocation.Cancellation);

@@ -102,7 +102,7 @@ static class DoctorCommand
             // Under --quiet errors only, and there they belong to.
             if (check.Level == CheckLevel.Fail && invocation.Quiet && !invocation.Json)
             {
-                Console.Error.WriteLine(Line(check));
+                ErrorStream.WriteLine(Line(check));
             }
 
             invocation.Print(Line(check));

@@ -123,10 +123,10 @@ static class DrillCommand
 
     static async Task<DrillRecord> DrillAsync(Invocation invocation, DrillRequest request, CopiesFinder find)
     {
-        using var progress = new ProgressLine(invocation, $"drilling {request.Source}:");
-        var drill = new SourceDrill(request with { Progressed = progress.Report }, invocation.Time);
+        using var progress = new ProgressLine(invocation, request.Source);
+        var drill = new SourceDrill(request with { Progressed = progress.Reporter }, invocation.Time);
         var record = await drill.RunAsync(find, invocation.Cancellation);
-        progress.Clear();
+        progress.Dispose();
         record = DrillSchedule.Write(request, record);
         DrillText.Print(invocation, record);
         return record;

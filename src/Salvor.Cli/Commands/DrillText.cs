@@ -37,7 +37,7 @@ static class DrillText
 
         if (record.Result != DrillResult.Pass)
         {
-            Console.Error.WriteLine($"salvor: {record.Source}: {record.Reason}\nhint: {record.Hint}");
+            ErrorStream.WriteLine($"salvor: {record.Source}: {record.Reason}\nhint: {record.Hint}");
         }
 
         invocation.Print(DrillWords.Line(record));

@@ -21,6 +21,9 @@ static class Foreground
     {
         using var app = command is null ? null : Start(command);
         ServiceManager.Notify(ServiceManager.Ready);
+
+        // An app that runs here has the terminal for itself.
+        using var progress = app is null ? CopyProgress.Of(invocation, host) : null;
         var stopped = Task.Delay(Timeout.Infinite, invocation.Cancellation);
         var exited = app?.WaitForExitAsync(CancellationToken.None) ?? Task.Delay(Timeout.Infinite, invocation.Cancellation);
         await Task.WhenAny(stopped, ended, exited);

@@ -32,6 +32,7 @@ static class OneShot
                 {
                     OnIncomplete = destination.OnIncomplete,
                 })]);
+        using var progress = CopyProgress.Of(invocation, host);
         var acted = act(host);
         var ended = host.EndOfAsync(options.Name);
         if (await Task.WhenAny(acted, ended) == ended)

@@ -84,13 +84,15 @@ static class PruneCommand
     static async Task<PruneBody> RunAsync(Invocation invocation, VaultPlace place, BackupRules rules)
     {
         var dryRun = invocation.Get(DryRun);
-        var pruner = new Pruner(place.Vault, invocation.Time);
+        using var progress = new ProgressLine(invocation, place.Vault.Identity.Source);
+        var pruner = new Pruner(place.Vault, invocation.Time) { Progressed = progress.Reporter };
         var deleted = await pruner.DeleteAsync(dryRun, invocation.Cancellation);
         var policy = place.Source is { } source ? ConfiguredSources.PolicyOf(source) : new PrunePolicy(Ladder.Default);
         policy = policy with { GarbageOnly = invocation.Get(GarbageOnly), Backups = rules.Any ? rules : policy.Backups };
         var (plan, number) = dryRun
             ? (await pruner.PlanAsync(policy, place.Proven, invocation.Cancellation), null)
             : await pruner.CondemnAsync(policy, place.Proven, place.Grace, invocation.Cancellation);
+        progress.Dispose();
         var body = new PruneBody(
             place.Vault.Identity.Source, place.Vault.Location,
             [.. plan.Lines.Select(line => new PruneLineBody(line.Subject, line.IsKept, line.Reason))],

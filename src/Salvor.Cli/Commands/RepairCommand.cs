@@ -63,7 +63,8 @@ static class RepairCommand
             .Where(copy => Obstacle(copy, first) is null)
             .Select(copy => copy.Vault ?? first.At(copy.Store))
             .ToList();
-        var repair = new VaultRepair(copies, Math.Clamp(Environment.ProcessorCount, 1, 8));
+        using var progress = new ProgressLine(invocation, name);
+        var repair = new VaultRepair(copies, Math.Clamp(Environment.ProcessorCount, 1, 8)) { Progressed = progress.Reporter };
         await foreach (var planned in repair.PlanAsync(invocation.Cancellation))
         {
             var step = invocation.Get(DryRun) ? planned : await repair.CarryOutAsync(planned, invocation.Cancellation);
@@ -71,6 +72,7 @@ static class RepairCommand
             Print(invocation, name, step);
         }
 
+        progress.Dispose();
         var body = Body(name, repair.Objects, steps);
         var healed = invocation.Get(DryRun) ? $"{body.Healed} would be healed" : $"{body.Healed} healed";
         invocation.Print(
@@ -130,7 +132,7 @@ static class RepairCommand
         }
         else
         {
-            Console.Error.WriteLine($"salvor: {line}\nhint: {hint}");
+            ErrorStream.WriteLine($"salvor: {line}\nhint: {hint}");
         }
     }
 

@@ -253,18 +253,21 @@ static class RestoreCommand
         bool makesDirectory, DateTimeOffset? requested, int? pid)
     {
         var started = invocation.Time.GetTimestamp();
-        using var progress = new ProgressLine(invocation, "restoring");
-        var options = new RestoreTargetOptions { MakesDirectory = makesDirectory, PidUntilCommit = pid };
+        using var progress = new ProgressLine(invocation, name);
+        var options = new RestoreTargetOptions
+        {
+            MakesDirectory = makesDirectory, PidUntilCommit = pid, Progressed = progress.Reporter,
+        };
         using var target = RestoreTarget.Prepare(output, mode, options, invocation.Time);
         var restorer = new SqliteRestorer(catalog, plan)
         {
-            Progressed = item => progress.Report(item.WrittenBytes, item.TotalBytes),
+            Progressed = progress.Reporter,
             Sized = target.RequireSpace,
         };
         var image = await restorer.WriteAsync(target.File, invocation.Cancellation);
-        progress.Clear();
         var check = invocation.Get(NoCheck) ? (IntegrityCheckDepth?)null : IntegrityCheckDepth.Full;
         var file = await Task.Run(() => target.Commit(check, invocation.Cancellation), invocation.Cancellation);
+        progress.Dispose();
         PrintResult(invocation, name, requested, point, image, file, check is not null);
         if (mode == RestoreMode.InPlace)
         {

@@ -19,21 +19,22 @@ static class TreeBackupRun
     {
         var started = invocation.Time.GetTimestamp();
         var keys = KeyOptions.Find(invocation, tree);
-        using var progress = new ProgressLine(invocation, $"backing up {tree.Name}:");
+        using var progress = new ProgressLine(invocation, tree.Name);
         var source = new TreeSource(config, tree, invocation.Time)
         {
             Trigger = StartedBy.Timer() ? RunTrigger.Timer : RunTrigger.Manual,
-            Progressed = item => progress.Report(item.Bytes, item.Bytes),
+            Progressed = progress.Reporter,
         };
         var (result, copies) = await source.BackUpAsync(wanted, keys, invocation.Cancellation);
-        progress.Clear();
         if (verifies)
         {
+            progress.Report(new WorkProgress("reading back"));
             var vault = (await Destinations.FindVaultAsync(config, tree.Name, tree.To.Take(1), keys, invocation.Cancellation))!;
             var snapshot = await TreeBackups.OpenAsync(vault, result.Record, invocation.Cancellation);
             await snapshot.ReadAllAsync(invocation.Cancellation);
         }
 
+        progress.Dispose();
         var seconds = Math.Round(invocation.Time.GetElapsedTime(started).TotalSeconds, 3);
         Print(invocation, result, verifies, seconds);
         var failure = FailureOf(tree, result, copies, invocation);

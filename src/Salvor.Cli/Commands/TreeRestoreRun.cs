@@ -55,20 +55,19 @@ static class TreeRestoreRun
         var snapshot = await TreeBackups.OpenAsync(vault, record, invocation.Cancellation);
         var source = vault.Identity.Source;
         var target = output is null ? Path.Combine(scratch, $"{source.Replace('/', '-')}-{record.Id}") : Path.GetFullPath(output);
-        using var progress = new ProgressLine(invocation, "restoring");
-        var total = (long)snapshot.Details.Content.Length;
+        using var progress = new ProgressLine(invocation, source);
         var options = new TreeRestoreOptions
         {
             Include = PathPatterns.Parse(invocation.Get(Include)),
             Exclude = PathPatterns.Parse(invocation.Get(Exclude)),
             Owners = Ownership.Parse(invocation.Get(OwnedBy) == "number" ? OwnerBy.Number : OwnerBy.Name, invocation.Get(Chown)),
-            Progressed = bytes => progress.Report(bytes, total),
+            Progressed = progress.Reporter,
         };
         var restorer = new TreeRestorer(snapshot, options);
         var restored = dryRun
             ? await restorer.PlanAsync(invocation.Cancellation)
             : await restorer.RunAsync(target, invocation.Cancellation);
-        progress.Clear();
+        progress.Dispose();
         var seconds = Math.Round(invocation.Time.GetElapsedTime(started).TotalSeconds, 3);
         Print(invocation, source, target, record, restored, options.Owners, dryRun);
         invocation.PrintJson(

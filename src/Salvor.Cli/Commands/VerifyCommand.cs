@@ -131,7 +131,7 @@ static class VerifyCommand
             return compared;
         }
 
-        using var progress = new ProgressLine(invocation, $"verifying {target.Name}:");
+        using var progress = new ProgressLine(invocation, target.Name);
         var request = new VerifyRequest
         {
             Options = new VerifyOptions
@@ -139,19 +139,20 @@ static class VerifyCommand
                 // A restore reads what it needs; every object is read where that is asked for.
                 Quick = invocation.Get(Quick) || (invocation.Get(Deep) && !invocation.Get(Full)),
                 Sample = invocation.Get(SampleOption) is { } sample ? Sample.Parse(sample, invocation.Random) : Sample.All,
-                Progressed = bytes => progress.Report(bytes, bytes),
+                Progressed = progress.Reporter,
             },
             Deep = invocation.Get(Deep)
                 ? new DeepOptions
                 {
                     ImagePath = target.ImagePath(), KeepImage = target.KeepsImage, Full = invocation.Get(Full),
+                    Progressed = progress.Reporter,
                 }
                 : null,
             Point = Point(invocation),
         };
         var record = await new SourceVerification(target.Name, target.Copies, invocation.Time)
             .RunAsync(request, invocation.Cancellation);
-        progress.Clear();
+        progress.Dispose();
         target.Write(record);
         Print(invocation, record);
         return record;
@@ -164,12 +165,12 @@ static class VerifyCommand
             foreach (var finding in destination.Findings)
             {
                 var where = finding.Key.Length == 0 ? "" : $"{finding.Key} at {destination.Destination}: ";
-                Console.Error.WriteLine($"salvor: {where}{finding.Message} ({finding.Layer}); {finding.Consequence}\nhint: {finding.Hint}");
+                ErrorStream.WriteLine($"salvor: {where}{finding.Message} ({finding.Layer}); {finding.Consequence}\nhint: {finding.Hint}");
             }
 
             if (destination.FindingCount > destination.Findings.Count)
             {
-                Console.Error.WriteLine(
+                ErrorStream.WriteLine(
                     $"salvor: {destination.FindingCount - destination.Findings.Count} more at {destination.Destination}\n"
                         + $"hint: Run 'salvor verify {record.Source}' again when these are healed.");
             }

@@ -21,11 +21,17 @@ static class ErrorStream
         return new ErrorStreamLog(Console.Error, time, level, format, run, IsJournal);
     }
 
+    /// <summary>Whether a program reads it.</summary>
+    public static bool IsJson => json is not null;
+
+    /// <summary>A line as it is.</summary>
+    public static void WriteLine(string line) => ProgressLine.WriteAside(Console.Error, line);
+
     public static void Tell(string line)
     {
         if (json is null)
         {
-            Console.Error.WriteLine(line);
+            WriteLine(line);
         }
         else
         {
@@ -39,7 +45,7 @@ static class ErrorStream
         if (json is null)
         {
             var priority = IsJournal ? $"<{LogLine.Priority(LogLevel.Error)}>" : "";
-            Console.Error.WriteLine($"{priority}salvor: {e.Message}\n{priority}hint: {e.Hint}");
+            WriteLine($"{priority}salvor: {e.Message}\n{priority}hint: {e.Hint}");
         }
         else
         {

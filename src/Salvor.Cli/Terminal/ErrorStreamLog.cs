@@ -30,6 +30,6 @@ sealed class ErrorStreamLog(TextWriter output, TimeProvider time, LogLevel level
         {
             Event = eventId, Fields = state as IReadOnlyList<KeyValuePair<string, object?>> ?? [],
         };
-        output.WriteLine(format == LogFormat.Json ? line.ToJson(run, isJournal) : line.ToText(isJournal));
+        ProgressLine.WriteAside(output, format == LogFormat.Json ? line.ToJson(run, isJournal) : line.ToText(isJournal));
     }
 }

@@ -69,12 +69,12 @@ sealed class Invocation
 
     Surroundings Surroundings => (Surroundings)parsed.InvocationConfiguration;
 
-    /// <summary>Whether a progress line is drawn on standard error.</summary>
-    public bool ShowsProgress => parsed.GetValue(ProgressOption) switch
+    /// <summary>Whether progress is shown on standard error. Not among the lines of a log that a program reads.</summary>
+    public bool ShowsProgress => !Quiet && !ErrorStream.IsJson && parsed.GetValue(ProgressOption) switch
     {
         "always" => true,
         "never" => false,
-        _ => !Json && !Quiet && !Console.IsErrorRedirected,
+        _ => !Json && ErrorTerminal.CanRedraw,
     };
 
     public T Get<T>(Option<T> option) => parsed.GetValue(option)!;
@@ -95,7 +95,7 @@ sealed class Invocation
         Tail?.Add(line);
         if (!Json && !Quiet)
         {
-            Console.Out.WriteLine(line);
+            ProgressLine.WriteAside(Console.Out, line);
         }
     }
 
@@ -108,7 +108,7 @@ sealed class Invocation
             JsonSerializer.Serialize(writer, document, type);
         }
 
-        Console.Out.WriteLine(Encoding.UTF8.GetString(bytes.GetBuffer(), 0, (int)bytes.Length));
+        ProgressLine.WriteAside(Console.Out, Encoding.UTF8.GetString(bytes.GetBuffer(), 0, (int)bytes.Length));
     }
 
     /// <summary>A line about what goes on, on standard error; nothing under --quiet.</summary>
@@ -143,7 +143,7 @@ sealed class Invocation
     {
         var option = new Option<string>("--progress")
         {
-            Description = "Draw a progress line: auto (on a terminal), always or never.", Recursive = true,
+            Description = "Show how far long work is: auto (on a terminal), always or never.", Recursive = true,
             DefaultValueFactory = _ => "auto", HelpName = "WHEN",
         };
         return option.WithChoices("auto", "always", "never");

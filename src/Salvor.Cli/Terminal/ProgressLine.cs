@@ -1,49 +1,113 @@
-using Salvor.Text;
-
 namespace Salvor.Cli.Terminal;
 
-/// <summary>One line on standard error that shows how far a long step is, its rate and the time left. Thread-safe.</summary>
-sealed class ProgressLine(Invocation invocation, string what) : IDisposable
+/// <summary>
+/// Shows on standard error how far long work is: on a terminal one line that is drawn over and taken away at the end, elsewhere a line now
+/// and then. What takes no longer than a moment shows nothing. Thread-safe.
+/// </summary>
+sealed class ProgressLine : IDisposable
 {
-    static readonly TimeSpan Step = TimeSpan.FromMilliseconds(200);
+    const string Erase = "\r\e[K";
 
-    readonly Lock gate = new();
-    readonly long started = invocation.Time.GetTimestamp();
-    long drawnAt = invocation.Time.GetTimestamp();
-    bool isDrawn;
+    static readonly TimeSpan First = TimeSpan.FromMilliseconds(500);
+    static readonly TimeSpan RedrawEvery = TimeSpan.FromMilliseconds(250);
+    static readonly TimeSpan WriteEvery = TimeSpan.FromSeconds(2);
 
-    public void Report(long done, long total)
+    /// <summary>Standard error and standard output may be one terminal: whoever writes there takes the line away first.</summary>
+    static readonly Lock Gate = new();
+
+    static bool isDrawn;
+
+    readonly TimeProvider time;
+    readonly string what;
+    readonly Func<WorkProgress?> read;
+    readonly bool redraws = ErrorTerminal.CanRedraw;
+    readonly ITimer? timer;
+    WorkProgress? reported;
+    string phase = "";
+    (long At, long Done) began;
+    bool isDisposed;
+
+    /// <param name="invocation">Says whether anything is shown.</param>
+    /// <param name="what">What is worked on, such as a source.</param>
+    /// <param name="read">Asked how far it is, null for nothing to show; without it, what was reported last is shown.</param>
+    public ProgressLine(Invocation invocation, string what, Func<WorkProgress?>? read = null)
     {
-        if (!invocation.ShowsProgress || invocation.Time.GetElapsedTime(Volatile.Read(ref drawnAt)) < Step)
+        (time, this.what, this.read) = (invocation.Time, what, read ?? (() => Volatile.Read(ref reported)));
+        if (invocation.ShowsProgress)
         {
-            return;
-        }
-
-        lock (gate)
-        {
-            drawnAt = invocation.Time.GetTimestamp();
-            var elapsed = invocation.Time.GetElapsedTime(started).TotalSeconds;
-            var rate = done / Math.Max(elapsed, 0.001);
-            var left = TimeSpan.FromSeconds(Math.Ceiling((total - done) / Math.Max(rate, 1)));
-            Console.Error.Write(
-                $"\r{what} {SizeText.Format(done)} of {SizeText.Format(total)}, {SizeText.Format((long)rate)}/s, "
-                    + $"{DurationText.FormatShort(left)} left  ");
-            isDrawn = true;
+            timer = time.CreateTimer(
+                _ => Show(), state: null, redraws ? First : WriteEvery, redraws ? RedrawEvery : WriteEvery);
         }
     }
 
-    /// <summary>Removes the line, so that what is printed next starts clean.</summary>
-    public void Clear()
+    /// <summary>For whoever works; null where nothing is shown, and nobody need find out how much there is.</summary>
+    public Action<WorkProgress>? Reporter => timer is null ? null : Report;
+
+    /// <summary>How far it is now.</summary>
+    public void Report(WorkProgress progress) => Volatile.Write(ref reported, progress);
+
+    /// <summary>Writes a line, with what is drawn out of its way.</summary>
+    public static void WriteAside(TextWriter output, string line)
     {
-        lock (gate)
+        lock (Gate)
         {
-            if (isDrawn)
+            TakeAway();
+            output.WriteLine(line);
+        }
+    }
+
+    /// <summary>Takes the line away for good.</summary>
+    public void Dispose()
+    {
+        lock (Gate)
+        {
+            isDisposed = true;
+            TakeAway();
+        }
+
+        timer?.Dispose();
+    }
+
+    void Show()
+    {
+        lock (Gate)
+        {
+            if (isDisposed)
             {
-                Console.Error.Write("\r\e[K");
-                isDrawn = false;
+                return;
+            }
+
+            if (read() is not { } progress)
+            {
+                TakeAway();
+                return;
+            }
+
+            if (phase != progress.Phase)
+            {
+                (phase, began) = (progress.Phase, (time.GetTimestamp(), progress.Done));
+            }
+
+            var pace = new ProgressPace(time.GetElapsedTime(began.At), progress.Done - began.Done);
+            if (redraws)
+            {
+                // The last column stays free: a terminal that wraps there would leave a line behind.
+                Console.Error.Write(Erase + ProgressText.Format(what, progress, pace, ErrorTerminal.Columns - 1));
+                isDrawn = true;
+            }
+            else
+            {
+                Console.Error.WriteLine(ProgressText.Format(what, progress, pace, int.MaxValue));
             }
         }
     }
 
-    public void Dispose() => Clear();
+    static void TakeAway()
+    {
+        if (isDrawn)
+        {
+            Console.Error.Write(Erase);
+            isDrawn = false;
+        }
+    }
 }

@@ -12,7 +12,7 @@ sealed class Questions(bool asks, TextReader input, TextWriter output, bool isCo
     /// <summary>On this terminal.</summary>
     public static Questions OnTerminal(bool asks) => new(
         asks, Console.In, Console.Error,
-        isColored: !Console.IsErrorRedirected && Environment.GetEnvironmentVariable("NO_COLOR") is not { Length: > 0 },
+        isColored: ErrorTerminal.IsColored,
         echoes: Console.IsInputRedirected);
 
     /// <summary>A line for whoever is asked.</summary>

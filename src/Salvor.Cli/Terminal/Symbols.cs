@@ -3,7 +3,7 @@ namespace Salvor.Cli.Terminal;
 /// <summary>Signs that not every terminal can show.</summary>
 static class Symbols
 {
-    static readonly bool IsUtf8 = new[] { "LC_ALL", "LC_CTYPE", "LANG" }
+    public static readonly bool IsUtf8 = new[] { "LC_ALL", "LC_CTYPE", "LANG" }
         .Select(Environment.GetEnvironmentVariable)
         .FirstOrDefault(value => !string.IsNullOrEmpty(value))
         ?.Contains("UTF", StringComparison.OrdinalIgnoreCase) == true;
@@ -11,6 +11,8 @@ static class Symbols
     public static string Ok => IsUtf8 ? "✓" : "[ok]";
 
     public static string Arrow => IsUtf8 ? "→" : "->";
+
+    public static string Ellipsis => IsUtf8 ? "…" : "...";
 
     public static string Dash => IsUtf8 ? "–" : "-";
 }

@@ -13,7 +13,9 @@ namespace Salvor.Files;
 sealed record TakenFile(IReadOnlyList<PendingEntry>? Chunks, long SizeBytes, IReadOnlyList<TreeExtent>? Extents, bool IsChanged);
 
 /// <summary>Reads files into the content of a snapshot, one at a time.</summary>
-sealed class FileIntake(TreeSnapshotWriter writer)
+/// <param name="writer">The snapshot.</param>
+/// <param name="progressed">Told now and then how many bytes of the file were read.</param>
+sealed class FileIntake(TreeSnapshotWriter writer, Action<long> progressed)
 {
     /// <summary>Up to here a file that changed is read again: until then what stands for its chunks is kept apart.</summary>
     public const long RereadBytesMax = 1L << 30;
@@ -88,6 +90,7 @@ sealed class FileIntake(TreeSnapshotWriter writer)
                 isDatabase = isFirst ? ContentChunker.IsDatabase(buffer.AsSpan(0, used)) : isDatabase;
                 isFirst = false;
                 used = await CutAsync(used, isDatabase, isEnd: false, chunks, cancellationToken);
+                progressed(offset);
             }
 
             if (offset > extent.Offset)

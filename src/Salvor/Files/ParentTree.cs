@@ -23,6 +23,9 @@ sealed class ParentTree : IAsyncDisposable
         content = new ChunkCursor(new ChunkReader(snapshot.Vault), snapshot.Details.Content) { Met = writer.Content.Know };
     }
 
+    /// <summary>What there was.</summary>
+    public TreeTotals Totals => snapshot.Details.Totals;
+
     /// <summary>Begins at the top.</summary>
     public static async Task<ParentTree> OpenAsync(TreeSnapshot snapshot, TreeSnapshotWriter writer, CancellationToken cancellationToken)
     {

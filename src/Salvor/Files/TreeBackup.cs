@@ -17,8 +17,8 @@ public sealed class TreeBackup(VaultAccess vault, TreeOptions options, TimeProvi
     /// <summary>The kind of a vault of files.</summary>
     public const string Kind = "files";
 
-    /// <summary>Told of each file that was looked at.</summary>
-    public Action<TreeProgress>? Progressed { get; init; }
+    /// <summary>Told how far it is. How much there is, is taken from the snapshot before.</summary>
+    public Action<WorkProgress>? Progressed { get; init; }
 
     /// <summary>Makes one. Throws where a path is not there; what cannot be read below it is named in the result.</summary>
     public async Task<TreeBackupResult> RunAsync(BackupRequest request, CancellationToken cancellationToken)
@@ -31,10 +31,11 @@ public sealed class TreeBackup(VaultAccess vault, TreeOptions options, TimeProvi
             await Forks.BeginAsync(catalog, epoch: 0, time, cancellationToken);
         }
 
-        var report = new WalkReport(Progressed);
         await using var writer = new TreeSnapshotWriter(catalog);
         await using var parent = await OpenParentAsync(catalog, writer, cancellationToken);
+        var report = new WalkReport(Progressed, parent?.Totals.Bytes ?? 0);
         await new TreeWalk(options, writer, parent, report, time).RunAsync(roots, cancellationToken);
+        Progressed?.Invoke(new WorkProgress("storing the last of it"));
         var stored = await writer.FinishAsync(report.Totals, started, cancellationToken);
         var record = await TreeBackups.PutAsync(vault, request, stored, report.Totals.Bytes, started, time, cancellationToken);
         return new TreeBackupResult(record, report.Totals)

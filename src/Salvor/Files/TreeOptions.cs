@@ -25,11 +25,6 @@ public sealed record TreeOptions
     public IReadOnlyList<string> Never { get; init; } = [];
 }
 
-/// <summary>How far a backup is.</summary>
-/// <param name="Files">How many files were looked at.</param>
-/// <param name="Bytes">Their lengths.</param>
-public readonly record struct TreeProgress(long Files, long Bytes);
-
 /// <summary>A backup of files that was made.</summary>
 /// <param name="Record">Its record, with its id.</param>
 /// <param name="Totals">What it holds.</param>

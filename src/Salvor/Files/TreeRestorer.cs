@@ -20,8 +20,8 @@ public sealed record TreeRestoreOptions
     /// <summary>Whether all is made durable before it appears. Tests of something else need not wait for the disk.</summary>
     internal bool Flushes { get; init; } = true;
 
-    /// <summary>Told of the bytes that were written.</summary>
-    public Action<long>? Progressed { get; init; }
+    /// <summary>Told how far it is.</summary>
+    public Action<WorkProgress>? Progressed { get; init; }
 }
 
 /// <summary>A tree that was restored.</summary>
@@ -77,6 +77,7 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
                 ExpectSomething();
                 if (options.Flushes)
                 {
+                    options.Progressed?.Invoke(new WorkProgress("flushing to the disk"));
                     DirectoryCalls.FlushFileSystem(staging, target);
                 }
 
@@ -254,7 +255,7 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
                 RandomAccess.Write(file, data.Span, extent.Offset + done);
                 (done, offset) = (done + data.Length, offset + (ulong)data.Length);
                 bytes += data.Length;
-                options.Progressed?.Invoke(bytes);
+                Tell(path);
             }
         }
 
@@ -269,6 +270,14 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
         }
 
         Dress(file, entry, path);
+    }
+
+    void Tell(byte[] path)
+    {
+        // Nobody knows before how much of it a pattern takes.
+        var total = options.Include.IsEmpty && options.Exclude.IsEmpty ? (long)snapshot.Details.Content.Length : 0;
+        options.Progressed?.Invoke(
+            new WorkProgress("restoring", bytes, total) { Count = $"{files} files", Item = DirectoryCalls.Show(path) });
     }
 
     /// <summary>

@@ -17,7 +17,7 @@ sealed class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, ParentTree
 
     const int ReadsMax = 2;
 
-    readonly FileIntake intake = new(writer);
+    readonly FileIntake intake = new(writer, report.Tell);
     readonly Dictionary<(ulong Device, ulong Inode), FirstName> firstNames = [];
     readonly Dictionary<uint, string> users = [];
     readonly Dictionary<uint, string> groups = [];
@@ -179,6 +179,7 @@ sealed class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, ParentTree
     async Task FileAsync(
         Place place, byte[] name, byte[] path, EntryStat stat, TreeEntry? known, CancellationToken cancellationToken)
     {
+        report.Begin(path);
         var isShared = stat.LinkCount > 1;
         if (isShared && firstNames.TryGetValue((stat.Device, stat.Inode), out var first) && IsUnchanged(stat, first.Entry))
         {

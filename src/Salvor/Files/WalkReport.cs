@@ -4,8 +4,12 @@ using Salvor.Vault.Trees;
 namespace Salvor.Files;
 
 /// <summary>What a walk counts, and what went wrong on it.</summary>
-sealed class WalkReport(Action<TreeProgress>? progressed)
+/// <param name="progressed">Told of each file, and of large ones again and again.</param>
+/// <param name="expectedBytes">How much there was the last time; 0 where nobody knows.</param>
+sealed class WalkReport(Action<WorkProgress>? progressed, long expectedBytes)
 {
+    string item = "";
+
     readonly List<string> problems = [];
 
     public IReadOnlyList<string> Problems => problems;
@@ -31,8 +35,19 @@ sealed class WalkReport(Action<TreeProgress>? progressed)
         };
         if (entry.Kind == TreeEntryKind.File)
         {
-            progressed?.Invoke(new TreeProgress(Totals.Files, Totals.Bytes));
+            Tell(0);
         }
+    }
+
+    /// <summary>Notes which file is looked at.</summary>
+    public void Begin(ReadOnlySpan<byte> path) => item = progressed is null ? "" : DirectoryCalls.Show(path);
+
+    /// <summary>Tells how much was read of the file that is looked at, which is not counted yet.</summary>
+    public void Tell(long bytesOfFile)
+    {
+        var done = Totals.Bytes + bytesOfFile;
+        progressed?.Invoke(
+            new WorkProgress("reading", done, done < expectedBytes ? expectedBytes : 0) { Count = $"{Totals.Files} files", Item = item });
     }
 
     /// <summary>Counts a file that was read.</summary>

@@ -24,8 +24,8 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
 {
     readonly string state = ConfiguredSources.StateOf(config, tree);
 
-    /// <summary>Told of each file that was looked at.</summary>
-    public Action<TreeProgress>? Progressed { get; init; }
+    /// <summary>Told how far it is.</summary>
+    public Action<WorkProgress>? Progressed { get; init; }
 
     /// <summary>What a backup is said to do, in the lock that it holds.</summary>
     public string Command { get; init; } = $"salvor backup {tree.Name}";
@@ -138,6 +138,7 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         var failures = new List<TreeCopyFailure>();
         foreach (var destination in tree.To.Skip(1).Select(name => config.Destinations[name]))
         {
+            Progressed?.Invoke(new WorkProgress("copying") { Item = $"to {destination.Name}" });
             try
             {
                 var pass = await new VaultMirror(vault, Retrying(destination)).RunAsync(everything: true, cancellationToken);

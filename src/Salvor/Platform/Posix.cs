@@ -248,6 +248,17 @@ static partial class Posix
     [LibraryImport("libc", EntryPoint = "mkfifo", SetLastError = true, StringMarshalling = StringMarshalling.Utf8)]
     private static partial int MakePipeCall(string path, uint mode);
 
+    /// <summary>How wide a terminal is; 0 where it is none, or does not say.</summary>
+    public static int TerminalColumns(int descriptor)
+    {
+        const uint GetWindowSize = 0x5413;
+        Span<ushort> rowsColumns = stackalloc ushort[4];
+        return WindowSizeCall(descriptor, GetWindowSize, rowsColumns) == 0 ? rowsColumns[1] : 0;
+    }
+
+    [LibraryImport("libc", EntryPoint = "ioctl")]
+    private static partial int WindowSizeCall(int descriptor, nuint request, Span<ushort> rowsColumns);
+
     [LibraryImport("libc", EntryPoint = "ioctl", SetLastError = true)]
     private static partial int ControlCall(SafeFileHandle file, nuint request, SafeFileHandle argument);
 

@@ -103,7 +103,8 @@ static class PostureChecks
         else
         {
             list.Warn(
-                "restored and checked within a month", (restored ?? facts.Daemon.DrilledAt) is { } last ? InstantText.Format(last) : "never from here",
+                "restored and checked within a month",
+                (restored ?? facts.Daemon.DrilledAt) is { } last ? InstantText.Format(last) : "never from here",
                 $"salvor verify {facts.Source} --deep   (the daemon does it with 'verify: {{ every: 24h, deep: true }}')");
         }
 

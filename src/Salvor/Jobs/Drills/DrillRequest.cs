@@ -29,8 +29,8 @@ public sealed record DrillRequest
     /// <summary>Tables may have shrunk: what they have now is what the next drill is compared with.</summary>
     public bool AcceptRows { get; init; }
 
-    /// <summary>Told how far the restore is; written and total bytes.</summary>
-    public Action<long, long>? Progressed { get; init; }
+    /// <summary>Told how far it is.</summary>
+    public Action<WorkProgress>? Progressed { get; init; }
 }
 
 /// <summary>The copies of a source, found by the drill itself, because finding them is a part of the time to recover.</summary>

@@ -45,11 +45,11 @@ sealed class DrillRestore(DrillRequest request, string folder, TimeProvider time
         var plan = await planner.PlanAsync(request.Point.Branch ?? planner.NewestBranch, point.Position, cancellationToken);
         var name = request.DatabasePath.Length > 0 ? Path.GetFileName(request.DatabasePath) : $"{request.Source.Replace('/', '-')}.db";
         using var target = RestoreTarget.Prepare(
-            Path.Combine(folder, name), RestoreMode.Overwrite, RestoreTargetOptions.Default, time);
+            Path.Combine(folder, name), RestoreMode.Overwrite, new() { Progressed = request.Progressed }, time);
         var restorer = new SqliteRestorer(catalog, plan)
         {
             Sized = RequireSpace,
-            Progressed = item => request.Progressed?.Invoke(item.WrittenBytes, item.TotalBytes),
+            Progressed = request.Progressed,
         };
         var image = await restorer.WriteAsync(target.File, cancellationToken);
         var file = await Task.Run(() => target.Commit(check: null, cancellationToken), cancellationToken);

@@ -118,6 +118,7 @@ public sealed class SourceDrill(DrillRequest request, TimeProvider time)
     DrillRecord CheckDatabase(DrillRecord record, DrilledImage image, CancellationToken cancellationToken)
     {
         var began = time.GetTimestamp();
+        request.Progressed?.Invoke(new WorkProgress(IntegrityCheck.PhaseOf(IntegrityCheckDepth.Full)));
         var (outcome, found) = (CheckOutcome.Pass, "ok");
         try
         {
@@ -141,6 +142,7 @@ public sealed class SourceDrill(DrillRequest request, TimeProvider time)
     DrillRecord CountRows(DrillRecord record, string path, CancellationToken cancellationToken)
     {
         var began = time.GetTimestamp();
+        request.Progressed?.Invoke(new WorkProgress("counting rows"));
         var last = request.StateDirectory is { } state ? DrillFile.Read(LocalState.DrillPath(state, request.DatabasePath)) : null;
         var (outcome, found) = (CheckOutcome.Fail, "");
         IReadOnlyDictionary<string, long> rows = new Dictionary<string, long>();
@@ -174,6 +176,7 @@ public sealed class SourceDrill(DrillRequest request, TimeProvider time)
         var runner = new SmokeRunner(path, time);
         foreach (var check in request.Config.Checks)
         {
+            request.Progressed?.Invoke(new WorkProgress("running the checks") { Item = check.Name });
             checks.Add(await runner.RunAsync(check, cancellationToken));
         }
 

@@ -25,6 +25,10 @@ public static class IntegrityCheck
     // check, every page is read once, and SQLite's small default is faster because it stays in the processor's cache.
     const int LookupCacheKibibytes = 64 * 1024;
 
+    /// <summary>What a check is called while it runs; how far it is, SQLite does not tell.</summary>
+    public static string PhaseOf(IntegrityCheckDepth depth) =>
+        depth == IntegrityCheckDepth.Full ? "checking with integrity_check" : "checking with quick_check";
+
     /// <summary>
     /// Returns when the database is sound. Throws <see cref="FailureKind.Integrity"/> with the first problems, or
     /// <see cref="UncheckableDatabaseException"/>.

@@ -29,6 +29,9 @@ public sealed record RestoreTargetOptions
 
     /// <summary>A process that may have the database open until the commit, such as a daemon that is asked to let go by then.</summary>
     public int? PidUntilCommit { get; init; }
+
+    /// <summary>Told what is done after the file was written.</summary>
+    public Action<WorkProgress>? Progressed { get; init; }
 }
 
 /// <summary>A restored database at its place.</summary>
@@ -69,6 +72,8 @@ public sealed class RestoreTarget : IDisposable
     /// <summary>The file to write to.</summary>
     public SafeFileHandle File => unfinished.Handle;
 
+    Action<WorkProgress>? Progressed { get; init; }
+
     /// <summary>Called after each change that a kill would leave on the disk, with what it was.</summary>
     internal Action<string>? Stepped { get; set; }
 
@@ -84,7 +89,7 @@ public sealed class RestoreTarget : IDisposable
         var made = EnsureDirectory(directory, options.MakesDirectory);
         UnfinishedFile.Sweep(directory);
         var unfinished = UnfinishedFile.Create(path);
-        var target = new RestoreTarget(path, mode, time, unfinished, replaced, made);
+        var target = new RestoreTarget(path, mode, time, unfinished, replaced, made) { Progressed = options.Progressed };
         try
         {
             target.TakeOwner();
@@ -118,8 +123,11 @@ public sealed class RestoreTarget : IDisposable
     {
         if (check is { } depth)
         {
+            Progressed?.Invoke(new WorkProgress(IntegrityCheck.PhaseOf(depth)));
             IntegrityCheck.Run(unfinished.Path, Path, depth, cancellationToken);
         }
+
+        Progressed?.Invoke(new WorkProgress("flushing to the disk"));
 
         Posix.ChangeMode(File, replaced?.Permissions ?? Posix.OwnerOnlyFile, unfinished.Path);
         DurableFile.FlushFile(File, unfinished.Path);

@@ -7,9 +7,6 @@ using Salvor.Vault.Snapshots;
 
 namespace Salvor.Sqlite.Restore;
 
-/// <summary>How far a restore is.</summary>
-public readonly record struct RestoreProgress(long WrittenBytes, long TotalBytes);
-
 /// <summary>What was written and proved.</summary>
 /// <param name="FetchedBytes">Bytes read from the vault.</param>
 /// <param name="ChangeSets">Log objects whose lineage and content were verified.</param>
@@ -33,8 +30,8 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
     long checksum;
     long fetchedBytes;
 
-    /// <summary>Called now and then from any thread.</summary>
-    public Action<RestoreProgress>? Progressed { get; init; }
+    /// <summary>Told how far it is.</summary>
+    public Action<WorkProgress>? Progressed { get; init; }
 
     /// <summary>Called once with the size of the database, before anything is written.</summary>
     public Action<long>? Sized { get; init; }
@@ -42,6 +39,7 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
     /// <summary>Fills the file. It holds a proved database when this returns; nothing is flushed yet.</summary>
     public async Task<RestoredImage> WriteAsync(SafeFileHandle file, CancellationToken cancellationToken)
     {
+        Progressed?.Invoke(new WorkProgress("reading the log"));
         var snapshot = await SnapshotReader.OpenAsync(catalog.Vault, plan.Snapshot, cancellationToken);
         var newest = new NewestVersions(snapshot.Details.PageSize, snapshot.Details.PageCount);
         var last = await Replay.RunAsync(catalog, plan, newest, cancellationToken);
@@ -74,6 +72,7 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
     public async Task<RestoredImage?> ApplyAsync(
         SafeFileHandle file, uint pageSize, uint pageCount, ulong checksumBefore, CancellationToken cancellationToken)
     {
+        Progressed?.Invoke(new WorkProgress("reading the log"));
         var newest = new NewestVersions(pageSize, pageCount);
         var last = await Replay.RunAsync(catalog, plan, newest, cancellationToken);
         if (newest.Base is not null)
@@ -83,7 +82,7 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
 
         var total = newest.PageCount * (long)pageSize;
         RandomAccess.SetLength(file, total);
-        await WriteLogPagesAsync(file, newest, pageSize, total, cancellationToken);
+        await WriteLogPagesAsync(file, newest, pageSize, newest.Pages.Count * (long)pageSize, cancellationToken);
         return new RestoredImage(
             pageSize, newest.PageCount, last is null ? checksumBefore : newest.Checksum, fetchedBytes, plan.LogObjectCount);
     }
@@ -188,5 +187,9 @@ public sealed class SqliteRestorer(VaultCatalog catalog, RestorePlan plan)
         return hash;
     }
 
-    void Advance(long bytes, long total) => Progressed?.Invoke(new RestoreProgress(Interlocked.Add(ref writtenBytes, bytes), total));
+    void Advance(long bytes, long total)
+    {
+        var done = Interlocked.Add(ref writtenBytes, bytes);
+        Progressed?.Invoke(new WorkProgress("restoring", done, total));
+    }
 }

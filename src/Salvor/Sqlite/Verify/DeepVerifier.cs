@@ -22,6 +22,9 @@ public sealed record DeepOptions
 
     /// <summary>Restores from nothing, and always makes the full check.</summary>
     public bool Full { get; init; }
+
+    /// <summary>Told how far it is.</summary>
+    public Action<WorkProgress>? Progressed { get; init; }
 }
 
 /// <summary>What was restored and proved.</summary>
@@ -89,13 +92,14 @@ public sealed class DeepVerifier(VaultCatalog catalog, DeepOptions options, Time
             branch, point.Position, new SnapshotRef(record.Branch, new Position(record.Position)), record.Number, lineage,
             cancellationToken);
         using var unfinished = CopyImage();
-        var restored = await new SqliteRestorer(catalog, plan).ApplyAsync(
+        var restored = await new SqliteRestorer(catalog, plan) { Progressed = options.Progressed }.ApplyAsync(
             unfinished.Handle, record.PageSize, record.PageCount, checksumBefore, cancellationToken);
         if (restored is null)
         {
             return null;
         }
 
+        options.Progressed?.Invoke(new WorkProgress("checking the whole image"));
         var sum = ImageChecksum.Of(unfinished.Handle, restored.PageSize, catalog.Vault.Hasher, cancellationToken);
         if (sum != restored.Checksum)
         {
@@ -139,7 +143,7 @@ public sealed class DeepVerifier(VaultCatalog catalog, DeepOptions options, Time
     {
         var plan = await planner.PlanAsync(branch, point.Position, cancellationToken);
         using var unfinished = UnfinishedFile.Create(options.ImagePath);
-        var restored = await new SqliteRestorer(catalog, plan) { Sized = RequireSpace }
+        var restored = await new SqliteRestorer(catalog, plan) { Sized = RequireSpace, Progressed = options.Progressed }
             .WriteAsync(unfinished.Handle, cancellationToken);
         await FinishAsync(unfinished, restored, point, IntegrityCheckDepth.Full, integrityCheckedAt: null, cancellationToken);
         return new DeepResult(
@@ -151,6 +155,7 @@ public sealed class DeepVerifier(VaultCatalog catalog, DeepOptions options, Time
         UnfinishedFile unfinished, RestoredImage restored, RestorePoint point, IntegrityCheckDepth depth,
         DateTimeOffset? integrityCheckedAt, CancellationToken cancellationToken)
     {
+        options.Progressed?.Invoke(new WorkProgress(IntegrityCheck.PhaseOf(depth)));
         await Task.Run(
             () => IntegrityCheck.Run(unfinished.Path, $"the database at position {point.Position}", depth, cancellationToken),
             cancellationToken);

@@ -106,6 +106,12 @@ public sealed class VaultRepair(IReadOnlyList<VaultAccess> copies, int paralleli
     readonly string[] locations = [.. copies.Select(copy => copy.Location)];
 
     CopyGaps? gaps;
+    long totalBytes;
+    long doneBytes;
+    long doneObjects;
+
+    /// <summary>Told how much was looked at. Where it is set, what there is to look at is listed first.</summary>
+    public Action<WorkProgress>? Progressed { get; init; }
 
     /// <summary>How many objects were looked at.</summary>
     public long Objects { get; private set; }
@@ -114,6 +120,13 @@ public sealed class VaultRepair(IReadOnlyList<VaultAccess> copies, int paralleli
     public async IAsyncEnumerable<RepairStep> PlanAsync([EnumeratorCancellation] CancellationToken cancellationToken)
     {
         var ahead = new Queue<(string Key, Task<CopyState[]> States)>();
+        if (Progressed is not null)
+        {
+            Progressed(new WorkProgress("listing"));
+            totalBytes = await CopyOrder.ListAsync(copies, "", cancellationToken)
+                .Select(row => row.Sizes.Sum() ?? 0).SumAsync(cancellationToken);
+        }
+
         gaps = await CopyGaps.ReadAsync(copies, cancellationToken);
         await foreach (var row in CopyOrder.WalkAsync(copies, cancellationToken))
         {
@@ -198,6 +211,9 @@ public sealed class VaultRepair(IReadOnlyList<VaultAccess> copies, int paralleli
             };
         }
 
+        var bytes = Interlocked.Add(ref doneBytes, row.Sizes.Sum() ?? 0);
+        var objects = Interlocked.Increment(ref doneObjects);
+        Progressed?.Invoke(new WorkProgress("comparing", bytes, totalBytes) { Count = $"{objects} objects" });
         return states;
     }
 

@@ -39,6 +39,9 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     /// <summary>How many objects a record condemns at most, about.</summary>
     internal int KeysMax { get; init; } = 100_000;
 
+    /// <summary>Told how far it is.</summary>
+    public Action<WorkProgress>? Progressed { get; init; }
+
     /// <summary>Each time another prune was faster.</summary>
     const int AttemptsMax = 10;
 
@@ -62,7 +65,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
             var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
             var (plan, use) = await PlanAsync(catalog, policy, proven, cancellationToken);
             var groups = await RewriteAsync(catalog, plan, cancellationToken);
-            await Repacking.RunAsync(vault, use, plan.Repacked, time, cancellationToken);
+            await Repacking.RunAsync(vault, use, plan.Repacked, Progressed, time, cancellationToken);
             if (groups.Count == 0)
             {
                 return (plan, null);
@@ -105,6 +108,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     /// <param name="cancellationToken">Ends it between two objects.</param>
     public async Task<PruneDeletion> DeleteAsync(bool dryRun, CancellationToken cancellationToken)
     {
+        Progressed?.Invoke(new WorkProgress("listing"));
         var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         var sizes = await ListAsync(cancellationToken);
         var total = new PruneDeletion(0, 0, 0, 0, 0, 0);
@@ -227,6 +231,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         VaultCatalog catalog, PrunePolicy policy, (uint Branch, Position Position)? proven, CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow();
+        Progressed?.Invoke(new WorkProgress("planning"));
         var view = await PruneReading.ReadAsync(catalog, proven, cancellationToken);
         if (policy.BytesMax is not null)
         {
@@ -274,12 +279,14 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     }
 
     /// <summary>Carries out the rewrites. Returns what goes then: without what could not be rewritten as planned.</summary>
-    static async Task<IReadOnlyList<CondemnedGroup>> RewriteAsync(
+    async Task<IReadOnlyList<CondemnedGroup>> RewriteAsync(
         VaultCatalog catalog, PrunePlan plan, CancellationToken cancellationToken)
     {
         var made = new HashSet<string>();
-        foreach (var rewrite in plan.Rewrites)
+        foreach (var (index, rewrite) in plan.Rewrites.Index())
         {
+            Progressed?.Invoke(new WorkProgress("merging the log", index, plan.Rewrites.Count) { Unit = "merges" });
+
             // It reads back what it wrote before it returns.
             var entries = await new Compactor(catalog).RunAsync(rewrite.Branch, rewrite.Run, cancellationToken);
             made.UnionWith(entries.Select(entry => VaultKeys.Log(rewrite.Branch, entry)));
@@ -318,6 +325,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     /// <summary>Decides what becomes of a record, unless somebody did. Returns what counts.</summary>
     async Task<OutcomeRecord> DecideAsync(Condemnation item, string decision, CancellationToken cancellationToken)
     {
+        Progressed?.Invoke(new WorkProgress("proving that nothing needs it"));
         var kept = decision == OutcomeRecord.Deleting
             ? await new PruneProof(vault).ExpectNotNeededAsync(item, cancellationToken)
             : [];
@@ -343,13 +351,20 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         key.StartsWith(VaultKeys.Logs, StringComparison.Ordinal) && VaultKeys.LogEntryOf(key, 0).Part > 0);
 
     async Task<PruneDeletion> DeleteAsync(
-        IReadOnlyList<string> keys, Dictionary<string, long> sizes, PruneDeletion total, CancellationToken cancellationToken)
+        List<string> keys, Dictionary<string, long> sizes, PruneDeletion total, CancellationToken cancellationToken)
     {
+        var handled = 0;
         foreach (var phase in keys.GroupBy(PhaseOf).OrderBy(phase => phase.Key).Select(phase => phase.ToList()))
         {
             var isDone = new bool[phase.Count];
             await InFlight.ForEachAsync(
-                phase.Count, async index => isDone[index] = await vault.TryDeleteAsync(phase[index], cancellationToken),
+                phase.Count,
+                async index =>
+                {
+                    isDone[index] = await vault.TryDeleteAsync(phase[index], cancellationToken);
+                    Progressed?.Invoke(
+                        new WorkProgress("deleting", Interlocked.Increment(ref handled), keys.Count) { Unit = "objects" });
+                },
                 cancellationToken);
             var done = phase.Where((_, index) => isDone[index]).ToList();
             var doneBytes = done.Sum(key => sizes[key]);

@@ -11,7 +11,8 @@ static class Repacking
 {
     /// <summary>Returns when all is durable. Throws for a pack that is damaged.</summary>
     public static async Task RunAsync(
-        VaultAccess vault, PackUse use, IReadOnlyList<Hash256> packs, TimeProvider time, CancellationToken cancellationToken)
+        VaultAccess vault, PackUse use, IReadOnlyList<Hash256> packs, Action<WorkProgress>? progressed, TimeProvider time,
+        CancellationToken cancellationToken)
     {
         if (packs.Count == 0)
         {
@@ -23,6 +24,7 @@ static class Repacking
         var into = new Dictionary<Hash256, List<PendingPack>>();
         foreach (var pack in packs)
         {
+            progressed?.Invoke(new WorkProgress("moving chunks", into.Count, packs.Count) { Unit = "packs" });
             into[pack] = await MoveAsync(vault, use, pack, writer, cancellationToken);
         }
 

@@ -18,8 +18,8 @@ public sealed record VerifyOptions
     /// <summary>How many objects are read at a time.</summary>
     public int Parallelism { get; init; } = Math.Clamp(Environment.ProcessorCount, 1, 8);
 
-    /// <summary>Called now and then with the bytes that were read, from any thread.</summary>
-    public Action<long>? Progressed { get; init; }
+    /// <summary>Told how much was read. Where it is set, what there is to read is listed first.</summary>
+    public Action<WorkProgress>? Progressed { get; init; }
 }
 
 /// <summary>

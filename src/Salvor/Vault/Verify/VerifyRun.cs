@@ -13,6 +13,8 @@ sealed class VerifyRun(VaultAccess vault, VerifyOptions options)
     readonly List<(string Key, FindingLayer Layer, string What, Func<LostPoints, string> Consequence)> findings = [];
     readonly HashSet<string> kept = [];
     Sample sample = options.Sample;
+    long totalBytes;
+    long doneBytes;
 
     /// <summary>The copy, without others.</summary>
     public VaultAccess Vault => vault;
@@ -32,21 +34,32 @@ sealed class VerifyRun(VaultAccess vault, VerifyOptions options)
     /// <summary>How many findings there are in all.</summary>
     public long FindingCount { get; private set; }
 
-    /// <summary>A sample by size needs to know the size of all before the first object is chosen.</summary>
+    /// <summary>
+    /// A sample by size needs to know the size of all before the first object is chosen, and whoever watches what will be read.
+    /// </summary>
     public async Task PrepareAsync(CancellationToken cancellationToken)
     {
-        if (sample.SizeBytes is null)
+        if (sample.SizeBytes is not null)
         {
-            return;
+            sample = sample.For(await SizeAsync(_ => true, cancellationToken));
         }
 
+        if (options.Progressed is { } progressed)
+        {
+            progressed(new WorkProgress("listing") { Item = vault.Location });
+            totalBytes = await SizeAsync(IsWhole, cancellationToken);
+        }
+    }
+
+    async Task<long> SizeAsync(Func<string, bool> isWanted, CancellationToken cancellationToken)
+    {
         var total = 0L;
         await foreach (var row in vault.ListAsync("", after: null, cancellationToken))
         {
-            total += row.SizeBytes;
+            total += isWanted(row.Key) ? row.SizeBytes : 0;
         }
 
-        sample = sample.For(total);
+        return total;
     }
 
     /// <summary>Whether an object is read whole.</summary>
@@ -76,13 +89,27 @@ sealed class VerifyRun(VaultAccess vault, VerifyOptions options)
             }
 
             Count(row, IsWhole(row.Key));
-            ahead.Enqueue((row, Task.Run(() => TryAsync(row.Key, () => check(row)), cancellationToken)));
+            ahead.Enqueue((row, Task.Run(() => CheckAsync(row), cancellationToken)));
         }
 
         while (ahead.TryDequeue(out var next))
         {
             yield return (next.Row, await next.Result);
         }
+
+        async Task<(T?, LayerException?)> CheckAsync(ObjectInfo row)
+        {
+            var result = await TryAsync(row.Key, () => check(row));
+            Advance(IsWhole(row.Key) ? row.SizeBytes : 0);
+            return result;
+        }
+    }
+
+    void Advance(long bytes)
+    {
+        var done = Interlocked.Add(ref doneBytes, bytes);
+        options.Progressed?.Invoke(
+            new WorkProgress("checking", done, totalBytes) { Count = $"{Objects} objects", Item = vault.Location });
     }
 
     /// <summary>What a check gave, or the damage that it met.</summary>
@@ -124,7 +151,6 @@ sealed class VerifyRun(VaultAccess vault, VerifyOptions options)
         {
             ObjectsRead++;
             Bytes += row.SizeBytes;
-            options.Progressed?.Invoke(Bytes);
         }
     }
 

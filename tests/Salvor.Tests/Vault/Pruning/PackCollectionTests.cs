@@ -262,7 +262,7 @@ public sealed class PackCollectionTests
     {
         var use = await PackUse.ReadAsync(await VaultCatalog.LoadAsync(vault, default), new HashSet<SnapshotRef> { old }, default);
         var garbage = await Garbage.FindAsync(use, time.GetUtcNow(), default);
-        await Repacking.RunAsync(vault, use, garbage.Sparse, time, default);
+        await Repacking.RunAsync(vault, use, garbage.Sparse, progressed: null, time, default);
         var number = await Condemnations.LastAsync(vault, default) + 1;
         var record = new CondemnedRecord
         {
