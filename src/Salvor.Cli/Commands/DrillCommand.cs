@@ -74,7 +74,7 @@ static class DrillCommand
             stories.Add(new DrillStory(record, DrillText.HistoryOf(request, record)));
             if (record.Result != DrillResult.Pass && invocation.Get(Webhook) is { } url)
             {
-                await DrillWebhook.PostAsync(new Uri(url), record, invocation.Tell, invocation.Cancellation);
+                await DrillWebhook.PostAsync(new Uri(url), record, invocation.Time, invocation.Tell, invocation.Cancellation);
             }
         }
 
@@ -155,7 +155,7 @@ static class DrillCommand
                 $"{Suggestion.Sentence(named, source.To)}It goes to {Suggestion.Enumerate(source.To)}.");
         }
 
-        var request = With(invocation, DrillSchedule.RequestOf(config, source, member));
+        var request = With(invocation, DrillSchedule.RequestOf(config, ConfiguredSources.VaultOf(source, member)));
         return (request, cancel =>
             SourceCopies.FindAsync(config, member.Name, destinations, KeyOptions.Find(invocation, source), cancel));
     }

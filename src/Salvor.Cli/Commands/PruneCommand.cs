@@ -65,17 +65,14 @@ static class PruneCommand
     static async Task ExtendLocksAsync(Invocation invocation, List<PruneBody> bodies)
     {
         var config = invocation.LoadConfig();
-        foreach (var source in config.Sources.Values)
+        foreach (var vault in ConfiguredSources.Vaults(config, _ => true).Where(item => bodies.Any(body => body.Source == item.Name)))
         {
-            foreach (var member in ConfiguredSources.Members(source, _ => { }).Where(item => bodies.Any(body => body.Source == item.Name)))
+            foreach (var done in await new LockExtension(config, invocation.Time).RunAsync(vault, invocation.Cancellation))
             {
-                foreach (var done in await new LockExtension(config, invocation.Time).RunAsync(source, member, invocation.Cancellation))
+                if (done.Until is { } until)
                 {
-                    if (done.Until is { } until)
-                    {
-                        invocation.Print(
-                            $"{member.Name} at {done.Destination}: {done.Extended} lock(s) now last until {InstantText.Format(until)}");
-                    }
+                    invocation.Print(
+                        $"{vault.Name} at {done.Destination}: {done.Extended} lock(s) now last until {InstantText.Format(until)}");
                 }
             }
         }

@@ -13,6 +13,13 @@ namespace Salvor.Jobs;
 /// <param name="Path">The file.</param>
 public sealed record SourceMember(string Name, string Path);
 
+/// <summary>What has one vault: a database of a source, or a source that has snapshots alone.</summary>
+/// <param name="Config">The source.</param>
+/// <param name="Name">The name of the vault.</param>
+/// <param name="Path">What local state goes by: the database, or the name.</param>
+/// <param name="State">The folder of local state.</param>
+public sealed record ConfiguredVault(SourceConfig Config, string Name, string Path, string State);
+
 /// <summary>Finds databases by what a command line calls them.</summary>
 public static class ConfiguredSources
 {
@@ -24,6 +31,23 @@ public static class ConfiguredSources
         source.Path is { } path
             ? [new SourceMember(source.Name, path)]
             : source.Paths!.Enumerate(onUnreadable).Select(file => new SourceMember(source.Paths.MemberName(source.Name, file), file));
+
+    /// <summary>All sources, whatever their kind.</summary>
+    public static IEnumerable<SourceConfig> Sources(SalvorConfig config) => [.. config.Sources.Values, .. config.SnapshotSources];
+
+    /// <summary>All that has a vault now, of the sources that are wanted. A folder that cannot be read is told by the daemon.</summary>
+    public static IEnumerable<ConfiguredVault> Vaults(SalvorConfig config, Func<SourceConfig, bool> wanted) =>
+    [
+        .. config.Sources.Values.Where(source => wanted(source))
+            .SelectMany(source => Members(source, _ => { }).Select(member => VaultOf(source, member))),
+        .. config.SnapshotSources.Where(source => wanted(source)).Select(source => VaultOf(config, source)),
+    ];
+
+    public static ConfiguredVault VaultOf(SqliteSourceConfig source, SourceMember member) =>
+        new(source, member.Name, member.Path, source.StateDirectory ?? LocalState.DefaultDirectory(member.Path));
+
+    public static ConfiguredVault VaultOf(SalvorConfig config, SnapshotSourceConfig source) =>
+        new(source, source.Name, source.Name, StateOf(config, source));
 
     /// <summary>How a member is protected.</summary>
     public static ReplicatorOptions OptionsOf(SqliteSourceConfig source, SourceMember member) => new()

@@ -30,20 +30,19 @@ sealed partial class LockJson : JsonSerializerContext;
 /// <param name="time">The clock.</param>
 public sealed class LockExtension(SalvorConfig config, TimeProvider time)
 {
-    /// <summary>Extends what is due of one database at all its destinations that have locks.</summary>
-    public async Task<IReadOnlyList<ExtendedLocks>> RunAsync(
-        SqliteSourceConfig source, SourceMember member, CancellationToken cancellationToken)
+    /// <summary>Extends what is due of one vault at all its destinations that have locks.</summary>
+    public async Task<IReadOnlyList<ExtendedLocks>> RunAsync(ConfiguredVault owner, CancellationToken cancellationToken)
     {
-        var options = ConfiguredSources.OptionsOf(source, member);
-        var path = LocalState.LocksPath(options.StateDirectory, member.Path);
+        var path = LocalState.LocksPath(owner.State, owner.Path);
         var records = Read(path);
         var results = new List<ExtendedLocks>();
-        foreach (var bucket in source.To.Select(name => config.Destinations[name]).OfType<S3DestinationConfig>())
+        foreach (var bucket in owner.Config.To.Select(name => config.Destinations[name]).OfType<S3DestinationConfig>())
         {
             var started = time.GetUtcNow();
             var store = Destinations.Open(bucket);
             if (bucket.Options.Lock is not { } only
-                || await VaultAccess.FindAsync(store, member.Name, ConfiguredSources.KeysOf(source), cancellationToken) is not { } vault)
+                || await VaultAccess.FindAsync(
+                    store, owner.Name, ConfiguredSources.KeysOf(owner.Config), cancellationToken) is not { } vault)
             {
                 continue;
             }

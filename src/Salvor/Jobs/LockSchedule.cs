@@ -24,49 +24,41 @@ public sealed class LockSchedule(Func<SalvorConfig> config, TimeProvider time, I
         {
             await Task.Delay(Step, time, cancellationToken);
             var current = config();
-            foreach (var source in current.Sources.Values)
+            foreach (var vault in ConfiguredSources.Vaults(current, source => ShortestOf(current, source) is not null))
             {
-                if (ShortestOf(current, source) is { } shortest)
-                {
-                    // A folder that cannot be read is told by the daemon.
-                    foreach (var member in ConfiguredSources.Members(source, _ => { }))
-                    {
-                        await RunIfDueAsync(current, source, member, LockPlan.StepOf(shortest), cancellationToken);
-                    }
-                }
+                await RunIfDueAsync(current, vault, LockPlan.StepOf(ShortestOf(current, vault.Config)!.Value), cancellationToken);
             }
         }
     }
 
-    async Task RunIfDueAsync(
-        SalvorConfig current, SqliteSourceConfig source, SourceMember member, TimeSpan every, CancellationToken cancellationToken)
+    async Task RunIfDueAsync(SalvorConfig current, ConfiguredVault vault, TimeSpan every, CancellationToken cancellationToken)
     {
-        if (due.TryGetValue(member.Name, out var next) && next > time.GetUtcNow())
+        if (due.TryGetValue(vault.Name, out var next) && next > time.GetUtcNow())
         {
             return;
         }
 
         try
         {
-            foreach (var done in await new LockExtension(current, time).RunAsync(source, member, cancellationToken))
+            foreach (var done in await new LockExtension(current, time).RunAsync(vault, cancellationToken))
             {
                 if (done.Until is { } until)
                 {
-                    logger.LocksExtended(member.Name, done.Extended, done.Destination, until);
+                    logger.LocksExtended(vault.Name, done.Extended, done.Destination, until);
                 }
             }
 
-            due[member.Name] = time.GetUtcNow() + every;
+            due[vault.Name] = time.GetUtcNow() + every;
         }
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
             var hint = e is SalvorException known ? known.Hint : "It is tried again in ten minutes.";
-            logger.LocksNotExtended(member.Name, e.Message, hint);
+            logger.LocksNotExtended(vault.Name, e.Message, hint);
         }
     }
 
     /// <summary>The shortest lock at the destinations of a source; null where none has one.</summary>
-    static TimeSpan? ShortestOf(SalvorConfig current, SqliteSourceConfig source) => source.To
+    static TimeSpan? ShortestOf(SalvorConfig current, SourceConfig source) => source.To
         .Select(name => (current.Destinations[name] as S3DestinationConfig)?.Options.Lock?.Time)
         .Min();
 }

@@ -8,8 +8,8 @@ using Salvor.Vault.Pruning;
 namespace Salvor.Jobs;
 
 /// <summary>
-/// Prunes the sources of a configuration that say what to keep, one after the other, at their first destination. It drops only what is
-/// older than a restore point that is proven; without one it waits.
+/// Prunes the sources of a configuration that say what to keep, one after the other, at their first destination. Of a database it drops
+/// only what is older than a restore point that is proven; without one it waits. Backups that are complete by themselves need none.
 /// </summary>
 /// <param name="config">The configuration as it is now.</param>
 /// <param name="time">The clock.</param>
@@ -29,7 +29,7 @@ public sealed class PruneSchedule(Func<SalvorConfig> config, TimeProvider time, 
     {
         while (true)
         {
-            var shortest = config().Sources.Values.Select(source => source.Prune.Every ?? Step).Append(Step).Min();
+            var shortest = ConfiguredSources.Sources(config()).Select(source => source.Prune.Every ?? Step).Append(Step).Min();
             await Task.Delay(shortest, time, cancellationToken);
             await RunDueAsync(cancellationToken);
         }
@@ -39,34 +39,31 @@ public sealed class PruneSchedule(Func<SalvorConfig> config, TimeProvider time, 
     async Task RunDueAsync(CancellationToken cancellationToken)
     {
         var current = config();
-        foreach (var source in current.Sources.Values.Where(source => source.Prune.Every is not null))
+        foreach (var vault in ConfiguredSources.Vaults(current, source => source.Prune.Every is not null))
         {
-            // A folder that cannot be read is told by the daemon.
-            foreach (var member in ConfiguredSources.Members(source, _ => { }))
+            var every = vault.Config.Prune.Every!.Value;
+            var path = LocalState.PrunePath(vault.State, vault.Path);
+            if (!due.TryGetValue(vault.Name, out var next))
             {
-                var every = source.Prune.Every!.Value;
-                var path = LocalState.PrunePath(ConfiguredSources.OptionsOf(source, member).StateDirectory, member.Path);
-                if (!due.TryGetValue(member.Name, out var next))
-                {
-                    next = due[member.Name] = PruneFile.Read(path) is { WaitingSince: null } last ? last.At + every : time.GetUtcNow();
-                }
+                next = due[vault.Name] = PruneFile.Read(path) is { WaitingSince: null } last ? last.At + every : time.GetUtcNow();
+            }
 
-                if (next <= time.GetUtcNow())
-                {
-                    var record = await PruneAsync(current, source, member, PruneFile.Read(path), cancellationToken);
-                    due[member.Name] = time.GetUtcNow() + (record is { WaitingSince: null } || every < Waiting ? every : Waiting);
-                    Write(member.Name, path, record);
-                }
+            if (next <= time.GetUtcNow())
+            {
+                var record = await PruneAsync(current, vault, PruneFile.Read(path), cancellationToken);
+                due[vault.Name] = time.GetUtcNow() + (record is { WaitingSince: null } || every < Waiting ? every : Waiting);
+                Write(vault.Name, path, record);
             }
         }
     }
 
     /// <summary>What was done; null where nothing is stored yet.</summary>
     async Task<PruneRecord?> PruneAsync(
-        SalvorConfig current, SqliteSourceConfig source, SourceMember member, PruneRecord? last, CancellationToken cancellationToken)
+        SalvorConfig current, ConfiguredVault owner, PruneRecord? last, CancellationToken cancellationToken)
     {
-        var started = time.GetUtcNow();
-        if (ProvenPoint.Find(ConfiguredSources.OptionsOf(source, member).StateDirectory, member.Path) is not { } proven)
+        var (started, source) = (time.GetUtcNow(), owner.Config);
+        var proven = ProvenPoint.Find(owner.State, owner.Path);
+        if (proven is null && source is not SnapshotSourceConfig)
         {
             return new PruneRecord { At = started, WaitingSince = last?.WaitingSince ?? started };
         }
@@ -74,27 +71,29 @@ public sealed class PruneSchedule(Func<SalvorConfig> config, TimeProvider time, 
         try
         {
             var copies = await SourceCopies.FindAsync(
-                current, member.Name, source.To.Take(1), ConfiguredSources.KeysOf(source), cancellationToken, maintains: true);
+                current, owner.Name, source.To.Take(1), ConfiguredSources.KeysOf(source), cancellationToken, maintains: true);
             return copies is [{ Vault: { } vault }]
-                ? await PruneAsync(source, member.Name, vault.With(source.Compression), proven, cancellationToken)
+                ? await PruneAsync(source, owner.Name, vault.With(source.Compression), proven, cancellationToken)
                 : null;
         }
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
             var hint = e is SalvorException known ? known.Hint : "It is tried again when the next prune is due.";
-            logger.PruneFailed(member.Name, e.Message, hint);
+            logger.PruneFailed(owner.Name, e.Message, hint);
             return new PruneRecord { At = started, Error = e.Message, Hint = hint };
         }
     }
 
     async Task<PruneRecord> PruneAsync(
-        SqliteSourceConfig source, string name, VaultAccess vault, ProvenPoint proven, CancellationToken cancellationToken)
+        SourceConfig source, string name, VaultAccess vault, ProvenPoint? proven, CancellationToken cancellationToken)
     {
         var pruner = new Pruner(vault, time);
         var deleted = await pruner.DeleteAsync(dryRun: false, cancellationToken);
-        var policy = ConfiguredSources.PolicyOf(source) with { Before = proven.Time };
-        var (plan, number) = await pruner.CondemnAsync(
-            policy, (proven.Branch, proven.Position), source.Prune.Grace, cancellationToken);
+        var policy = ConfiguredSources.PolicyOf(source);
+        var (plan, number) = await (source is SnapshotSourceConfig || proven is null
+            ? pruner.CondemnAsync(policy, proven: null, source.Prune.Grace, cancellationToken)
+            : pruner.CondemnAsync(
+                policy with { Before = proven.Time }, (proven.Branch, proven.Position), source.Prune.Grace, cancellationToken));
         var record = new PruneRecord
         {
             At = time.GetUtcNow(),
@@ -105,7 +104,7 @@ public sealed class PruneSchedule(Func<SalvorConfig> config, TimeProvider time, 
             RefusedObjects = deleted.Refused,
             ExcessBytes = plan.ExcessBytes,
         };
-        Tell(name, record, source.TotalSizeMax);
+        Tell(name, record, policy.BytesMax);
         return record;
     }
 

@@ -3,7 +3,7 @@ using Salvor.Jobs.Config;
 namespace Salvor.Jobs;
 
 /// <summary>
-/// Does one thing with each database of a configuration, one after the other, each as often as the configuration says. The times are
+/// Does one thing with each vault of a configuration, one after the other, each as often as the configuration says. The times are
 /// spread by chance, so that many daemons do not begin at once.
 /// </summary>
 /// <param name="config">The configuration as it is now.</param>
@@ -20,13 +20,13 @@ sealed class SourceSchedule(Func<SalvorConfig> config, TimeProvider time, Random
     readonly Dictionary<string, DateTimeOffset> due = [];
 
     /// <summary>The time between two; null: never.</summary>
-    public required Func<SqliteSourceConfig, TimeSpan?> Every { get; init; }
+    public required Func<SourceConfig, TimeSpan?> Every { get; init; }
 
     /// <summary>When it was done last; null where it never was.</summary>
-    public required Func<SqliteSourceConfig, SourceMember, DateTimeOffset?> LastDone { get; init; }
+    public required Func<ConfiguredVault, DateTimeOffset?> LastDone { get; init; }
 
     /// <summary>Does it. False where there was nothing to do it with yet.</summary>
-    public required Func<SalvorConfig, SqliteSourceConfig, SourceMember, CancellationToken, Task<bool>> DoAsync { get; init; }
+    public required Func<SalvorConfig, ConfiguredVault, CancellationToken, Task<bool>> DoAsync { get; init; }
 
     /// <summary>Runs until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -35,41 +35,37 @@ sealed class SourceSchedule(Func<SalvorConfig> config, TimeProvider time, Random
         {
             var current = config();
             var next = Plan(current).OrderBy(item => item.Due).FirstOrDefault();
-            var wait = next.Member is null ? Step : next.Due - time.GetUtcNow();
+            var wait = next.Vault is null ? Step : next.Due - time.GetUtcNow();
             if (wait > TimeSpan.Zero)
             {
                 await Task.Delay(wait < Step ? wait : Step, time, cancellationToken);
                 continue;
             }
 
-            due[next.Member!.Name] = time.GetUtcNow() + (await DoAsync(current, next.Source!, next.Member, cancellationToken)
-                ? Spread(Every(next.Source!)!.Value)
+            due[next.Vault!.Name] = time.GetUtcNow() + (await DoAsync(current, next.Vault, cancellationToken)
+                ? Spread(Every(next.Vault.Config)!.Value)
                 : Step);
         }
     }
 
-    /// <summary>When each source is due.</summary>
-    IEnumerable<(DateTimeOffset Due, SqliteSourceConfig? Source, SourceMember? Member)> Plan(SalvorConfig current)
+    /// <summary>When each is due.</summary>
+    IEnumerable<(DateTimeOffset Due, ConfiguredVault? Vault)> Plan(SalvorConfig current)
     {
-        foreach (var source in current.Sources.Values.Where(source => Every(source) is not null))
+        foreach (var vault in ConfiguredSources.Vaults(current, source => Every(source) is not null))
         {
-            // A folder that cannot be read is told by the daemon.
-            foreach (var member in ConfiguredSources.Members(source, _ => { }))
+            if (!due.TryGetValue(vault.Name, out var when))
             {
-                if (!due.TryGetValue(member.Name, out var when))
-                {
-                    when = due[member.Name] = FirstOf(source, member);
-                }
-
-                yield return (when, source, member);
+                when = due[vault.Name] = FirstOf(vault);
             }
+
+            yield return (when, vault);
         }
     }
 
-    DateTimeOffset FirstOf(SqliteSourceConfig source, SourceMember member)
+    DateTimeOffset FirstOf(ConfiguredVault vault)
     {
-        var every = Every(source)!.Value;
-        return LastDone(source, member) is { } last
+        var every = Every(vault.Config)!.Value;
+        return LastDone(vault) is { } last
             ? last + Spread(every)
             : time.GetUtcNow() + ((every < FirstWithin ? every : FirstWithin) * random.NextDouble());
     }

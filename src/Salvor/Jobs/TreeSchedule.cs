@@ -4,13 +4,12 @@ using Salvor.Jobs.Config;
 using Salvor.Sqlite;
 using Salvor.Sqlite.Snapshots;
 using Salvor.Vault;
-using Salvor.Vault.Pruning;
 
 namespace Salvor.Jobs;
 
 /// <summary>
 /// Backs up the sources of files of a configuration that say when, one after the other. What was missed while nothing ran is made up for
-/// once, at the start. After a backup it prunes what is due.
+/// once, at the start.
 /// </summary>
 /// <param name="config">The configuration as it is now.</param>
 /// <param name="time">The clock.</param>
@@ -98,7 +97,6 @@ public sealed class TreeSchedule(Func<SalvorConfig> config, TimeProvider time, I
             var (result, copies) = await source.BackUpAsync(
                 new BackupRequest("", "incremental", RetentionDays: null), ConfiguredSources.KeysOf(tree), cancellationToken);
             Tell(tree, result, copies);
-            await PruneAsync(current, tree, cancellationToken);
         }
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
@@ -124,37 +122,5 @@ public sealed class TreeSchedule(Func<SalvorConfig> config, TimeProvider time, I
         {
             logger.CopyBehind(tree.Name, copy.Destination, copy.Failure.Message, copy.Failure.Hint);
         }
-    }
-
-    async Task PruneAsync(SalvorConfig current, TreeSourceConfig tree, CancellationToken cancellationToken)
-    {
-        var path = LocalState.PrunePath(ConfiguredSources.StateOf(current, tree), tree.Name);
-        if (tree.Prune.Every is not { } every || PruneFile.Read(path)?.At + every > time.GetUtcNow())
-        {
-            return;
-        }
-
-        var copies = await SourceCopies.FindAsync(
-            current, tree.Name, tree.To.Take(1), ConfiguredSources.KeysOf(tree), cancellationToken, maintains: true);
-        if (copies is not [{ Vault: { } vault }])
-        {
-            return;
-        }
-
-        var pruner = new Pruner(vault.With(tree.Compression), time);
-        var deleted = await pruner.DeleteAsync(dryRun: false, cancellationToken);
-        var (plan, number) = await pruner.CondemnAsync(
-            ConfiguredSources.PolicyOf(tree), proven: null, tree.Prune.Grace, cancellationToken);
-        var condemned = plan.Condemned.Sum(group => (long)group.Keys.Count);
-        PruneFile.Write(path, new PruneRecord
-        {
-            At = time.GetUtcNow(),
-            Number = number,
-            CondemnedObjects = condemned,
-            DeletedObjects = deleted.Objects,
-            DeletedBytes = deleted.Bytes,
-            RefusedObjects = deleted.Refused,
-        });
-        logger.Pruned(tree.Name, deleted.Objects, deleted.Bytes, condemned, number);
     }
 }

@@ -127,9 +127,19 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
 
     async Task<VaultAccess> OpenAsync(BackupRequest request, Keyring? keys, CancellationToken cancellationToken)
     {
-        var store = Retrying(config.Destinations[tree.To[0]]);
+        var destination = config.Destinations[tree.To[0]];
+        var (marked, present) = (LocalState.VaultPath(state, tree.Name), Destinations.Open(destination));
+        if (destination is FileDestinationConfig { Path: var path } && !Directory.Exists(path)
+            || await VaultAccess.FindAsync(present, tree.Name, keys, cancellationToken) is null)
+        {
+            // The disk may be away: a second history would begin beside the one that is on it.
+            VaultMark.ExpectNone(marked, VaultAccess.LocationOf(present, tree.Name));
+        }
+
+        var store = Retrying(destination);
         var vault = await VaultAccess.OpenOrCreateAsync(store, tree.Name, TreeBackup.Kind, tree.Name, keys, time, cancellationToken);
         await vault.ExpectSavedKeyAsync(keys, time, cancellationToken);
+        VaultMark.Write(marked, vault);
         return vault.With(request.Compression ?? tree.Compression);
     }
 

@@ -21,21 +21,18 @@ public sealed class VerifySchedule(Func<SalvorConfig> config, TimeProvider time,
     public Task RunAsync(CancellationToken cancellationToken) => new SourceSchedule(config, time, random)
     {
         Every = source => source.Verify.Every,
-        LastDone = (source, member) => VerifyFile.Read(
-            LocalState.VerifyPath(ConfiguredSources.OptionsOf(source, member).StateDirectory, member.Path))?.FinishedAt,
+        LastDone = vault => VerifyFile.Read(LocalState.VerifyPath(vault.State, vault.Path))?.FinishedAt,
         DoAsync = VerifyAsync,
     }.RunAsync(cancellationToken);
 
     /// <summary>False where there was nothing to verify yet.</summary>
-    async Task<bool> VerifyAsync(
-        SalvorConfig current, SqliteSourceConfig source, SourceMember member, CancellationToken cancellationToken)
+    async Task<bool> VerifyAsync(SalvorConfig current, ConfiguredVault vault, CancellationToken cancellationToken)
     {
-        var state = ConfiguredSources.OptionsOf(source, member).StateDirectory;
         var started = time.GetUtcNow();
         VerifyRecord record;
         try
         {
-            record = await RunAsync(current, source, member, state, cancellationToken);
+            record = await RunAsync(current, vault, cancellationToken);
         }
         catch (SalvorException e) when (e.Kind == FailureKind.NotRestorable)
         {
@@ -43,29 +40,28 @@ public sealed class VerifySchedule(Func<SalvorConfig> config, TimeProvider time,
         }
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
-            record = Failed(member, started, e);
+            record = Failed(vault, started, e);
         }
 
         Tell(record);
         try
         {
-            LocalState.EnsureDirectory(state);
-            VerifyFile.Write(LocalState.VerifyPath(state, member.Path), record);
+            LocalState.EnsureDirectory(vault.State);
+            VerifyFile.Write(LocalState.VerifyPath(vault.State, vault.Path), record);
         }
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
-            logger.VerifyNotWritten(member.Name, e.Message);
+            logger.VerifyNotWritten(vault.Name, e.Message);
         }
 
         return true;
     }
 
-    async Task<VerifyRecord> RunAsync(
-        SalvorConfig current, SqliteSourceConfig source, SourceMember member, string state, CancellationToken cancellationToken)
+    async Task<VerifyRecord> RunAsync(SalvorConfig current, ConfiguredVault vault, CancellationToken cancellationToken)
     {
-        var copies = await SourceCopies.FindAsync(
-            current, member.Name, source.To, ConfiguredSources.KeysOf(source), cancellationToken);
-        LocalState.EnsureDirectory(state);
+        var source = vault.Config;
+        var copies = await SourceCopies.FindAsync(current, vault.Name, source.To, ConfiguredSources.KeysOf(source), cancellationToken);
+        LocalState.EnsureDirectory(vault.State);
 
         // One object at a time: an app that needs the processor or the disk has more right to it.
         var request = new VerifyRequest
@@ -74,16 +70,16 @@ public sealed class VerifySchedule(Func<SalvorConfig> config, TimeProvider time,
             Deep = source.Verify.Deep
                 ? new DeepOptions
                 {
-                    ImagePath = LocalState.ProvenPath(state, member.Path), KeepImage = source.Verify.KeepImage,
+                    ImagePath = LocalState.ProvenPath(vault.State, vault.Path), KeepImage = source.Verify.KeepImage,
                 }
                 : null,
         };
-        return await new SourceVerification(member.Name, copies, time).RunAsync(request, cancellationToken);
+        return await new SourceVerification(vault.Name, copies, time).RunAsync(request, cancellationToken);
     }
 
-    VerifyRecord Failed(SourceMember member, DateTimeOffset started, Exception e) => new()
+    VerifyRecord Failed(ConfiguredVault vault, DateTimeOffset started, Exception e) => new()
     {
-        Source = member.Name,
+        Source = vault.Name,
         Kind = "deep",
         StartedAt = started,
         FinishedAt = time.GetUtcNow(),

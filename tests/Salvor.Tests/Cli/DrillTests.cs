@@ -57,6 +57,20 @@ public sealed class DrillTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_message_is_not_sent_on_to_where_its_server_points()
+    {
+        await BackUpAsync("every: off");
+        await using var elsewhere = new HookServer();
+        await using var pointing = new HookServer { Answer = _ => 302, Head = $"Location: {elsewhere.Url}/\r\n" };
+
+        var stale = await DrillAsync(10, "--max-age", "1ms", "--webhook", $"{pointing.Url}/secret");
+
+        Assert.Single(pointing.Hooks);
+        Assert.Empty(elsewhere.Hooks);
+        Assert.Contains("answered 302. hint: It sends on to another place, which is not followed", stale.Stderr, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task What_is_wrong_decides_the_exit_code_and_is_posted()
     {
         await BackUpAsync($"every: off, {Checks}");
@@ -74,7 +88,7 @@ public sealed class DrillTests : IAsyncDisposable
         Assert.Equal(0, (await _rig.ConfiguredAsync("backup")).ExitCode);
         var failed = await DrillAsync(1, "--webhook", url, "--keep");
         Assert.Contains("salvor: app: sql \"SELECT count(*) FROM t\": 1, expected >= 2\n", failed.Stderr, StringComparison.Ordinal);
-        Assert.Contains("warning: the webhook at 127.0.0.1 was not reached", failed.Stderr, StringComparison.Ordinal);
+        Assert.Matches(@"warning: the message did not arrive: 127\.0\.0\.1:\d+ is not reached: .+\. hint: ", failed.Stderr);
         Assert.DoesNotContain("secret", failed.Stderr, StringComparison.Ordinal);
         var kept = failed.Stdout.Split('\n').Single(line => line.StartsWith("  kept: ", StringComparison.Ordinal))["  kept: ".Length..];
         Assert.Equal("2", await CliRig.RowsAsync(kept));

@@ -114,6 +114,37 @@ public sealed class FilesTests : IAsyncDisposable
         Assert.Matches(@"^\S+Z  tree  schedule  missed [^\n]*\n$", limited.Stdout);
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task A_disk_that_is_away_is_no_new_destination(bool hasMountPoint)
+    {
+        await _rig.ConfiguredAsync("backup");
+        Directory.Move(_rig["vaults"], _rig["away"]);
+        if (hasMountPoint)
+        {
+            Directory.CreateDirectory(_rig["vaults"]);
+        }
+
+        var refused = await _rig.ConfiguredAsync("backup");
+        var status = await _rig.ConfiguredAsync("status", "--check");
+
+        Assert.Equal(4, refused.ExitCode);
+        Assert.Matches(
+            @"^salvor: vault \S+/vaults/tree is not there any more \(it was \S+\)\nhint: Mount the disk or share\. "
+                + @"If the vault is gone for good, remove \S+\.vault\.json: then a new one begins\.\n$",
+            refused.Stderr);
+        Assert.Equal(8, status.ExitCode);
+        Assert.False(Directory.Exists(_rig["vaults/tree"]));
+        if (hasMountPoint)
+        {
+            Directory.Delete(_rig["vaults"]);
+        }
+
+        Directory.Move(_rig["away"], _rig["vaults"]);
+        Assert.Equal(0, (await _rig.ConfiguredAsync("backup")).ExitCode);
+    }
+
     static void AssertDocument(string name, ProcessResult result)
     {
         var schema = JsonElement.Parse(Checkout.Read($"docs/json/{name}.schema.json"));

@@ -45,4 +45,41 @@ public sealed class TreeScheduleTests
         Assert.False(Directory.Exists(folder["vaults/asked"]));
         Assert.False(Directory.Exists(folder["vaults/gone/backups"]));
     }
+
+    [Fact]
+    public async Task A_daemon_verifies_and_prunes_files_as_often_as_is_said()
+    {
+        using var folder = new TemporaryDirectory();
+        Directory.CreateDirectory(folder["a"]);
+        Directory.CreateDirectory(folder["vaults"]);
+        var config = ConfigFile.Parse(
+            """
+            destinations: { local: { type: file, path: ./vaults } }
+            sources:
+              tree: { type: files, paths: [./a], to: [local], verify: { every: 1s }, max_backups: 1, prune: { every: 1s } }
+
+            """,
+            folder["salvor.yaml"], _ => null);
+        for (var i = 0; i < 3; i++)
+        {
+            File.WriteAllText(folder["a/x"], $"content {i}");
+            await new TreeSource(config, config.Trees["tree"], TimeProvider.System).BackUpAsync(
+                new BackupRequest("", "incremental", RetentionDays: null), keys: null, Cancel);
+        }
+
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
+        var verifying = new VerifySchedule(() => config, TimeProvider.System, new Random(1), NullLogger.Instance).RunAsync(stop.Token);
+        var pruning = new PruneSchedule(() => config, TimeProvider.System, NullLogger.Instance).RunAsync(stop.Token);
+        var verified = LocalState.VerifyPath(folder[".salvor"], "tree");
+        var pruned = LocalState.PrunePath(folder[".salvor"], "tree");
+        await Eventually.HoldsAsync(
+            () => VerifyFile.Read(verified) is { Ok: true, Kind: "deep", Restore.Position: 3 }, () => "it was not verified");
+        await Eventually.HoldsAsync(() => PruneFile.Read(pruned) is { WaitingSince: null }, () => "it was not pruned");
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => verifying);
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => pruning);
+
+        var vault = await Destinations.FindVaultAsync(folder["vaults"], "tree", null, Cancel);
+        Assert.Equal([3UL], (await VaultCatalog.LoadAsync(vault, Cancel)).Backups);
+    }
 }

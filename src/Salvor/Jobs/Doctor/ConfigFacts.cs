@@ -1,4 +1,3 @@
-using System.Text.RegularExpressions;
 using Salvor.Jobs.Config;
 using Salvor.Jobs.Notify;
 using Salvor.Platform;
@@ -6,14 +5,14 @@ using Salvor.Platform;
 namespace Salvor.Jobs.Doctor;
 
 /// <summary>What is known of a configuration and of the places that it names.</summary>
-sealed partial record ConfigFacts
+sealed record ConfigFacts
 {
     public required SalvorConfig Config { get; init; }
 
     /// <summary>The permission bits of the file; null where it could not be looked at.</summary>
     public uint? Permissions { get; init; }
 
-    /// <summary>The keys of secrets that are written in the file itself, and not in a variable.</summary>
+    /// <summary>The secrets that are written in the file itself, and not in a variable, each as <c>key of owner</c>.</summary>
     public IReadOnlyList<string> PlainSecrets { get; init; } = [];
 
     /// <summary>What became of messages to people.</summary>
@@ -27,45 +26,29 @@ sealed partial record ConfigFacts
 
     public static ConfigFacts Gather(SalvorConfig config, IReadOnlyList<(SqliteSourceConfig, SourceMember)> members)
     {
-        var (permissions, text) = Look(config.FileName);
         return new ConfigFacts
         {
             Config = config,
-            Permissions = permissions,
-            PlainSecrets = [.. PlainSecretsIn(text).Concat(PlainSecretsOfNotifiers(config))],
+            Permissions = PermissionsOf(config.FileName),
+            PlainSecrets = [.. config.PlainSecrets.Select(secret => secret.Split(": ", 2)[1])],
             Notifiers = NotifyState.ReadFigures(config),
             Members = members,
             DeviceOf = Place.DeviceOf,
         };
     }
 
-    /// <summary>The keys whose value is a secret and begins with something else than a variable.</summary>
-    public static IReadOnlyList<string> PlainSecretsIn(string yaml) =>
-        [.. PlainSecret().Matches(yaml).Select(match => match.Groups["key"].Value).Distinct().Order(StringComparer.Ordinal)];
-
-    /// <summary>A URL that lets in is a secret too; which ones do, the reader of the configuration knows.</summary>
-    static IEnumerable<string> PlainSecretsOfNotifiers(SalvorConfig config) => config.PlainSecrets
-        .Select(secret => secret.Split(": ", 2)[1])
-        .Where(secret => secret.Contains(" of notifications", StringComparison.Ordinal)
-            || secret.Contains(" of webhook ", StringComparison.Ordinal));
-
-    static (uint? Permissions, string Text) Look(string path)
+    static uint? PermissionsOf(string path)
     {
         try
         {
-            return (FileStat.Of(path)?.Permissions, File.ReadAllText(path));
+            return FileStat.Of(path)?.Permissions;
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException or PosixException)
+        catch (PosixException)
         {
             // It was read a moment ago; the judgement says that it could not be told.
-            return (null, "");
+            return null;
         }
     }
-
-    [GeneratedRegex(
-        """(?<![\w#])(?<key>passphrase|secret_access_key|session_token|account_key|sas_token)["']?[ \t]*:[ \t]*"""
-            + """(?=\S)(?!["']?\$\{|[,}#])""")]
-    private static partial Regex PlainSecret();
 }
 
 /// <summary>What can be asked of a path that need not be there yet.</summary>

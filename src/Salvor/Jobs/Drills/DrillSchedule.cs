@@ -18,21 +18,20 @@ public sealed class DrillSchedule(Func<SalvorConfig> config, TimeProvider time, 
     public Task RunAsync(CancellationToken cancellationToken) => new SourceSchedule(config, time, random)
     {
         Every = source => source.Drill.Every,
-        LastDone = (source, member) => DrillFile.Read(
-            LocalState.DrillPath(ConfiguredSources.OptionsOf(source, member).StateDirectory, member.Path))?.FinishedAt,
+        LastDone = vault => DrillFile.Read(LocalState.DrillPath(vault.State, vault.Path))?.FinishedAt,
         DoAsync = DrillAsync,
     }.RunAsync(cancellationToken);
 
-    /// <summary>What is to be drilled of a configured database.</summary>
-    public static DrillRequest RequestOf(SalvorConfig config, SqliteSourceConfig source, SourceMember member)
+    /// <summary>What is to be drilled of what is configured.</summary>
+    public static DrillRequest RequestOf(SalvorConfig config, ConfiguredVault vault)
     {
-        var state = ConfiguredSources.OptionsOf(source, member).StateDirectory;
+        var state = vault.State;
         var hasState = Directory.Exists(state) || Directory.Exists(Path.GetDirectoryName(state));
         return new DrillRequest
         {
-            Source = member.Name,
-            Config = source.Drill,
-            DatabasePath = member.Path,
+            Source = vault.Name,
+            Config = vault.Config.Drill,
+            DatabasePath = vault.Path,
             StateDirectory = hasState ? state : null,
             ScratchRoot = config.Restore.Scratch ?? (hasState ? state : null),
         };
@@ -51,14 +50,14 @@ public sealed class DrillSchedule(Func<SalvorConfig> config, TimeProvider time, 
     }
 
     /// <summary>False where nothing is stored yet, or where somebody drills it now.</summary>
-    async Task<bool> DrillAsync(
-        SalvorConfig current, SqliteSourceConfig source, SourceMember member, CancellationToken cancellationToken)
+    async Task<bool> DrillAsync(SalvorConfig current, ConfiguredVault vault, CancellationToken cancellationToken)
     {
         try
         {
-            var request = RequestOf(current, source, member);
+            var request = RequestOf(current, vault);
             var record = await new SourceDrill(request, time).RunAsync(
-                cancel => SourceCopies.FindAsync(current, member.Name, source.To, ConfiguredSources.KeysOf(source), cancel),
+                cancel => SourceCopies.FindAsync(
+                    current, vault.Name, vault.Config.To, ConfiguredSources.KeysOf(vault.Config), cancel),
                 cancellationToken);
             if (record.ExitCode == (int)FailureKind.NotRestorable && !WasDrilled(request))
             {
@@ -76,7 +75,7 @@ public sealed class DrillSchedule(Func<SalvorConfig> config, TimeProvider time, 
         }
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
-            logger.DrillNotMade(member.Name, e.Message);
+            logger.DrillNotMade(vault.Name, e.Message);
         }
 
         return true;

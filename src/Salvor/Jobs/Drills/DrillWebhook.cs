@@ -1,7 +1,7 @@
-using System.Text;
 using System.Text.Json;
 using System.Text.Json.Serialization;
 using Salvor.Jobs.Drills.Reports;
+using Salvor.Jobs.Notify;
 
 namespace Salvor.Jobs.Drills;
 
@@ -19,25 +19,28 @@ public static class DrillWebhook
 
     /// <param name="url">Where to; it may hold a secret, so messages name its host alone.</param>
     /// <param name="record">The drill.</param>
+    /// <param name="time">The clock.</param>
     /// <param name="failed">Told why the message did not arrive.</param>
     /// <param name="cancellationToken">Stops it.</param>
-    public static async Task PostAsync(Uri url, DrillRecord record, Action<string> failed, CancellationToken cancellationToken)
+    public static async Task PostAsync(
+        Uri url, DrillRecord record, TimeProvider time, Action<string> failed, CancellationToken cancellationToken)
     {
+        var body = JsonSerializer.Serialize(new WebhookMessage(DrillWords.Alert(record)), WebhookJson.Default.WebhookMessage);
+        using var late = new CancellationTokenSource(Limit, time);
+        using var linked = CancellationTokenSource.CreateLinkedTokenSource(late.Token, cancellationToken);
         try
         {
-            using var client = new HttpClient { Timeout = Limit };
-            var body = JsonSerializer.Serialize(new WebhookMessage(DrillWords.Alert(record)), WebhookJson.Default.WebhookMessage);
-            using var content = new StringContent(body, Encoding.UTF8, "application/json");
-            using var response = await client.PostAsync(url, content, cancellationToken);
-            if (!response.IsSuccessStatusCode)
-            {
-                failed($"warning: the webhook at {url.Host} answered {(int)response.StatusCode}. hint: Check the URL after '--webhook'.");
-            }
+            var secrets = NotifySender.SecretsOf(new SecretText(url.OriginalString));
+            await NotifySender.SendAsync(new WebhookRequest(url, "application/json", body, []), [.. secrets], linked.Token);
         }
-        catch (Exception e) when (e is HttpRequestException || (e is TaskCanceledException && !cancellationToken.IsCancellationRequested))
+        catch (SalvorException e)
         {
-            var why = e is HttpRequestException ? e.Message : $"no answer within {Limit.TotalSeconds:0} s";
-            failed($"warning: the webhook at {url.Host} was not reached: {why}. hint: Check the URL after '--webhook'.");
+            failed($"warning: the message did not arrive: {e.Message}. hint: {e.Hint}");
+        }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            failed($"warning: the message did not arrive: {url.Authority} did not answer within {Limit.TotalSeconds:0} s. "
+                + "hint: Check the URL after '--webhook'.");
         }
     }
 }
