@@ -1,4 +1,3 @@
-using System.Buffers;
 
 namespace Salvor.Storage;
 
@@ -41,7 +40,7 @@ public interface IObjectStore
 
         async Task ReadStartAsync(int index)
         {
-            var buffer = ArrayPool<byte>.Shared.Rent(length);
+            var buffer = Buffers.Rent(length);
             try
             {
                 var (bytes, failure) = (0, (StorageException?)null);
@@ -58,7 +57,7 @@ public interface IObjectStore
             }
             finally
             {
-                ArrayPool<byte>.Shared.Return(buffer);
+                Buffers.Return(buffer);
             }
         }
     }
@@ -195,7 +194,7 @@ public static class ObjectStoreExtensions
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(end.Buffer);
+            Buffers.Return(end.Buffer);
         }
     }
 }

@@ -1,4 +1,3 @@
-using System.Buffers;
 
 namespace Salvor.Storage;
 
@@ -22,7 +21,7 @@ public readonly record struct ObjectEnd(byte[] Buffer, int Length, long SizeByte
     /// <summary>Rents a buffer and fills it; where that fails, nobody has to return it.</summary>
     internal static async Task<ObjectEnd?> FillAsync(int length, long size, Func<Memory<byte>, Task<int>> read)
     {
-        var buffer = ArrayPool<byte>.Shared.Rent(length);
+        var buffer = Buffers.Rent(length);
         try
         {
             var came = length == 0 ? 0 : await read(buffer.AsMemory(0, length));
@@ -30,7 +29,7 @@ public readonly record struct ObjectEnd(byte[] Buffer, int Length, long SizeByte
         }
         catch
         {
-            ArrayPool<byte>.Shared.Return(buffer);
+            Buffers.Return(buffer);
             throw;
         }
     }

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Text;
 
 namespace Salvor.Storage;
@@ -40,7 +39,7 @@ public sealed class StoreTrial(IObjectStore store, string folder, CancellationTo
         }
 
         var content = end.Buffer[..end.Length];
-        ArrayPool<byte>.Shared.Return(end.Buffer);
+        Buffers.Return(end.Buffer);
         return (content, end.SizeBytes);
     }
 

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Collections.Concurrent;
 using System.Globalization;
 using System.Runtime.CompilerServices;
@@ -263,7 +262,7 @@ public sealed partial class VaultAccess
     internal async Task<bool> HoldsAsync(string key, ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {
         // In one call: a longer one shows by the byte more.
-        var buffer = ArrayPool<byte>.Shared.Rent(bytes.Length + 1);
+        var buffer = Buffers.Rent(bytes.Length + 1);
         try
         {
             var read = await Store.ReadAsync(Prefix + key, 0, buffer.AsMemory(0, bytes.Length + 1), cancellationToken);
@@ -275,7 +274,7 @@ public sealed partial class VaultAccess
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(buffer);
+            Buffers.Return(buffer);
         }
     }
 

@@ -1,4 +1,4 @@
-using System.Buffers;
+using Salvor.Storage;
 using System.Buffers.Binary;
 using System.Security.Cryptography;
 
@@ -20,7 +20,7 @@ sealed class ObjectWriter(VaultSecrets secrets, FrameCompression compression, in
     public const int ObjectBytesMax = 16 << 20;
 
     readonly List<FrameInfo> frames = [];
-    byte[] buffer = ArrayPool<byte>.Shared.Rent(expectedBytes);
+    byte[] buffer = Buffers.Rent(expectedBytes);
     int length = ObjectHeader.SizeBytes;
 
     public static ReadOnlySpan<byte> EndMark => "SLVEND\r\n"u8;
@@ -69,7 +69,7 @@ sealed class ObjectWriter(VaultSecrets secrets, FrameCompression compression, in
         return (buffer.AsMemory(0, length), hash);
     }
 
-    public void Dispose() => ArrayPool<byte>.Shared.Return(buffer);
+    public void Dispose() => Buffers.Return(buffer);
 
     /// <summary>Only now all is known that each frame is bound to: the header and how many frames there are.</summary>
     void SealFrames(ObjectHeader header)
@@ -106,9 +106,9 @@ sealed class ObjectWriter(VaultSecrets secrets, FrameCompression compression, in
     {
         if (length + count > buffer.Length)
         {
-            var larger = ArrayPool<byte>.Shared.Rent(Math.Max(2 * buffer.Length, length + count));
+            var larger = Buffers.Rent(Math.Max(2 * buffer.Length, length + count));
             buffer.AsSpan(0, length).CopyTo(larger);
-            ArrayPool<byte>.Shared.Return(buffer);
+            Buffers.Return(buffer);
             buffer = larger;
         }
 

@@ -1,4 +1,3 @@
-using System.Buffers;
 using System.Buffers.Binary;
 using Salvor.Storage;
 
@@ -46,6 +45,9 @@ public sealed class StoredObject : IDisposable
 
     /// <summary>How many bytes are stored.</summary>
     public long SizeBytes { get; private set; }
+
+    /// <summary>Whether all of it was fetched.</summary>
+    internal bool IsWhole => bufferOffset == 0;
 
     /// <summary>
     /// Opens the same object at another destination, for a frame that turns out to be damaged in this one; null where none has it.
@@ -97,7 +99,7 @@ public sealed class StoredObject : IDisposable
         }
         catch
         {
-            ArrayPool<byte>.Shared.Return(end.Buffer);
+            Buffers.Return(end.Buffer);
             throw;
         }
     }
@@ -106,7 +108,7 @@ public sealed class StoredObject : IDisposable
     static async Task<ObjectEnd> CompleteAsync(
         IObjectStore store, string storeKey, string key, ObjectEnd end, CancellationToken cancellationToken)
     {
-        var (buffer, size) = (ArrayPool<byte>.Shared.Rent((int)end.SizeBytes), (int)end.SizeBytes);
+        var (buffer, size) = (Buffers.Rent((int)end.SizeBytes), (int)end.SizeBytes);
         try
         {
             end.Buffer.AsSpan(0, end.Length).CopyTo(buffer.AsSpan(size - end.Length));
@@ -115,12 +117,12 @@ public sealed class StoredObject : IDisposable
         }
         catch
         {
-            ArrayPool<byte>.Shared.Return(buffer);
+            Buffers.Return(buffer);
             throw;
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(end.Buffer);
+            Buffers.Return(end.Buffer);
         }
     }
 
@@ -128,7 +130,7 @@ public sealed class StoredObject : IDisposable
     static async Task<(ObjectEnd? All, byte[]? Head)> ReadStartAsync(
         IObjectStore store, string storeKey, string key, CancellationToken cancellationToken)
     {
-        var buffer = ArrayPool<byte>.Shared.Rent(SmallBytes);
+        var buffer = Buffers.Rent(SmallBytes);
         var isTaken = false;
         try
         {
@@ -146,7 +148,7 @@ public sealed class StoredObject : IDisposable
         {
             if (!isTaken)
             {
-                ArrayPool<byte>.Shared.Return(buffer);
+                Buffers.Return(buffer);
             }
         }
     }
@@ -179,7 +181,7 @@ public sealed class StoredObject : IDisposable
         }
         catch
         {
-            ArrayPool<byte>.Shared.Return(fetched.Buffer);
+            Buffers.Return(fetched.Buffer);
             throw;
         }
     }
@@ -231,7 +233,7 @@ public sealed class StoredObject : IDisposable
             return;
         }
 
-        var rented = ArrayPool<byte>.Shared.Rent((int)frame.StoredBytes);
+        var rented = Buffers.Rent((int)frame.StoredBytes);
         try
         {
             var stored = rented.AsMemory(0, (int)frame.StoredBytes);
@@ -240,7 +242,7 @@ public sealed class StoredObject : IDisposable
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(rented);
+            Buffers.Return(rented);
         }
     }
 
@@ -255,7 +257,7 @@ public sealed class StoredObject : IDisposable
         return Hash256.Of(buffer.AsSpan(0, hashAt)) == new Hash256(buffer.AsSpan(hashAt, Hash256.SizeBytes));
     }
 
-    public void Dispose() => ArrayPool<byte>.Shared.Return(buffer);
+    public void Dispose() => Buffers.Return(buffer);
 
     static async Task FillAsync(
         IObjectStore store, string storeKey, string key, long offset, Memory<byte> target, CancellationToken cancellationToken)
@@ -368,7 +370,7 @@ public sealed class StoredObject : IDisposable
             throw new DamagedObjectException(Key, $"frame {index} is not sealed, and its vault is encrypted");
         }
 
-        var rented = ArrayPool<byte>.Shared.Rent(length);
+        var rented = Buffers.Rent(length);
         try
         {
             // A cipher of its own for each call: frames are read from several threads.
@@ -382,7 +384,7 @@ public sealed class StoredObject : IDisposable
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(rented);
+            Buffers.Return(rented);
         }
     }
 

@@ -21,7 +21,9 @@ delegate void FrameHandler(string packKey, ReadOnlySpan<byte> frame, IReadOnlyLi
 /// Reads chunks: each pack once, each frame once, whole packs where much of them is wanted. What is not where it was last seen, or is
 /// damaged there, is looked for where the pack's chunks were moved to.
 /// </summary>
-sealed class ChunkReader(VaultAccess vault)
+/// <param name="vault">Where they are.</param>
+/// <param name="recent">Keeps what was fetched whole for the next call; null where each stands for itself. The caller disposes of it.</param>
+sealed class ChunkReader(VaultAccess vault, RecentPacks? recent = null)
 {
     /// <summary>From here on a pack is fetched in one call.</summary>
     const long WholeBytesMin = 4 << 20;
@@ -52,13 +54,13 @@ sealed class ChunkReader(VaultAccess vault)
             {
                 await ReadPackAsync(pack.Key, [.. pack], framesInFlight: 1, handler, cancellationToken);
             }
-
-            return;
         }
-
-        var options = new ParallelOptions { MaxDegreeOfParallelism = packsInFlight, CancellationToken = cancellationToken };
-        await Parallel.ForEachAsync(
-            packs, options, async (pack, cancel) => await ReadPackAsync(pack.Key, [.. pack], FramesInFlight, handler, cancel));
+        else
+        {
+            var options = new ParallelOptions { MaxDegreeOfParallelism = packsInFlight, CancellationToken = cancellationToken };
+            await Parallel.ForEachAsync(
+                packs, options, async (pack, cancel) => await ReadPackAsync(pack.Key, [.. pack], FramesInFlight, handler, cancel));
+        }
     }
 
     async Task ReadPackAsync(
@@ -87,30 +89,70 @@ sealed class ChunkReader(VaultAccess vault)
         Hash256 pack, List<WantedChunk> wanted, int framesInFlight, FrameHandler handler, CancellationToken cancellationToken)
     {
         var key = VaultKeys.Pack(pack);
-        var whole = wanted.Sum(chunk => chunk.Length == 0 ? UnknownLengthBytes : chunk.Length) >= WholeBytesMin;
-        StoredObject? stored = null;
+        var isKept = false;
+        OpenPack? opened = null;
         try
         {
-            stored = await vault.OpenAsync(key, ObjectKind.Pack, whole, cancellationToken);
-            var places = ChunkPlace.Read(stored, await stored.ReadDetailsAsync(cancellationToken));
-            var (found, left, failure) = Locate(key, places, wanted);
+            opened = recent?.Find(pack);
+            isKept = opened is not null;
+            if (opened is null)
+            {
+                var bytes = wanted.Sum(chunk => chunk.Length == 0 ? UnknownLengthBytes : chunk.Length);
+                var isWhole = (recent?.Ask(pack, bytes) ?? bytes) >= WholeBytesMin;
+                opened = await OpenAsync(pack, key, isWhole, cancellationToken);
+                isKept = isWhole && recent is not null;
+                if (isKept)
+                {
+                    recent!.Add(opened);
+                }
+            }
+
+            var (found, left, failure) = Locate(key, opened.Places, wanted);
             var frames = found.GroupBy(item => item.Place.Frame).ToList();
             var failures = new DamagedObjectException?[frames.Count];
             await InFlight.ForEachAsync(
                 frames.Count,
                 async i => failures[i] =
-                    await TryReadFrameAsync(stored, frames[i].Key, [.. frames[i]], left, handler, cancellationToken),
+                    await TryReadFrameAsync(opened.Stored, frames[i].Key, [.. frames[i]], left, handler, cancellationToken),
                 cancellationToken,
-                whole ? 1 : framesInFlight);
+                opened.Stored.IsWhole ? 1 : framesInFlight);
             return (left, failures.LastOrDefault(item => item is not null) ?? failure);
         }
-        catch (DamagedObjectException e) when (stored is null || e.Key == key)
+        catch (DamagedObjectException e) when (opened is null || e.Key == key)
         {
             return (wanted, e);
         }
         finally
         {
-            stored?.Dispose();
+            if (isKept)
+            {
+                recent!.Release(opened!);
+            }
+            else
+            {
+                opened?.Stored.Dispose();
+            }
+        }
+    }
+
+    async Task<OpenPack> OpenAsync(Hash256 pack, string key, bool isWhole, CancellationToken cancellationToken)
+    {
+        if (isWhole)
+        {
+            recent?.MakeRoom();
+        }
+
+        var stored = await vault.OpenAsync(key, ObjectKind.Pack, isWhole, cancellationToken);
+        try
+        {
+            var places = ChunkPlace.Read(stored, await stored.ReadDetailsAsync(cancellationToken));
+            Interlocked.Add(ref fetchedBytes, stored.IsWhole ? stored.SizeBytes : 0);
+            return new OpenPack(pack, stored, places);
+        }
+        catch
+        {
+            stored.Dispose();
+            throw;
         }
     }
 
@@ -146,7 +188,7 @@ sealed class ChunkReader(VaultAccess vault)
         try
         {
             await pack.ReadFrameAsync(frame, rented.AsMemory(0, length), cancellationToken);
-            Interlocked.Add(ref fetchedBytes, pack.Frames[frame].StoredBytes);
+            Interlocked.Add(ref fetchedBytes, pack.IsWhole ? 0 : pack.Frames[frame].StoredBytes);
             var good = wanted.Where(item => IsItself(rented, item.Place)).ToList();
             Leave(left, wanted.Except(good));
             handler(pack.Key, rented.AsSpan(0, length), good);

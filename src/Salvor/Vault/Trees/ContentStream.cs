@@ -1,4 +1,4 @@
-using System.Buffers;
+using Salvor.Storage;
 using Salvor.Vault.Format;
 using Salvor.Vault.Snapshots;
 
@@ -10,11 +10,10 @@ namespace Salvor.Vault.Trees;
 /// </summary>
 sealed class ContentStream : IAsyncDisposable
 {
-    /// <summary>About the content of one pack or two: each is read whole then, and hardly ever twice.</summary>
-    const int BlockBytes = 12 << 20;
-
     const int PacksInFlight = 2;
 
+    readonly int blockBytes;
+    readonly RecentPacks recent = new(PacksInFlight);
     readonly ChunkReader chunks;
     readonly ChunkCursor cursor;
     Block block = new(0, [], 0);
@@ -22,10 +21,13 @@ sealed class ContentStream : IAsyncDisposable
 
     /// <param name="vault">Where it is.</param>
     /// <param name="top">The top of its tree.</param>
+    /// <param name="blockBytes">How much is read at once; a power of two. There are two such blocks.</param>
     /// <param name="met">Told of each node that is met, on any thread.</param>
-    public ContentStream(VaultAccess vault, ChunkNode top, Action<ChunkEntry>? met = null)
+    public ContentStream(VaultAccess vault, ChunkNode top, int blockBytes, Action<ChunkEntry>? met = null)
     {
-        chunks = new ChunkReader(vault);
+        // The last chunk still fits into a buffer of that size.
+        this.blockBytes = blockBytes - ContentChunker.BytesMax;
+        chunks = new ChunkReader(vault, recent);
         cursor = new ChunkCursor(chunks, top) { Met = met };
     }
 
@@ -38,7 +40,7 @@ sealed class ContentStream : IAsyncDisposable
         {
             if (Bytes.Length > 0)
             {
-                ArrayPool<byte>.Shared.Return(Bytes);
+                Buffers.Return(Bytes);
             }
         }
     }
@@ -95,7 +97,7 @@ sealed class ContentStream : IAsyncDisposable
         }
 
         Take(default);
-
+        recent.Dispose();
         await cursor.DisposeAsync();
     }
 
@@ -110,8 +112,14 @@ sealed class ContentStream : IAsyncDisposable
         await Task.Yield();
         var wanted = new List<WantedChunk>();
         var (start, length) = (0UL, 0UL);
-        for (var at = offset; at < until && length < BlockBytes && await cursor.SeekAsync(at, cancellationToken); at = start + length)
+        for (var at = offset; at < until && await cursor.SeekAsync(at, cancellationToken); at = start + length)
         {
+            // From the middle on it ends where another pack begins, so that the next block has much of that one.
+            if (length >= (ulong)blockBytes || (length >= (ulong)blockBytes / 2 && cursor.Current.Pack != wanted[^1].Pack))
+            {
+                break;
+            }
+
             if (wanted.Count == 0)
             {
                 start = cursor.Start;
@@ -121,7 +129,7 @@ sealed class ContentStream : IAsyncDisposable
             length += cursor.Current.Length;
         }
 
-        var bytes = ArrayPool<byte>.Shared.Rent((int)length);
+        var bytes = Buffers.Rent((int)length);
         await chunks.ReadAsync(
             wanted, PacksInFlight,
             (_, frame, found) =>

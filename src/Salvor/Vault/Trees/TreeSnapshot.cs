@@ -6,6 +6,9 @@ namespace Salvor.Vault.Trees;
 /// <summary>A snapshot of files that is read.</summary>
 public sealed class TreeSnapshot
 {
+    const int ListingBlockBytes = 1 << 20;
+    const int ContentBlockBytes = 8 << 20;
+
     TreeSnapshot(VaultAccess vault, string key, ObjectHeader header, TreeDetails details, Hash256 detailsHash) =>
         (Vault, Key, Header, Details, DetailsHash) = (vault, key, header, details, detailsHash);
 
@@ -36,10 +39,11 @@ public sealed class TreeSnapshot
 
     /// <summary>Its entries, from the first on.</summary>
     /// <param name="met">Told of each node of the listing that is met, on any thread.</param>
-    internal ListingReader ReadListing(Action<ChunkEntry>? met = null) => new(Key, new ContentStream(Vault, Details.Listing, met));
+    internal ListingReader ReadListing(Action<ChunkEntry>? met = null) => new(
+        Key, new ContentStream(Vault, Details.Listing, ListingBlockBytes, met));
 
     /// <summary>The content of its files.</summary>
-    internal ContentStream ReadContent() => new(Vault, Details.Content);
+    internal ContentStream ReadContent() => new(Vault, Details.Content, ContentBlockBytes);
 
     /// <summary>
     /// Reads all of it, as a restore does, each chunk checked against its name. Throws where something is missing or damaged.
