@@ -17,6 +17,9 @@ public sealed class TreeBackup(VaultAccess vault, TreeOptions options, TimeProvi
     /// <summary>The kind of a vault of files.</summary>
     public const string Kind = "files";
 
+    /// <summary>The keys of objects that a verification found damaged: what of them is there still is stored again.</summary>
+    public IReadOnlySet<string> Damaged { get; init; } = new HashSet<string>();
+
     /// <summary>Told how far it is. How much there is, is taken from the snapshot before.</summary>
     public Action<WorkProgress>? Progressed { get; init; }
 
@@ -31,7 +34,7 @@ public sealed class TreeBackup(VaultAccess vault, TreeOptions options, TimeProvi
             await Forks.BeginAsync(catalog, epoch: 0, time, cancellationToken);
         }
 
-        await using var writer = new TreeSnapshotWriter(catalog);
+        await using var writer = await TreeSnapshotWriter.BeginAsync(catalog, Damaged, cancellationToken);
         await using var parent = await OpenParentAsync(catalog, writer, cancellationToken);
         var report = new WalkReport(Progressed, parent?.Totals.Bytes ?? 0);
         await new TreeWalk(options, writer, parent, report, time).RunAsync(roots, cancellationToken);

@@ -189,9 +189,9 @@ sealed class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, ParentTree
         }
 
         if (known is not null && known.Marks == TreeEntryMarks.None && IsUnchanged(stat, known)
-            && await parent!.TakeContentAsync(cancellationToken) is { } chunks)
+            && await parent!.TakeContentAsync(cancellationToken) is { } chunks
+            && await writer.Content.TryKeepAsync(chunks, cancellationToken) is { } kept)
         {
-            var kept = chunks.Select(writer.Content.Keep).ToList();
             var same = Describe(stat, name, TreeEntryKind.File, known.Attributes) with
             {
                 SizeBytes = known.SizeBytes, Extents = known.Extents,

@@ -192,5 +192,7 @@ public sealed class SourceVerification(string source, IReadOnlyList<SourceCopy> 
             ? $"Run 'salvor repair {source}' before that is deleted too, and find out who did it: restores see through it meanwhile."
         : copies.Count > 1
             ? $"Run 'salvor repair {source}': it takes the good bytes from another destination."
+        : finding.Key.StartsWith(VaultKeys.Packs, StringComparison.Ordinal) && copies[0].Vault is { Identity.IsTree: true }
+            ? $"The next 'salvor backup {source}' stores again what the source has of it still. For the rest add a second destination."
         : "There is no other copy to heal it from: 'salvor list' shows what can be restored still. Add a second destination.";
 }

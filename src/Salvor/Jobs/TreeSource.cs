@@ -49,7 +49,8 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         {
             var vault = await OpenAsync(request, keys, cancellationToken);
             mark = mark?.VaultId == vault.Id ? mark : new BackupMark { VaultId = vault.Id };
-            var result = await new TreeBackup(vault, Options(), time) { Progressed = Progressed }.RunAsync(request, cancellationToken);
+            var backup = new TreeBackup(vault, Options(), time) { Progressed = Progressed, Damaged = DamagedIn(vault) };
+            var result = await backup.RunAsync(request, cancellationToken);
             var copies = await CopyAsync(vault, cancellationToken);
             var seconds = Math.Round(time.GetElapsedTime(started).TotalSeconds, 3);
             BackupMarkFile.Write(MarkPath, MarkOf(mark, result, copies, seconds));
@@ -118,6 +119,11 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
     string RunsPath => LocalState.RunsPath(state, tree.Name);
 
     string MarkPath => LocalState.BackupPath(state, tree.Name);
+
+    /// <summary>What the last verification found damaged at the first destination; it said so as long as none found it whole.</summary>
+    HashSet<string> DamagedIn(VaultAccess vault) =>
+        [.. VerifyFile.Read(LocalState.VerifyPath(state, tree.Name))?.Destinations
+            .Where(item => item.Destination == vault.Location).SelectMany(item => item.Findings).Select(finding => finding.Key) ?? []];
 
     /// <summary>No destination of the configuration is ever part of a backup: it would grow by itself each time.</summary>
     TreeOptions Options() => tree.Options with

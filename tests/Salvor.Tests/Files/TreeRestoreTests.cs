@@ -208,7 +208,7 @@ public sealed class TreeRestoreTests : IDisposable
         var vault = await _rig.OpenAsync(new MemoryStore());
         var catalog = await VaultCatalog.LoadAsync(vault, Cancel);
         await Forks.BeginAsync(catalog, epoch: 0, _rig.Time, Cancel);
-        await using var writer = new TreeSnapshotWriter(catalog);
+        await using var writer = await TreeSnapshotWriter.BeginAsync(catalog, new HashSet<string>(), Cancel);
         foreach (var entry in entries)
         {
             await writer.AddAsync(entry, Cancel);

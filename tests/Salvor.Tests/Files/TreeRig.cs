@@ -48,11 +48,11 @@ sealed class TreeRig : IDisposable
         store ?? Store, "tree", TreeBackup.Kind, "tree", Time, Cancel);
 
     public async Task<TreeBackupResult> BackUpAsync(
-        Func<TreeOptions, TreeOptions>? change = null, IObjectStore? store = null, string label = "")
+        Func<TreeOptions, TreeOptions>? change = null, IObjectStore? store = null, string label = "", HashSet<string>? damaged = null)
     {
         var options = new TreeOptions { Paths = [Source] };
         Time.Advance(TimeSpan.FromMinutes(1));
-        return await new TreeBackup(await OpenAsync(store), change?.Invoke(options) ?? options, Time)
+        return await new TreeBackup(await OpenAsync(store), change?.Invoke(options) ?? options, Time) { Damaged = damaged ?? [] }
             .RunAsync(new BackupRequest(label, "incremental", RetentionDays: null), Cancel);
     }
 

@@ -14,6 +14,9 @@ sealed class PackStore(VaultAccess vault)
 
     public VaultAccess Vault => vault;
 
+    /// <summary>The keys of packs that a verification found damaged.</summary>
+    public IReadOnlySet<string> Damaged { get; init; } = new HashSet<string>();
+
     /// <summary>No epoch: whoever packs the same chunks again makes the same object, so an interrupted copy is not stored twice.</summary>
     public async Task<ObjectHeader> HeaderAsync(CancellationToken cancellationToken) => new()
     {
@@ -31,7 +34,11 @@ sealed class PackStore(VaultAccess vault)
             stored.Add(key);
         }
 
-        await vault.PutAsync(key, bytes, cancellationToken);
+        // The same chunks make the same pack: put beside what is there, it would leave the damage in its place.
+        if (!await vault.PutAsync(key, bytes, cancellationToken) && Damaged.Contains(key))
+        {
+            await vault.ReplaceAsync(key, bytes, cancellationToken);
+        }
     }
 
     /// <summary>Chunks of a pack that was there before are made use of.</summary>

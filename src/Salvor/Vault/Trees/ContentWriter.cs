@@ -66,20 +66,45 @@ sealed class ContentWriter : IAsyncDisposable
     /// <summary>Adds what was stored, or added before.</summary>
     public void Repeat(PendingEntry entry) => tree.AddChunk(entry, []);
 
-    /// <summary>Adds a chunk of an earlier snapshot.</summary>
-    public PendingEntry Keep(ChunkEntry chunk)
+    /// <summary>
+    /// Adds chunks of an earlier snapshot, and returns what stands for them. Null, with nothing added, where one must be stored again: the
+    /// pack that it was in is gone or damaged, and no other has it.
+    /// </summary>
+    public async ValueTask<IReadOnlyList<PendingEntry>?> TryKeepAsync(
+        IReadOnlyList<ChunkEntry> chunks, CancellationToken cancellationToken)
     {
-        store.Use(chunk.Pack);
-        var entry = PendingEntry.Of(chunk);
-        tree.AddChunk(entry, []);
-        return entry;
+        var entries = new List<PendingEntry>(chunks.Count);
+        foreach (var chunk in chunks)
+        {
+            if (known.IsSound(chunk.Pack))
+            {
+                store.Use(chunk.Pack);
+                entries.Add(PendingEntry.Of(chunk));
+            }
+            else if (await known.FindAsync(chunk.Name, cancellationToken) is { } elsewhere)
+            {
+                var entry = new PendingEntry { Length = chunk.Length, Name = chunk.Name };
+                elsewhere.Tell(entry);
+                entries.Add(entry);
+            }
+            else
+            {
+                return null;
+            }
+        }
+
+        entries.ForEach(Repeat);
+        return entries;
     }
 
     /// <summary>A node of an earlier snapshot: if it comes out as it was, it is not stored again.</summary>
     public void Know(ChunkEntry node)
     {
-        store.Use(node.Pack);
-        tree.AddStored(node);
+        if (known.IsSound(node.Pack))
+        {
+            store.Use(node.Pack);
+            tree.AddStored(node);
+        }
     }
 
     /// <summary>Stores the rest, and returns the top of the tree.</summary>

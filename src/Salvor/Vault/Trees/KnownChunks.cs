@@ -41,15 +41,40 @@ sealed class PackedRun
 /// The chunks that need not be stored again: those of the snapshot before, of all packs that are there, and what was stored since. The
 /// packs are read when the first chunk is asked for, so that where nothing changed nothing is.
 /// </summary>
-/// <param name="catalog">What it condemns counts as absent.</param>
-/// <param name="store">Told of each pack that is made use of.</param>
-sealed class KnownChunks(VaultCatalog catalog, PackStore store)
+sealed class KnownChunks
 {
     const int TablesInFlight = 8;
 
+    readonly VaultAccess vault;
+    readonly PackStore store;
+    readonly HashSet<Hash256> sound;
     readonly ChunkIndex index = new();
     readonly List<(PackedRun Run, Hash256? Pack)> runs = [];
     bool isLoaded;
+
+    KnownChunks(VaultAccess vault, PackStore store, HashSet<Hash256> sound) => (this.vault, this.store, this.sound) = (vault, store, sound);
+
+    /// <summary>Lists the packs.</summary>
+    /// <param name="catalog">What it condemns counts as absent.</param>
+    /// <param name="store">Told of each pack that is made use of; what is damaged counts as absent.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public static async Task<KnownChunks> ListAsync(VaultCatalog catalog, PackStore store, CancellationToken cancellationToken)
+    {
+        var sound = new HashSet<Hash256>();
+        await foreach (var row in catalog.Vault.ListAsync(VaultKeys.Packs, after: null, cancellationToken))
+        {
+            if (Hash256.TryParse(row.Key.AsSpan(VaultKeys.Packs.Length), out var pack)
+                && !catalog.Condemned.Hides(row.Key) && !store.Damaged.Contains(row.Key))
+            {
+                sound.Add(pack);
+            }
+        }
+
+        return new KnownChunks(catalog.Vault, store, sound);
+    }
+
+    /// <summary>Whether a pack of an earlier snapshot is there, as far as is known.</summary>
+    public bool IsSound(Hash256 pack) => sound.Contains(pack);
 
     /// <summary>The run with a chunk; null where it is new.</summary>
     public async ValueTask<PackedRun?> FindAsync(Hash256 name, CancellationToken cancellationToken)
@@ -86,17 +111,8 @@ sealed class KnownChunks(VaultCatalog catalog, PackStore store)
     /// <summary>What an interrupted backup stored is among them: it is not stored again.</summary>
     async Task LoadAsync(CancellationToken cancellationToken)
     {
-        var packs = new List<Hash256>();
-        await foreach (var row in catalog.Vault.ListAsync(VaultKeys.Packs, after: null, cancellationToken))
-        {
-            if (Hash256.TryParse(row.Key.AsSpan(VaultKeys.Packs.Length), out var pack) && !catalog.Condemned.Hides(row.Key))
-            {
-                packs.Add(pack);
-            }
-        }
-
         var options = new ParallelOptions { MaxDegreeOfParallelism = TablesInFlight, CancellationToken = cancellationToken };
-        await Parallel.ForEachAsync(packs, options, async (pack, cancel) =>
+        await Parallel.ForEachAsync(sound, options, async (pack, cancel) =>
         {
             if (await TryReadAsync(pack, cancel) is not { } table)
             {
@@ -120,7 +136,7 @@ sealed class KnownChunks(VaultCatalog catalog, PackStore store)
     {
         try
         {
-            return await ChunkPlace.ReadAsync(catalog.Vault.Alone(), pack, cancellationToken);
+            return await ChunkPlace.ReadAsync(vault.Alone(), pack, cancellationToken);
         }
         catch (SalvorException e) when (e.Kind == FailureKind.Integrity)
         {

@@ -22,15 +22,24 @@ sealed class TreeSnapshotWriter : IAsyncDisposable
     readonly ListingWriter listing;
     readonly ContentWriter listingContent;
 
-    public TreeSnapshotWriter(VaultCatalog catalog)
+    TreeSnapshotWriter(VaultAccess vault, PackStore store, KnownChunks known)
     {
-        vault = catalog.Vault;
-        store = new PackStore(vault);
-        var known = new KnownChunks(catalog, store);
+        (this.vault, this.store) = (vault, store);
         Chunker = new ContentChunker(vault.Hasher);
         Content = new ContentWriter(vault, store, known);
         listingContent = new ContentWriter(vault, store, known);
         listing = new ListingWriter(listingContent, Chunker);
+    }
+
+    /// <summary>Looks at what is there, and begins.</summary>
+    /// <param name="catalog">The vault.</param>
+    /// <param name="damaged">The keys of packs that a verification found damaged: what is in them is stored again.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public static async Task<TreeSnapshotWriter> BeginAsync(
+        VaultCatalog catalog, IReadOnlySet<string> damaged, CancellationToken cancellationToken)
+    {
+        var store = new PackStore(catalog.Vault) { Damaged = damaged };
+        return new TreeSnapshotWriter(catalog.Vault, store, await KnownChunks.ListAsync(catalog, store, cancellationToken));
     }
 
     public ContentChunker Chunker { get; }
