@@ -22,7 +22,7 @@ delegate void FrameHandler(string packKey, ReadOnlySpan<byte> frame, IReadOnlyLi
 /// damaged there, is looked for where the pack's chunks were moved to.
 /// </summary>
 /// <param name="vault">Where they are.</param>
-/// <param name="recent">Keeps what was fetched whole for the next call; null where each stands for itself. The caller disposes of it.</param>
+/// <param name="recent">Keeps what was fetched whole for the next call; null where each is by itself. The caller disposes of it.</param>
 sealed class ChunkReader(VaultAccess vault, RecentPacks? recent = null)
 {
     /// <summary>From here on a pack is fetched in one call.</summary>
