@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Salvor.Cli.Terminal;
 using Salvor.Jobs;
+using Salvor.Jobs.Commands;
 using Salvor.Jobs.Config;
 using Salvor.Sqlite;
 using Salvor.Sqlite.Restore;
@@ -13,7 +14,7 @@ namespace Salvor.Cli.Commands;
 
 static class BackupCommand
 {
-    static readonly VaultOptions Vault = new();
+    static readonly VaultOptions Vault = new() { Command = StreamInput.Command };
     static readonly Option<string?> Label = new("--label") { Description = "What it is for, shown by 'list'.", HelpName = "TEXT" };
     static readonly Option<string?> Destination = new("--dest")
     {
@@ -34,7 +35,7 @@ static class BackupCommand
 
     static readonly Option<string?> Parent = new("--parent") { Description = "Refused: a backup depends on no other.", HelpName = "ID" };
     static readonly Option<bool> Verify = new("--verify") { Description = "Restore it into scratch and check it before saying so." };
-    static readonly Option<string?> StateDirectory = new("--state-dir")
+    public static readonly Option<string?> StateDirectory = new("--state-dir")
     {
         Description = "The folder of local state, if 'replicate' was given one.", HelpName = "DIR",
     };
@@ -42,7 +43,8 @@ static class BackupCommand
     static readonly Option<bool> Prune = new("--prune") { Description = "The same as 'salvor prune': drop what nothing keeps." };
 
     /// <summary>Which options go with what is asked for.</summary>
-    static readonly Option[] ForMaking = [Label, Destination, Mode, Parent, Verify, RetentionDays, Compression, StateDirectory];
+    static readonly Option[] ForMaking =
+        [Label, Destination, Mode, Parent, Verify, RetentionDays, Compression, StateDirectory, .. StreamInput.Own];
 
     static readonly Option[] ForDeleting =
         [BackupDeletion.BackupId, BackupDeletion.Cascade, BackupDeletion.Yes, PruneCommand.DryRun, Vault.From];
@@ -112,6 +114,11 @@ static class BackupCommand
         var started = invocation.Time.GetTimestamp();
         var name = Vault.NameIn(invocation);
         invocation.Print($"Backup started: {InstantText.Format(invocation.Time.GetUtcNow())}");
+        if (await StreamInput.RunAsync(invocation, Vault, Wanted(invocation), invocation.Get(Verify)) is { } code)
+        {
+            return code;
+        }
+
         if ((name is null || !File.Exists(name)) && invocation.LoadConfig() is var config
             && ConfiguredSources.FindTree(config, name) is { } tree)
         {
@@ -152,12 +159,17 @@ static class BackupCommand
         var (source, member) = ConfiguredSources.Find(config, name);
         ExpectDestination(invocation, source);
         var options = ConfiguredSources.OptionsOf(source, member);
-        var backup = (await OneShot.AskAsync(options.StateDirectory, Request(member.Path), invocation.Cancellation))?.Backup
-            ?? await BackupMarkFile.CountAsync(
-                LocalState.BackupPath(options.StateDirectory, options.Path), invocation.Time, () => OneShot.AttachAsync(
-                    invocation, $"salvor backup {options.Name}", config, source,
-                    options with { Compression = wanted.Compression ?? options.Compression },
-                    host => host.BackUpAsync(options.Name, wanted, invocation.Cancellation)));
+        var hooks = new SourceHooks(source, "backup", invocation.Time) { Warned = line => invocation.Tell($"warning: {line}") };
+        var backup = await hooks.AroundAsync(
+            new Dictionary<string, string>(),
+            async () => (await OneShot.AskAsync(options.StateDirectory, Request(member.Path), invocation.Cancellation))?.Backup
+                ?? await BackupMarkFile.CountAsync(
+                    LocalState.BackupPath(options.StateDirectory, options.Path), invocation.Time, () => OneShot.AttachAsync(
+                        invocation, $"salvor backup {options.Name}", config, source,
+                        options with { Compression = wanted.Compression ?? options.Compression },
+                        host => host.BackUpAsync(options.Name, wanted, invocation.Cancellation))),
+            made => new() { ["SALVOR_OUTCOME"] = "success", ["SALVOR_BACKUP_ID"] = $"{made.Id}" },
+            invocation.Cancellation);
         return (member.Name, backup, FindAsync, config.Restore.Scratch);
 
         ControlRequest Request(string path) => new("backup", path)

@@ -1,5 +1,6 @@
 using System.CommandLine;
 using Salvor.Cli.Terminal;
+using Salvor.Files;
 using Salvor.Vault.Trees;
 
 namespace Salvor.Cli.Commands;
@@ -7,15 +8,18 @@ namespace Salvor.Cli.Commands;
 static class DumpCommand
 {
     static readonly VaultOptions Vault = new();
-    static readonly Argument<string[]> Arguments = new("[SOURCE] BACKUP:/PATH")
+    static readonly Argument<string[]> Arguments = new("[SOURCE] BACKUP[:/PATH]")
     {
-        Description = "The source, which may be left out where there is only one, and a file in a backup.",
+        Description = "The source, which may be left out where there is only one, and a file in a backup; "
+            + "of what a command printed the backup alone.",
         Arity = new ArgumentArity(1, 2),
     };
 
     public static Command Create()
     {
-        var command = new Command("dump", "Write one file of a backup of files to standard output.") { Arguments };
+        var command = new Command(
+            "dump", "Write one file of a backup of files, or what a command printed, to standard output.")
+        { Arguments };
         Vault.AddNamesTo(command);
         return command.WithAction(RunAsync);
     }
@@ -30,10 +34,22 @@ static class DumpCommand
                 "Leave '--json' out, or use 'salvor list' for a document.");
         }
 
-        var (backup, path) = TreeVerbs.Split(rest[0]);
+        var (backup, path) = TreeVerbs.IsPlace(rest[0]) is null ? (rest[0], null) : TreeVerbs.Split(rest[0]);
         var opened = await TreeVerbs.OpenAsync(invocation, Vault, source, backup);
         await using var output = Console.OpenStandardOutput();
-        await TreeSearch.DumpAsync(opened.Snapshot, path, output, invocation.Cancellation);
+        if (path is not null)
+        {
+            await TreeSearch.DumpAsync(opened.Snapshot, path, output, invocation.Cancellation);
+        }
+        else if (opened.Vault.Identity.Kind == StreamBackup.Kind)
+        {
+            await new StreamRestorer(opened.Snapshot).WriteAsync(output, progressed: null, invocation.Cancellation);
+        }
+        else
+        {
+            TreeVerbs.Split(rest[0]);
+        }
+
         await output.FlushAsync(invocation.Cancellation);
         return 0;
     }

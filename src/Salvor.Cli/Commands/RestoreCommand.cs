@@ -1,6 +1,8 @@
 using System.CommandLine;
 using Salvor.Cli.Terminal;
+using Salvor.Files;
 using Salvor.Jobs;
+using Salvor.Jobs.Commands;
 using Salvor.Jobs.Config;
 using Salvor.Platform;
 using Salvor.Sqlite;
@@ -14,7 +16,7 @@ namespace Salvor.Cli.Commands;
 
 static class RestoreCommand
 {
-    static readonly VaultOptions Vault = new();
+    static readonly VaultOptions Vault = new() { Command = StreamRestoreRun.Command };
     static readonly Option<string?> Output = new("--output", "--target", "-o")
     {
         Description = "The file to write; of files the directory.", HelpName = "PATH",
@@ -65,7 +67,7 @@ static class RestoreCommand
             Output, Timestamp, PositionOption, BackupId, BranchOption, DryRun, IfDbNotExists, IfReplicaExists, InPlace, Force, NoCheck,
             StateDirectory,
         };
-        foreach (var option in TreeRestoreRun.Own)
+        foreach (var option in TreeRestoreRun.Own.Concat(StreamRestoreRun.Own))
         {
             command.Add(option);
         }
@@ -77,20 +79,21 @@ static class RestoreCommand
     static async Task<int> RunAsync(Invocation invocation)
     {
         CheckOptions(invocation);
+        var consumer = StreamRestoreRun.ConsumerIn(invocation);
         var (vault, found) = await FindVaultAsync(invocation);
         if (vault is { Identity.IsTree: true } || found is TreeSourceConfig)
         {
-            return await RestoreTreeAsync(invocation, vault, found);
+            return await RestoreTreeAsync(invocation, vault, found, consumer);
         }
 
-        if (TreeRestoreRun.Own.FirstOrDefault(invocation.Has) is { } stray)
+        if (TreeRestoreRun.Own.Concat(StreamRestoreRun.Own).FirstOrDefault(invocation.Has) is { } stray)
         {
             throw new SalvorException(
                 FailureKind.Usage, $"'{stray.Name}' is for files, and this is a database", "Leave it out: a database is restored whole.");
         }
 
         var source = found as SqliteSourceConfig;
-        var name = vault?.Identity.Source ?? invocation.Get(Vault.Db) ?? invocation.Get(Vault.Source) ?? source?.Name ?? "";
+        var name = vault?.Identity.Source ?? Vault.NameIn(invocation) ?? source?.Name ?? "";
         var home = HomeOf(invocation, vault, source);
         if (invocation.Get(IfDbNotExists) && home is not null && File.Exists(home))
         {
@@ -99,18 +102,26 @@ static class RestoreCommand
 
         return vault is null
             ? SkipEmpty(invocation, vault, name, home)
-            : await FreshListing.UseAsync(vault, listed => RestoreAsync(invocation, listed, name, home), invocation.Cancellation);
+            : await FreshListing.UseAsync(vault, listed => RestoreAsync(invocation, listed, name, home, found), invocation.Cancellation);
     }
 
-    static async Task<int> RestoreTreeAsync(Invocation invocation, VaultAccess? vault, SourceConfig? source)
+    static async Task<int> RestoreTreeAsync(
+        Invocation invocation, VaultAccess? vault, SourceConfig? source, ConfiguredCommand? consumer)
     {
-        Option[] others = [PositionOption, BranchOption, IfDbNotExists, InPlace, Force, NoCheck, StateDirectory];
+        var isStream = vault?.Identity.Kind == StreamBackup.Kind || source is CommandSourceConfig;
+        Option[] others =
+        [
+            PositionOption, BranchOption, IfDbNotExists, InPlace, NoCheck, StateDirectory,
+            .. isStream ? TreeRestoreRun.Own.Except([TreeRestoreRun.Snapshot]) : [.. StreamRestoreRun.Own, Force],
+        ];
         if (others.FirstOrDefault(invocation.Has) is { } stray)
         {
             throw new SalvorException(
                 FailureKind.Usage,
-                $"'{stray.Name}' is for databases, and this source is one of files",
-                "Files are restored into a directory that is new or empty: name it with '--output'.");
+                isStream ? $"'{stray.Name}' does not go with what a command printed" : $"'{stray.Name}' does not go with files",
+                isStream
+                    ? "It is restored into a file, which '--output' names, or by '--pipe' into a command."
+                    : "Files are restored into a directory that is new or empty: name it with '--output'.");
         }
 
         string?[] names = [invocation.Get(TreeRestoreRun.Snapshot), $"{invocation.Get(BackupId)}", invocation.Get(Timestamp)];
@@ -129,8 +140,12 @@ static class RestoreCommand
                     FailureKind.NotRestorable, $"nothing is backed up yet of source {source?.Name}", "Run 'salvor backup' first.");
         }
 
-        return await TreeRestoreRun.RunAsync(
-            invocation, vault, given.FirstOrDefault(), invocation.Get(Output), ScratchOf(invocation), invocation.Get(DryRun));
+        var (name, output, dryRun) = (given.FirstOrDefault(), invocation.Get(Output), invocation.Get(DryRun));
+        Task<int> RestoreAsync() => isStream
+            ? StreamRestoreRun.RunAsync(
+                invocation, vault, name, output, consumer, ScratchOf(invocation), dryRun, invocation.Get(Force))
+            : TreeRestoreRun.RunAsync(invocation, vault, name, output, ScratchOf(invocation), dryRun);
+        return dryRun ? await RestoreAsync() : await RestoreHooks.AroundAsync(invocation, source, output ?? "", RestoreAsync);
     }
 
     static void CheckOptions(Invocation invocation)
@@ -183,7 +198,7 @@ static class RestoreCommand
         return 0;
     }
 
-    static async Task<int> RestoreAsync(Invocation invocation, VaultCatalog catalog, string name, string? home)
+    static async Task<int> RestoreAsync(Invocation invocation, VaultCatalog catalog, string name, string? home, SourceConfig? source)
     {
         var planner = new RestorePlanner(catalog);
         if (await IsUnstartedAsync(catalog, planner, invocation.Cancellation))
@@ -206,14 +221,13 @@ static class RestoreCommand
             return 0;
         }
 
-        if (mode == RestoreMode.InPlace)
+        Task RunToAsync(int? pid) => RunAsync(
+            invocation, catalog, plan, point, name, output, mode, makesDirectory, requested, pid);
+        return await RestoreHooks.AroundAsync(invocation, source, output, async () =>
         {
-            return await InPlaceAsync(invocation, output, point, pid => RunAsync(
-                invocation, catalog, plan, point, name, output, mode, makesDirectory, requested, pid));
-        }
-
-        await RunAsync(invocation, catalog, plan, point, name, output, mode, makesDirectory, requested, pid: null);
-        return 0;
+            await (mode == RestoreMode.InPlace ? InPlaceAsync(invocation, output, point, RunToAsync) : RunToAsync(pid: null));
+            return 0;
+        });
     }
 
     static RestoreRequest Request(Invocation invocation) => RestorePoints.Request(

@@ -8,14 +8,21 @@ using Salvor.Vault.Trees;
 
 namespace Salvor.Cli.Commands;
 
-/// <summary>A backup of a source of files, as <c>salvor backup</c> makes it.</summary>
+/// <summary>A backup of a source of files or of a command, as <c>salvor backup</c> makes it.</summary>
 static class TreeBackupRun
 {
     /// <summary>How many problems are printed; <c>--json</c> has more.</summary>
     const int ProblemsPrinted = 20;
 
+    /// <param name="invocation">The command line.</param>
+    /// <param name="config">The configuration.</param>
+    /// <param name="tree">The source.</param>
+    /// <param name="wanted">What is asked for.</param>
+    /// <param name="verifies">Whether the backup is read back.</param>
+    /// <param name="producer">What is kept instead of what the source's command prints.</param>
     public static async Task<int> RunAsync(
-        Invocation invocation, SalvorConfig config, TreeSourceConfig tree, BackupRequest wanted, bool verifies)
+        Invocation invocation, SalvorConfig config, TreeSourceConfig tree, BackupRequest wanted, bool verifies,
+        StreamProducer? producer = null)
     {
         var started = invocation.Time.GetTimestamp();
         var keys = KeyOptions.Find(invocation, tree);
@@ -24,6 +31,8 @@ static class TreeBackupRun
         {
             Trigger = StartedBy.Timer() ? RunTrigger.Timer : RunTrigger.Manual,
             Progressed = progress.Reporter,
+            Producer = producer,
+            Warned = line => invocation.Tell($"warning: {line}"),
         };
         var (result, copies) = await source.BackUpAsync(wanted, keys, invocation.Cancellation);
         if (verifies)
@@ -36,7 +45,7 @@ static class TreeBackupRun
 
         progress.Dispose();
         var seconds = Math.Round(invocation.Time.GetElapsedTime(started).TotalSeconds, 3);
-        Print(invocation, result, verifies, seconds);
+        Print(invocation, tree, result, verifies, seconds);
         var failure = FailureOf(tree, result, copies, invocation);
         if (failure is not null)
         {
@@ -60,7 +69,7 @@ static class TreeBackupRun
         };
     }
 
-    static void Print(Invocation invocation, TreeBackupResult result, bool verified, double seconds)
+    static void Print(Invocation invocation, TreeSourceConfig tree, TreeBackupResult result, bool verified, double seconds)
     {
         var (backup, totals) = (result.Record, result.Totals);
         foreach (var problem in result.Problems.Take(ProblemsPrinted))
@@ -85,8 +94,12 @@ static class TreeBackupRun
         }
 
         invocation.Print($"Of: {InstantText.Format(backup.Time)}");
-        invocation.Print($"Names: {totals.Files} file(s), {totals.Directories} directories, {totals.Others} other(s)");
-        invocation.Print($"Read: {result.FilesRead} file(s), {SizeText.Format(result.BytesRead)}; the others are unchanged");
+        if (tree is FilesSourceConfig)
+        {
+            invocation.Print($"Names: {totals.Files} file(s), {totals.Directories} directories, {totals.Others} other(s)");
+            invocation.Print($"Read: {result.FilesRead} file(s), {SizeText.Format(result.BytesRead)}; the others are unchanged");
+        }
+
         invocation.Print($"Size: {SizeText.Format(backup.SizeBytes)}, {SizeText.Format(backup.AddedBytes)} added to the vault");
         if (verified)
         {

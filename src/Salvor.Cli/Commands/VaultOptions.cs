@@ -15,6 +15,9 @@ sealed class VaultOptions
         Description = "The name of the source; may be left out where there is only one.", Arity = ArgumentArity.ZeroOrOne,
     };
 
+    /// <summary>A command that may follow the source, after <c>--</c>.</summary>
+    public Argument<string[]>? Command { get; init; }
+
     public Option<string?> Db { get; } = new("--db", "--source-name") { Description = "The same as SOURCE.", HelpName = "NAME" };
 
     public Option<string[]> From { get; } = new("--from", "--source")
@@ -27,6 +30,11 @@ sealed class VaultOptions
     public void AddTo(Command command)
     {
         command.Add(Source);
+        if (Command is not null)
+        {
+            command.Add(Command);
+        }
+
         AddNamesTo(command);
     }
 
@@ -39,8 +47,11 @@ sealed class VaultOptions
     }
 
     /// <summary>The name of the source, where one is given, as an argument or by <c>--db</c>.</summary>
-    public string? NameIn(Invocation invocation) =>
-        invocation.Get(Db) ?? (TreeVerbs.IsPlace(invocation.Get(Source)) is null ? invocation.Get(Source) : null);
+    public string? NameIn(Invocation invocation)
+    {
+        var source = Command is not null && invocation.IsAfterDashes(Source) ? null : invocation.Get(Source);
+        return invocation.Get(Db) ?? (TreeVerbs.IsPlace(source) is null ? source : null);
+    }
 
     /// <summary>Whether the command line names the vault, and not a configuration.</summary>
     public bool IsFromGiven(Invocation invocation) => invocation.Get(From).Length > 0;

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.CommandLine.Parsing;
 using System.Runtime.InteropServices;
 using System.Text;
 using System.Text.Encodings.Web;
@@ -80,6 +81,18 @@ sealed class Invocation
     public T Get<T>(Option<T> option) => parsed.GetValue(option)!;
 
     public T Get<T>(Argument<T> argument) => parsed.GetValue(argument)!;
+
+    /// <summary>The verb, without those above it.</summary>
+    public string VerbName => parsed.CommandResult.Command.Name;
+
+    /// <summary>What follows <c>--</c>, as it is.</summary>
+    public IReadOnlyList<string> AfterDashes => [.. TokensAfterDashes().Select(token => token.Value)];
+
+    /// <summary>Whether the first value of an argument follows <c>--</c>.</summary>
+    public bool IsAfterDashes(Argument argument) =>
+        parsed.GetResult(argument)?.Tokens is [var first, ..] && TokensAfterDashes().Any(token => ReferenceEquals(token, first));
+
+    IEnumerable<Token> TokensAfterDashes() => parsed.Tokens.SkipWhile(token => token.Type != TokenType.DoubleDash).Skip(1);
 
     /// <summary>Whether an option was given on the command line.</summary>
     public bool Has(Option option) => parsed.GetResult(option) is { Implicit: false };

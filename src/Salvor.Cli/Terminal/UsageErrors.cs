@@ -10,7 +10,7 @@ static class UsageErrors
     /// <summary>The first error, or null.</summary>
     public static SalvorException? Find(ParseResult parsed) =>
         parsed.Errors.Count == 0 && parsed.UnmatchedTokens.Count == 0
-            && !parsed.Tokens.Any(token => token.Type == TokenType.Argument && IsOption(token.Value))
+            && !BeforeDashes(parsed).Any(token => token.Type == TokenType.Argument && IsOption(token.Value))
             ? null
             : FindIn(parsed);
 
@@ -23,7 +23,8 @@ static class UsageErrors
         }
 
         // A misspelled option that comes where an argument may stand would be taken for the argument.
-        var tokens = parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens);
+        var tokens = parsed.CommandResult.Children.OfType<ArgumentResult>().SelectMany(argument => argument.Tokens)
+            .Intersect(BeforeDashes(parsed), ReferenceEqualityComparer.Instance).Cast<Token>();
         if (tokens.Select(token => token.Value).Concat(parsed.UnmatchedTokens).FirstOrDefault(IsOption) is { } option)
         {
             return UnknownOption(parsed, option);
@@ -57,8 +58,11 @@ static class UsageErrors
             : Error(command, Lower(parsed.Errors[0].Message));
     }
 
+    /// <summary>What follows <c>--</c> is what it looks like to somebody else.</summary>
+    static IEnumerable<Token> BeforeDashes(ParseResult parsed) => parsed.Tokens.TakeWhile(token => token.Type != TokenType.DoubleDash);
+
     static bool IsHelp(ParseResult parsed) =>
-        parsed.Tokens.Any(token => token.Type == TokenType.Option && token.Value is "--help" or "-h" or "-?");
+        BeforeDashes(parsed).Any(token => token.Type == TokenType.Option && token.Value is "--help" or "-h" or "-?");
 
     static bool IsOption(string value) => value.Length > 1 && value[0] == '-';
 

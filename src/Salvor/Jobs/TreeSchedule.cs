@@ -93,7 +93,10 @@ public sealed class TreeSchedule(Func<SalvorConfig> config, TimeProvider time, I
     {
         try
         {
-            var source = new TreeSource(current, tree, time) { Command = "salvor daemon", Trigger = trigger };
+            var source = new TreeSource(current, tree, time)
+            {
+                Command = "salvor daemon", Trigger = trigger, Warned = line => logger.TreeProblem(tree.Name, line),
+            };
             var (result, copies) = await source.BackUpAsync(
                 new BackupRequest("", "incremental", RetentionDays: null), ConfiguredSources.KeysOf(tree), cancellationToken);
             Tell(tree, result, copies);

@@ -1,4 +1,5 @@
 using Salvor.Files;
+using Salvor.Jobs.Commands;
 using Salvor.Jobs.Config;
 using Salvor.Platform;
 using Salvor.Sqlite;
@@ -16,7 +17,7 @@ namespace Salvor.Jobs;
 /// <param name="Failure">Why.</param>
 public sealed record TreeCopyFailure(string Destination, bool IsRequired, SalvorException Failure);
 
-/// <summary>Backs up a configured source of files, to all its destinations.</summary>
+/// <summary>Backs up a configured source of files, or what a command prints, to all its destinations.</summary>
 /// <param name="config">The configuration.</param>
 /// <param name="tree">The source.</param>
 /// <param name="time">The clock.</param>
@@ -26,6 +27,12 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
 
     /// <summary>Told how far it is.</summary>
     public Action<WorkProgress>? Progressed { get; init; }
+
+    /// <summary>What is backed up instead of what the source's command prints.</summary>
+    public StreamProducer? Producer { get; init; }
+
+    /// <summary>Told of what hooks have to say that changes nothing.</summary>
+    public Action<string>? Warned { get; init; }
 
     /// <summary>What a backup is said to do, in the lock that it holds.</summary>
     public string Command { get; init; } = $"salvor backup {tree.Name}";
@@ -47,15 +54,26 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         var mark = BackupMarkFile.Read(MarkPath);
         try
         {
-            var vault = await OpenAsync(request, keys, cancellationToken);
-            mark = mark?.VaultId == vault.Id ? mark : new BackupMark { VaultId = vault.Id };
-            var backup = new TreeBackup(vault, Options(), time) { Progressed = Progressed, Damaged = DamagedIn(vault) };
-            var result = await backup.RunAsync(request, cancellationToken);
-            var copies = await CopyAsync(vault, cancellationToken);
-            var seconds = Math.Round(time.GetElapsedTime(started).TotalSeconds, 3);
-            BackupMarkFile.Write(MarkPath, MarkOf(mark, result, copies, seconds));
-            RunHistory.Add(RunsPath, RunOf(began, result, copies));
-            return (result, copies);
+            return await new SourceHooks(tree, "backup", time) { Warned = Warned }.AroundAsync(
+                new Dictionary<string, string>(),
+                async () =>
+                {
+                    var vault = await OpenAsync(request, keys, cancellationToken);
+                    mark = mark?.VaultId == vault.Id ? mark : new BackupMark { VaultId = vault.Id };
+                    var result = await MakeAsync(vault, request, cancellationToken);
+                    var copies = await CopyAsync(vault, cancellationToken);
+                    var seconds = Math.Round(time.GetElapsedTime(started).TotalSeconds, 3);
+                    mark = MarkOf(mark, result, copies, seconds);
+                    BackupMarkFile.Write(MarkPath, mark);
+                    RunHistory.Add(RunsPath, RunOf(began, result, copies));
+                    return (Result: result, Copies: copies);
+                },
+                made => new()
+                {
+                    ["SALVOR_OUTCOME"] = made.Result.IsPartial ? "partial" : "success",
+                    ["SALVOR_BACKUP_ID"] = $"{made.Result.Record.Id}",
+                },
+                cancellationToken);
         }
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
@@ -125,8 +143,26 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         [.. VerifyFile.Read(LocalState.VerifyPath(state, tree.Name))?.Destinations
             .Where(item => item.Destination == vault.Location).SelectMany(item => item.Findings).Select(finding => finding.Key) ?? []];
 
+    Task<TreeBackupResult> MakeAsync(VaultAccess vault, BackupRequest request, CancellationToken cancellationToken) => tree switch
+    {
+        FilesSourceConfig files => new TreeBackup(vault, OptionsOf(files), time)
+        {
+            Progressed = Progressed, Damaged = DamagedIn(vault),
+        }.RunAsync(request, cancellationToken),
+        CommandSourceConfig command => new StreamBackup(vault, command.FileName ?? tree.Name, time)
+        {
+            Progressed = Progressed, Damaged = DamagedIn(vault), AllowsEmpty = command.AllowsEmpty,
+        }.RunAsync(request, Producer ?? ProducerOf(command), cancellationToken),
+        _ => throw new InvalidOperationException($"no way to back up {tree.GetType().Name}"),
+    };
+
+    StreamProducer ProducerOf(CommandSourceConfig source) => source.Command is { } command
+        ? CommandDump.Of(source.Name, command, time)
+        : throw new SalvorException(
+            FailureKind.Usage, $"source {source.Name} has no command", "Give it what it keeps: 'salvor backup NAME --stdin'.");
+
     /// <summary>No destination of the configuration is ever part of a backup: it would grow by itself each time.</summary>
-    TreeOptions Options() => tree.Options with
+    TreeOptions OptionsOf(FilesSourceConfig files) => files.Options with
     {
         Never = [.. config.Destinations.Values.OfType<FileDestinationConfig>().Select(item => item.Path)],
     };
@@ -143,7 +179,8 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         }
 
         var store = Retrying(destination);
-        var vault = await VaultAccess.OpenOrCreateAsync(store, tree.Name, TreeBackup.Kind, tree.Name, keys, time, cancellationToken);
+        var kind = tree is FilesSourceConfig ? TreeBackup.Kind : StreamBackup.Kind;
+        var vault = await VaultAccess.OpenOrCreateAsync(store, tree.Name, kind, tree.Name, keys, time, cancellationToken);
         await vault.ExpectSavedKeyAsync(keys, time, cancellationToken);
         VaultMark.Write(marked, vault);
         return vault.With(request.Compression ?? tree.Compression);

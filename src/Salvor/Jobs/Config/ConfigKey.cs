@@ -39,6 +39,9 @@ enum ConfigValue
     /// <summary>A list of mappings; the one of <see cref="ConfigKey.Sections"/> is meant whose name is among the keys.</summary>
     List,
 
+    /// <summary>Names of variables, each with a text that is never printed.</summary>
+    Variables,
+
     /// <summary>Names, each with a mapping; the mapping's <c>type</c> says which of <see cref="ConfigKey.Sections"/> it is.</summary>
     Named,
 }
@@ -65,10 +68,13 @@ sealed record ConfigKey(string Name, ConfigValue Value, string Example, string M
 }
 
 /// <summary>A mapping of the configuration.</summary>
-/// <param name="Name">What the schema calls it.</param>
+/// <param name="Name">What it is called where it is one of several: its <c>type</c>, or the key that only it has.</param>
 /// <param name="Keys">Its keys, in the order in which messages enumerate them.</param>
 sealed record ConfigSection(string Name, IReadOnlyList<ConfigKey> Keys)
 {
+    /// <summary>What the schema calls it.</summary>
+    public string Definition { get; init; } = Name;
+
     /// <summary>The names of its keys.</summary>
     public IReadOnlyList<string> Names { get; } = [.. Keys.Select(key => key.Name)];
 }

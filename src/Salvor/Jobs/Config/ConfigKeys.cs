@@ -6,7 +6,7 @@ namespace Salvor.Jobs.Config;
 /// Every key that there is: what the readers accept, what <c>config schema</c> prints for editors, and what the tests misspell one by one.
 /// A section is made when it is asked for: all of them would be a tenth of the time of a short command.
 /// </summary>
-static class ConfigKeys
+static partial class ConfigKeys
 {
     static readonly string[] Off = ["off"];
 
@@ -139,7 +139,10 @@ static class ConfigKeys
     public static ConfigSection[] Checks => field ??=
     [
         new("sql", [CheckName, CheckTimeout, new("sql", Plain, "SELECT count(*) FROM users", "A statement with one value."), CheckExpect]),
-        new("command", [CheckName, CheckTimeout, new("command", Plain, "test -s {path}", "A command for a shell."), CheckExpect]),
+        new("command", [CheckName, CheckTimeout, new("command", Plain, "test -s {path}", "A command for a shell."), CheckExpect])
+        {
+            Definition = "command_check",
+        },
         new(
             "url",
             [
@@ -186,6 +189,14 @@ static class ConfigKeys
             new("key_saved", YesNo, "true", "Whether the key is safe elsewhere, so that no export is waited for (default: false)."),
         ]);
 
+    public static ConfigSection Hooks => field ??= new(
+        "hooks",
+        [
+            .. HooksConfig.Names.Select(name => new ConfigKey(
+                name, Texts, "[systemctl, stop, app]", $"A program with its arguments, run {name.Replace('_', ' ')}s.")),
+            new("timeout", Duration, "5m", "How long each may take (default: 5m)."),
+        ]);
+
     public static ConfigSection Source => field ??= new(
         "sqlite",
         [
@@ -215,6 +226,10 @@ static class ConfigKeys
                 Words = ["off"], Below = () => [Drill],
             },
             new("prune", Section, "{ every: 24h }", "How the daemon drops what nothing keeps.") { Words = ["off"], Below = () => [Prune] },
+            new("hooks", Section, "{ before_backup: [sync] }", "What is run before and after backups and restores.")
+            {
+                Below = () => [Hooks],
+            },
             new("state_dir", ConfigValue.Path, "/var/lib/salvor", "The folder of local state (default: .salvor beside the database)."),
             new("encryption", Section, "{ key_file: /etc/salvor/app.key }", "Where the secret is that opens the vaults.")
             {
@@ -234,7 +249,7 @@ static class ConfigKeys
             Words = Off, Below = () => [Schedule],
         },
         .. Source.Keys.Where(key => key.Name is "to" or "compression" or "max_backups" or "retention_days" or "verify" or "prune"
-            or "state_dir" or "encryption" or "max_verify_age"),
+            or "hooks" or "state_dir" or "encryption" or "max_verify_age"),
         new("max_backup_age", Duration, "26h", "How old the last backup may be (default: what the schedule says, else 26h).")
         {
             Words = Off,
@@ -263,6 +278,18 @@ static class ConfigKeys
             .. OfSnapshots,
         ]);
 
+    public static ConfigSection Command => field ??= new(
+        "command",
+        [
+            new("type", Plain, "command", "What is protected.") { Words = ["command"] },
+            new("command", Texts, "[pg_dumpall, --clean]", "A program with its arguments: what it prints is backed up."),
+            new("environment", Variables, "{ PGPASSWORD: \"${DB_PASSWORD}\" }", "Variables that the command is given."),
+            new("timeout", Duration, "1h", "How long the command may take (default: 1h)."),
+            new("file_name", Plain, "app.sql", "What its output is called in backups (default: the name of the source)."),
+            new("allow_empty", YesNo, "true", "Whether a command that prints nothing makes a backup (default: false)."),
+            .. OfSnapshots,
+        ]);
+
     public static ConfigSection Restore => field ??= new(
         "restore", [new("scratch", ConfigValue.Path, "/var/tmp/salvor", "Where restores without --output make their folders.")]);
 
@@ -282,80 +309,6 @@ static class ConfigKeys
             new("otlp", Plain, "http://127.0.0.1:4318", "The collector that metrics are sent to (default: OTEL_EXPORTER_OTLP_ENDPOINT)."),
         ]);
 
-    /// <summary>What each notifier is told, and how its subjects read.</summary>
-    static readonly ConfigKey[] OfEveryNotifier =
-    [
-        new("on_success", YesNo, "true", "Whether it is told that a backup, a verification or a drill went well (default: false)."),
-        new("on_failure", YesNo, "false", "Whether it is told that something fails (default: true)."),
-        new("on_recovery", YesNo, "false", "Whether it is told that this is over (default: true)."),
-        new("on_missed", YesNo, "false", "Whether it is told that a verification or a drill did not run in time (default: true)."),
-        new("on_stale", YesNo, "false", "Whether it is told that something is older than it may be (default: true)."),
-        new("subject", Plain, "\"{tag} {host}: {source} {what}\"", "The subject, with {tag}, {source}, {what}, {host} and others."),
-    ];
-
-    public static readonly ConfigSection Email = new(
-        "email",
-        [
-            new("host", Plain, "smtp.example.com", "The mail server."),
-            new("port", Count, "587", "Its port (default: 587 with starttls, 465 with tls, 25 with none)."),
-            new("tls", Plain, "starttls", "How the connection is encrypted (default: starttls).") { Words = ["starttls", "tls", "none"] },
-            new("ca_file", ConfigValue.Path, "/etc/salvor/ca.pem", "Who may vouch for the server, where the system does not know them."),
-            new("username", Plain, "salvor", "Who logs in (default: nobody)."),
-            new("password", Secret, "${SMTP_PASSWORD}", "As ${NAME}, file:PATH or cmd:COMMAND."),
-            new("from", Plain, "salvor@example.com", "The sender."),
-            new("to", Texts, "[ops@example.com]", "The recipients."),
-            new("allow_insecure", YesNo, "true", "Whether unencrypted mail may leave this machine (default: false)."),
-            .. OfEveryNotifier,
-        ]);
-
-    public static readonly ConfigSection Webhook = new(
-        "webhook",
-        [
-            new("url", Secret, "https://hooks.example.com/services/${HOOK_TOKEN}", "Where to; never printed."),
-            new("preset", Plain, "slack", "Whose form the message takes (default: a JSON document of our own).")
-            {
-                Words = ["slack", "discord", "teams", "ntfy", "gotify", "telegram", "healthchecks", "uptime-kuma"],
-            },
-            new("template", Plain, "'{\"text\": \"{subject}\"}'", "The body, with {subject}, {body} and others; in JSON they are escaped."),
-            new("headers", Texts, "[\"X-Team: ops\"]", "Further headers, each Name: value; a value may be file:PATH or cmd:COMMAND."),
-            new("token", Secret, "${NTFY_TOKEN}", "What lets in, as ${NAME}, file:PATH or cmd:COMMAND."),
-            new("chat_id", Plain, "-1001234567890", "With preset: telegram, the chat."),
-            new("allow_insecure", YesNo, "true", "Whether http may leave this machine (default: false)."),
-            .. OfEveryNotifier,
-        ]);
-
-    /// <summary>What a scheduler runs, each with a check of its own, because each has a time of its own.</summary>
-    public static readonly ConfigSection PingJobs = new(
-        "jobs", [.. NotificationsConfig.Jobs.Select(job => new ConfigKey(
-            job, Secret, "https://hc-ping.com/${JOB_CHECK}", $"What is told when 'salvor {job}' begins, and how it ended."))]);
-
-    public static readonly ConfigSection Ping = new(
-        "ping",
-        [
-            new("url", Secret, "https://hc-ping.com/${DAEMON_CHECK}", "What hears from the daemon as long as it lives; never printed."),
-            new("preset", Plain, "healthchecks", "How it is told (default: healthchecks).") { Words = ["healthchecks", "uptime-kuma"] },
-            new("every", Duration, "5m", "How often (default: 5m)."),
-            new("jobs", Section, "{ verify: \"https://hc-ping.com/0\" }", "What hears from verbs that a scheduler runs.")
-            {
-                Sections = [PingJobs],
-            },
-            new("allow_insecure", YesNo, "true", "Whether http may leave this machine (default: false)."),
-        ]);
-
-    public static readonly ConfigSection Notifications = new(
-        "notifications",
-        [
-            new("email", Section, "{ host: smtp.example.com, from: a@example.com, to: [b@example.com] }", "Mail.") { Sections = [Email] },
-            new("webhooks", Named, "{ team: { preset: slack, url: \"https://hooks.example.com/1\" } }", "Chats and services.")
-            {
-                Sections = [Webhook],
-            },
-            new("ping", Section, "{ url: \"https://hc-ping.com/1\" }", "The dead man's switch.") { Sections = [Ping] },
-            new("after", Duration, "1m", "How long something must be wrong, or well again, before it is told (default: 1m)."),
-            new("remind_every", Duration, "24h", "How often it is told again while it lasts (default: 24h).") { Words = Off },
-            new("state_dir", ConfigValue.Path, "/var/lib/salvor", "Where messages wait (default: the local state of the first source)."),
-        ]);
-
     /// <summary>The whole file.</summary>
     public static ConfigSection Root => field ??= new(
         "configuration",
@@ -366,7 +319,7 @@ static class ConfigKeys
             },
             new("sources", Named, "{ app: { type: sqlite, path: /var/lib/app/app.db, to: [local] } }", "What is protected.")
             {
-                Below = () => [Source, Files],
+                Below = () => [Source, Files, Command],
             },
             new("restore", Section, "{ scratch: /var/tmp/salvor }", "Where restores go.") { Below = () => [Restore] },
             new("log", Section, "{ level: info }", "How much the log tells.") { Below = () => [Log] },

@@ -16,8 +16,8 @@ sealed class ConfigReader(ConfigDocument document)
     const string GlobExample = "/data/tenants/*.db";
     const string KeepExample = "{ commits: 24h, minutes: 7d, hours: 30d, days: 1y }";
 
-    static readonly string[] SourceTypes = ["sqlite", "files"];
-    static readonly string[] SourceTypesPlanned = ["postgres", "command"];
+    static readonly string[] SourceTypes = ["sqlite", "files", "command"];
+    static readonly string[] SourceTypesPlanned = ["postgres"];
 
     /// <summary>Where there are <see cref="ConfigDocument.Problems"/>, what could be read nevertheless.</summary>
     public SalvorConfig Read(YamlMappingNode node)
@@ -115,13 +115,10 @@ sealed class ConfigReader(ConfigDocument document)
         string name, string owner, ConfigMapping source, OrderedDictionary<string, DestinationConfig> destinations,
         IReadOnlyList<string> declared)
     {
-        if (ReadType(source, "source", owner, SourceTypes, SourceTypesPlanned) != "files")
-        {
-            return ReadDatabase(name, owner, source, destinations, declared);
-        }
-
-        source.CheckKeys(ConfigKeys.Files);
-        return TreeReader.Read(document, name, owner, source, ReadTo(source, owner, destinations, declared));
+        var type = ReadType(source, "source", owner, SourceTypes, SourceTypesPlanned);
+        return type == "sqlite"
+            ? ReadDatabase(name, owner, source, destinations, declared)
+            : TreeReader.Read(type, document, name, source, () => ReadTo(source, owner, destinations, declared));
     }
 
     SqliteSourceConfig ReadDatabase(
@@ -175,6 +172,7 @@ sealed class ConfigReader(ConfigDocument document)
             RetentionDays = source.OptionalCount("retention_days", 90, BackupRequest.RetentionDaysMax),
             Prune = document.Attempt(() => PruneReader.Read(document, source, owner), new()),
             Limits = LimitsReader.Read(source, snapshotEvery, verify.Every),
+            Hooks = document.Attempt(() => CommandReader.ReadHooks(document, source), new()),
             Encryption = !document.LocalOnly && source.Value("encryption") is { } node
                 ? document.Attempt<EncryptionConfig?>(() => EncryptionReader.Read(document, node, owner), null)
                 : null,

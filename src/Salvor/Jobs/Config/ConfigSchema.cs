@@ -59,6 +59,12 @@ public static class ConfigSchema
                 ? Reference(only, definitions)
                 : OneOf(key.Sections, definitions),
         },
+        ConfigValue.Variables => new()
+        {
+            ["type"] = "object",
+            ["propertyNames"] = new JsonObject { ["pattern"] = "^[A-Za-z_][A-Za-z0-9_]*$" },
+            ["additionalProperties"] = new JsonObject { ["type"] = new JsonArray("string", "number", "boolean") },
+        },
         ConfigValue.Texts => AnyOf(
             Typed("string"), new JsonObject { ["type"] = "array", ["items"] = Typed("string"), ["minItems"] = 1 }),
         ConfigValue.YesNo => AnyOf(new JsonObject { ["enum"] = new JsonArray(true, false) }, ByVariable()),
@@ -123,8 +129,8 @@ public static class ConfigSchema
 
     static JsonObject Reference(ConfigSection section, JsonObject definitions)
     {
-        definitions[section.Name] ??= OfSection(section, definitions);
-        return new() { ["$ref"] = $"#/$defs/{section.Name}" };
+        definitions[section.Definition] ??= OfSection(section, definitions);
+        return new() { ["$ref"] = $"#/$defs/{section.Definition}" };
     }
 
     static JsonObject AnyOf(params JsonNode[] alternatives) => new() { ["anyOf"] = new JsonArray(alternatives) };

@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
+using Salvor.Jobs.Commands;
 using Salvor.Jobs.Drills;
 using Salvor.Jobs.Keys;
 using Salvor.Storage.S3;
@@ -108,6 +109,7 @@ public static class EffectiveConfig
         keys["prune"] = source.Prune.Every is { } often ? Keys(("every", often), ("grace", source.Prune.Grace)) : "off";
         keys["drill"] = Of(source.Drill);
         Add(keys, source.Limits);
+        AddHooks(keys, source);
         if (source.Encryption is { } encryption)
         {
             keys["encryption"] = Of(encryption);
@@ -116,18 +118,20 @@ public static class EffectiveConfig
         return keys;
     }
 
-    /// <summary>One source of files.</summary>
+    /// <summary>One source of files, or of a command.</summary>
     public static JsonObject Of(TreeSourceConfig source)
     {
-        var options = source.Options;
-        var keys = Keys(
-            ("type", "files"), ("paths", options.Paths), ("exclude", source.Exclude.Count > 0 ? source.Exclude : null),
-            ("exclude_if_present", options.ExcludeIfPresent.Count > 0 ? options.ExcludeIfPresent : null),
-            ("exclude_caches", options.ExcludeCaches), ("one_file_system", options.OneFileSystem),
-            ("to", source.To),
-            ("compression", source.Compression.ToString()), ("max_backups", source.BackupsMax),
+        var keys = source is FilesSourceConfig files ? OfFiles(files) : OfCommand((CommandSourceConfig)source);
+        var common = Keys(
+            ("to", source.To), ("compression", source.Compression.ToString()), ("max_backups", source.BackupsMax),
             ("retention_days", source.RetentionDays), ("state_dir", source.StateDirectory));
+        foreach (var (name, value) in common)
+        {
+            keys[name] = value?.DeepClone();
+        }
+
         AddSnapshots(keys, source);
+        AddHooks(keys, source);
         if (source.Encryption is { } encryption)
         {
             keys["encryption"] = Of(encryption);
@@ -153,6 +157,40 @@ public static class EffectiveConfig
     static JsonNode Of(VerifyConfig verify) => verify.Every is { } every
         ? Keys(("every", every), ("deep", verify.Deep), ("keep_image", verify.KeepImage))
         : JsonValue.Create("off");
+
+    static JsonObject OfFiles(FilesSourceConfig source)
+    {
+        var options = source.Options;
+        return Keys(
+            ("type", "files"), ("paths", options.Paths), ("exclude", source.Exclude.Count > 0 ? source.Exclude : null),
+            ("exclude_if_present", options.ExcludeIfPresent.Count > 0 ? options.ExcludeIfPresent : null),
+            ("exclude_caches", options.ExcludeCaches), ("one_file_system", options.OneFileSystem));
+    }
+
+    /// <summary>Arguments may have a secret in them, by a variable; the name of the program has not.</summary>
+    static JsonObject OfCommand(CommandSourceConfig source)
+    {
+        var keys = Keys(
+            ("type", "command"), ("command", source.Command is { } command ? Shown(command) : null),
+            ("timeout", source.Command?.Limit), ("file_name", source.FileName), ("allow_empty", source.AllowsEmpty));
+        if (source.Command?.Environment is { Count: > 0 } environment)
+        {
+            keys["environment"] = Keys([.. environment.Keys.Select(name => (name, (object?)Masked))]);
+        }
+
+        return keys;
+    }
+
+    static string[] Shown(ConfiguredCommand command) => [command.Name, .. command.Arguments.Skip(1).Select(_ => Masked)];
+
+    static void AddHooks(JsonObject keys, SourceConfig source)
+    {
+        if (source.Hooks.Commands.Count > 0)
+        {
+            keys["hooks"] = Keys(
+                [.. source.Hooks.Commands.Select(item => (item.Key, (object?)Shown(item.Value))), ("timeout", source.Hooks.Limit)]);
+        }
+    }
 
     static JsonObject WithTrees(JsonObject sources, SalvorConfig config)
     {

@@ -1,21 +1,31 @@
 using Salvor.Files;
+using Salvor.Jobs.Commands;
 using Salvor.Vault;
 using Salvor.Vault.Format;
 
 namespace Salvor.Jobs.Config;
 
-/// <summary>Reads a source of files.</summary>
+/// <summary>Reads sources that are backed up as trees.</summary>
 static class TreeReader
 {
     const string PathExample = "[/srv/app/uploads]";
     const string PatternExample = "[\"*.tmp\", /srv/app/cache/]";
 
+    /// <param name="type"><c>files</c> or <c>command</c>.</param>
     /// <param name="document">The file.</param>
     /// <param name="name">The name of the source.</param>
-    /// <param name="owner">What messages call it.</param>
-    /// <param name="source">Its keys, which are known.</param>
-    /// <param name="to">Its destinations.</param>
+    /// <param name="source">Its keys.</param>
+    /// <param name="to">Reads its destinations.</param>
     public static TreeSourceConfig Read(
+        string type, ConfigDocument document, string name, ConfigMapping source, Func<IReadOnlyList<string>> to)
+    {
+        source.CheckKeys(type == "files" ? ConfigKeys.Files : ConfigKeys.Command);
+        return type == "files"
+            ? ReadFiles(document, name, source.Owner, source, to())
+            : ReadCommand(document, name, source.Owner, source, to());
+    }
+
+    static FilesSourceConfig ReadFiles(
         ConfigDocument document, string name, string owner, ConfigMapping source, IReadOnlyList<string> to)
     {
         var paths = source.OptionalTexts("paths", PathExample) ?? throw source.Missing("paths", PathExample);
@@ -29,10 +39,8 @@ static class TreeReader
             }
         }
 
-        var verify = document.Attempt(() => VerifyReader.Read(document, source, owner), new());
-        var schedule = document.Attempt(() => ScheduleReader.Read(document, source, name, owner), null);
         string[] patterns = [.. exclude.Select(item => item.Text)];
-        return new()
+        return new FilesSourceConfig
         {
             Name = name,
             To = to,
@@ -45,6 +53,43 @@ static class TreeReader
                 OneFileSystem = source.Choice("one_file_system", false, ("true", true), ("false", false)),
             },
             Exclude = patterns,
+        }.WithCommon(document, source, owner);
+    }
+
+    static CommandSourceConfig ReadCommand(
+        ConfigDocument document, string name, string owner, ConfigMapping source, IReadOnlyList<string> to)
+    {
+        var command = document.Attempt(() => CommandReader.Read(document, source, "command", "[pg_dumpall, --clean]"), null);
+        var limit = source.Duration(
+            "timeout", CommandSourceConfig.LimitDefault, ConfiguredCommand.LimitMin, ConfiguredCommand.LimitMax);
+        var environment = document.Attempt(() => CommandReader.ReadEnvironment(document, source), new Dictionary<string, SecretText>());
+        var read = new CommandSourceConfig
+        {
+            Name = name,
+            To = to,
+            Command = command is null ? null : command with { Limit = limit, Environment = environment },
+            FileName = document.Attempt(() => ReadFileName(owner, source), null),
+            AllowsEmpty = source.Choice("allow_empty", false, ("true", true), ("false", false)),
+        }.WithCommon(document, source, owner);
+        return read.Command is null && read.Schedule is not null && !source.Has("command")
+            ? throw source.Error("schedule", $"{owner} has a schedule and no command", "Add command: [pg_dumpall, --clean].")
+            : read;
+    }
+
+    static string? ReadFileName(string owner, ConfigMapping source) => source.OptionalText("file_name", "app.sql") switch
+    {
+        { } name when !StreamBackup.IsName(name) => throw source.Error(
+            "file_name", $"file_name of {owner} is \"{name}\", which is no name of a file", "Write a name without a folder: app.sql."),
+        var name => name,
+    };
+
+    static T WithCommon<T>(this T read, ConfigDocument document, ConfigMapping source, string owner)
+        where T : TreeSourceConfig
+    {
+        var verify = document.Attempt(() => VerifyReader.Read(document, source, owner), new());
+        var schedule = document.Attempt(() => ScheduleReader.Read(document, source, read.Name, owner), null);
+        return (T)(read with
+        {
             Schedule = schedule,
             Verify = verify,
             Compression = document.Attempt(() => CompressionReader.Read(document, source, owner), FrameCompression.Default),
@@ -52,10 +97,11 @@ static class TreeReader
             RetentionDays = source.OptionalCount("retention_days", 90, BackupRequest.RetentionDaysMax),
             Prune = document.Attempt(() => PruneReader.Read(document, source, owner), new()),
             Limits = LimitsReader.Read(source, schedule, verify.Every),
+            Hooks = document.Attempt(() => CommandReader.ReadHooks(document, source), new()),
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
             Encryption = !document.LocalOnly && source.Value("encryption") is { } encryption
                 ? document.Attempt<EncryptionConfig?>(() => EncryptionReader.Read(document, encryption, owner), null)
                 : null,
-        };
+        });
     }
 }

@@ -1,4 +1,5 @@
 using Salvor.Files;
+using Salvor.Jobs.Commands;
 using Salvor.Vault.Format;
 
 namespace Salvor.Jobs.Config;
@@ -38,6 +39,9 @@ public abstract record SourceConfig
     /// <summary>Where local state lives, absolute. Null: in <c>.salvor/</c> beside the database, or beside the configuration.</summary>
     public string? StateDirectory { get; init; }
 
+    /// <summary>What is run before and after backups and restores.</summary>
+    public HooksConfig Hooks { get; init; } = new();
+
     /// <summary>How the vaults of this source are encrypted. Null: not at all.</summary>
     public EncryptionConfig? Encryption { get; init; }
 }
@@ -52,14 +56,34 @@ public abstract record SnapshotSourceConfig : SourceConfig
     public ScheduleConfig? Schedule { get; init; }
 }
 
-/// <summary>Directories and files that are backed up together.</summary>
-public sealed record TreeSourceConfig : SnapshotSourceConfig
-{
-    public override string Subject => string.Join(", ", Options.Paths);
+/// <summary>What is backed up as a tree: files, or what a command prints.</summary>
+public abstract record TreeSourceConfig : SnapshotSourceConfig;
 
+/// <summary>Directories and files that are backed up together.</summary>
+public sealed record FilesSourceConfig : TreeSourceConfig
+{
     /// <summary>What is kept, without what the destinations of the configuration are.</summary>
     public required TreeOptions Options { get; init; }
 
     /// <summary>The patterns of what is left out, as they are written.</summary>
     public IReadOnlyList<string> Exclude { get; init; } = [];
+
+    public override string Subject => string.Join(", ", Options.Paths);
+}
+
+/// <summary>What a command prints, or what is given to <c>salvor backup --stdin</c>.</summary>
+public sealed record CommandSourceConfig : TreeSourceConfig
+{
+    public static readonly TimeSpan LimitDefault = TimeSpan.FromHours(1);
+
+    /// <summary>The command; null where there is none, and each backup is given what it keeps.</summary>
+    public ConfiguredCommand? Command { get; init; }
+
+    /// <summary>What the stream is called in its backups.</summary>
+    public string? FileName { get; init; }
+
+    /// <summary>Whether nothing at all is something to keep.</summary>
+    public bool AllowsEmpty { get; init; }
+
+    public override string Subject => Command is null ? "standard input" : $"command {Command.Name}";
 }

@@ -7,7 +7,7 @@ public sealed class ConfigErrorTests
 {
     const string SourceKeys =
         "Known keys are type, path, paths, to, batch, max_block, max_wal, max_outbox, max_total_size, snapshot_every, compression, keep, "
-        + "max_backups, retention_days, verify, drill, prune, state_dir, encryption, rpo, max_backup_age, max_verify_age "
+        + "max_backups, retention_days, verify, drill, prune, hooks, state_dir, encryption, rpo, max_backup_age, max_verify_age "
         + "and max_drill_age.";
 
     [Theory]
@@ -76,6 +76,26 @@ public sealed class ConfigErrorTests
         "5:8", "unknown key \"levle\" in log", "Did you mean \"level\"? Known keys are level and format.",
         $"{Minimal}\nlog: {{ levle: info }}");
 
+    [Theory]
+    [InlineData(
+        "command: pg_dump app", "4:44", "command of source db is one text with blanks, and no shell takes it apart",
+        "Write each argument by itself: command: [pg_dumpall, --clean].")]
+    [InlineData(
+        "command: \"true\", environment: { 1A: x }", "4:67", "\"1A\" in environment of source db is not the name of a variable",
+        "Names are letters, digits and _: environment: { PGPASSWORD: \"file:/etc/salvor/pg.password\" }.")]
+    [InlineData(
+        "command: \"true\", file_name: a/b", "4:63", "file_name of source db is \"a/b\", which is no name of a file",
+        "Write a name without a folder: app.sql.")]
+    [InlineData(
+        "schedule: every 1h", "4:45", "source db has a schedule and no command", "Add command: [pg_dumpall, --clean].")]
+    [InlineData(
+        "command: \"true\", hooks: { before_backup: app stop }", "4:76",
+        "before_backup of hooks of source db is one text with blanks, and no shell takes it apart",
+        "Write each argument by itself: before_backup: [systemctl, stop, app].")]
+    public void What_is_wrong_with_a_command_is_named(string keys, string place, string message, string hint) => AssertError(
+        place, message, hint,
+        $"destinations:\n  local: {{ type: file, path: /backups }}\nsources:\n  db: {{ type: command, to: local, {keys} }}\n");
+
     [Fact]
     public void A_misspelt_key_of_restore_is_named() => AssertError(
         "5:12",
@@ -85,11 +105,10 @@ public sealed class ConfigErrorTests
 
     [Theory]
     [InlineData("postgres")]
-    [InlineData("command")]
     public void A_source_type_of_a_later_version_is_named(string type) => AssertError(
         "4:16",
         $"source type {type} is not available in this version",
-        "Available are sqlite and files. Run 'salvor version' to see which version this is.",
+        "Available are sqlite, files and command. Run 'salvor version' to see which version this is.",
         Minimal.Replace("type: sqlite", $"type: {type}, dsn: b"));
 
     [Fact]
@@ -103,10 +122,10 @@ public sealed class ConfigErrorTests
         AssertError(
             "4:16",
             "unknown type \"SQLite\" in source app",
-            "Did you mean \"sqlite\"? Available are sqlite and files.",
+            "Did you mean \"sqlite\"? Available are sqlite, files and command.",
             Minimal.Replace("type: sqlite", "type: SQLite"));
         AssertError(
-            "4:16", "unknown type \"mysql\" in source app", "Available are sqlite and files.",
+            "4:16", "unknown type \"mysql\" in source app", "Available are sqlite, files and command.",
             Minimal.Replace("type: sqlite", "type: mysql"));
     }
 

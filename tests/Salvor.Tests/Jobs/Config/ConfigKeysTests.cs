@@ -14,7 +14,8 @@ public sealed class ConfigKeysTests
         ["file"] = ["type", "path"], ["s3"] = ["type", "bucket"], ["gcs"] = ["type", "bucket"], ["sftp"] = ["type", "host", "path"],
         ["azure"] = ["type", "account", "container"], ["sqlite"] = ["type", "path", "to"], ["files"] = ["type", "paths", "to"],
         ["object_lock"] = ["mode", "days"],
-        ["maintain"] = ["access_key_id", "secret_access_key"], ["sql"] = ["sql"], ["command"] = ["command"], ["url"] = ["url"],
+        ["maintain"] = ["access_key_id", "secret_access_key"], ["sql"] = ["sql"], ["command_check"] = ["command"], ["url"] = ["url"],
+        ["command"] = ["type", "command", "to"],
         ["metrics"] = ["listen"], ["email"] = ["host", "from", "to"], ["webhook"] = ["url"], ["ping"] = ["url"],
         ["schedule"] = ["cron"],
     };
@@ -29,7 +30,7 @@ public sealed class ConfigKeysTests
             var all = new TheoryData<string, string>();
             foreach (var (section, key) in Sections.SelectMany(item => item.Section.Keys.Select(key => (item.Section, key))))
             {
-                all.Add(section.Name, key.Name);
+                all.Add(section.Definition, key.Name);
             }
 
             return all;
@@ -110,7 +111,7 @@ public sealed class ConfigKeysTests
                   max_backups: 3, retention_days: 4, verify: { every: 2d, deep: false, keep_image: false }, prune: { grace: 2d },
                   drill: { every: weekly, rto: 5m, rpo: 1h, max_age: 25h, max_shrink: 20%, keep_reports: 3, checks: [
                     { name: there, sql: "SELECT '${B}'", expect: ">= 1" }, { command: "true", timeout: 1s } ] },
-                  rpo: 5m, max_backup_age: off, max_verify_age: 2d, max_drill_age: 40d,
+                  hooks: { before_restore: [stop, app] }, rpo: 5m, max_backup_age: off, max_verify_age: 2d, max_drill_age: 40d,
                   state_dir: /state, encryption: { key_file: /key, key_saved: true } }
               many: { type: sqlite, paths: [/t/*.db, /t/*.sqlite], to: [local], verify: off, encryption: { passphrase: "secret one" } }
             restore: { scratch: /scratch }
@@ -141,13 +142,37 @@ public sealed class ConfigKeysTests
                   exclude_caches: true, one_file_system: true, to: local, verify: off,
                   schedule: { cron: 30 2 * * *, time_zone: Europe/Berlin, jitter: 5m, catch_up: false },
                   compression: "zstd:3", max_backups: 3, retention_days: 4,
-                  prune: { grace: 2d }, max_backup_age: 2d, max_verify_age: 3d, state_dir: /state, encryption: { key_file: /key } }
+                  prune: { grace: 2d }, max_backup_age: 2d, max_verify_age: 3d, state_dir: /state, hooks: { before_backup: sync },
+                  encryption: { key_file: /key } }
             """;
         var shown = EffectiveConfig.Of(Parse(Text));
 
         Assert.Equal(ConfigKeys.Files.Names.Order(), shown["sources"]!["tree"]!.AsObject().Select(item => item.Key).Order());
         var again = YamlOutput.Write(shown);
         Assert.Equal(again, YamlOutput.Write(EffectiveConfig.Of(Parse(again))));
+    }
+
+    [Fact]
+    public void What_is_effective_says_each_key_of_a_source_of_a_command_and_shows_no_argument()
+    {
+        const string Text = """
+            destinations: { local: { type: file, path: /backups } }
+            sources:
+              db:
+                { type: command, command: [pg_dump, "--dbname=postgres://me:${B}@host/app"], environment: { PGPASSWORD: "${A}" },
+                  timeout: 2h, file_name: app.sql, allow_empty: true, schedule: every 15m, to: local, compression: "zstd:3",
+                  verify: off, max_verify_age: 3d, max_backups: 3, retention_days: 4, prune: { grace: 2d },
+                  max_backup_age: 2d, state_dir: /state,
+                  hooks: { before_backup: [curl, "http://x/${B}"], after_backup: "true", timeout: 2m }, encryption: { key_file: /key } }
+            """;
+        var shown = EffectiveConfig.Of(Parse(Text, ("A", "first secret"), ("B", "second secret")));
+
+        Assert.Equal(ConfigKeys.Command.Names.Order(), shown["sources"]!["db"]!.AsObject().Select(item => item.Key).Order());
+        var again = YamlOutput.Write(shown);
+        Assert.Equal(again, YamlOutput.Write(EffectiveConfig.Of(Parse(again))));
+        Assert.Equal(EffectiveConfig.Masked, $"{shown["sources"]!["db"]!["command"]![1]}");
+        Assert.DoesNotContain("first secret", again, StringComparison.Ordinal);
+        Assert.DoesNotContain("second secret", again, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -217,7 +242,7 @@ public sealed class ConfigKeysTests
         text, FileName, name => name.Contains("SAS", StringComparison.Ordinal) ? "sig=aaaa" : new string('a', 24)).Problems;
 
     static ConfigKey Find(string section, string key) =>
-        Sections.First(item => item.Section.Name == section).Section.Keys.First(item => item.Name == key);
+        Sections.First(item => item.Section.Definition == section).Section.Keys.First(item => item.Name == key);
 
     static string ExampleOf(string section, string key) => Find(section, key).Example is var example && example.StartsWith('$')
         ? $"\"{example}\""
@@ -228,7 +253,7 @@ public sealed class ConfigKeysTests
         ConfigValue.Texts => ["{ a: b }", "[]"],
         ConfigValue.List => ["{ a: b }", "[]", "nonsense"],
         ConfigValue.Section when key.Words.Count == 0 => ["[a]", "word"],
-        ConfigValue.Section or ConfigValue.Named => ["[a]", "nonsense"],
+        ConfigValue.Section or ConfigValue.Named or ConfigValue.Variables => ["[a]", "nonsense"],
         ConfigValue.Plain when key.Words.Count == 0 => ["[a]", "{ a: b }", "\"\""],
         ConfigValue.Path or ConfigValue.Secret => ["[a]", "{ a: b }", "\"\""],
         _ => ["[a]", "{ a: b }", "nonsense", "\"\""],
@@ -237,13 +262,13 @@ public sealed class ConfigKeysTests
     /// <summary>A file in which the key stands alone on its line, with what else it takes around it; and where the key is.</summary>
     static (string Text, int Line, int Column) Write(string section, string key, string spelling, string value)
     {
-        var (target, way) = Sections.First(item => item.Section.Name == section);
+        var (target, way) = Sections.First(item => item.Section.Definition == section);
         var lines = new List<string>();
         var owner = ConfigKeys.Root;
         var indent = "";
         foreach (var (step, inner) in way.Zip(way.Skip(1).Select(OwnerOf).Append(target)))
         {
-            AddNeeded(owner.Name, step.Name);
+            AddNeeded(owner.Definition, step.Name);
             lines.Add($"{indent}{step.Name}:");
             indent += "  ";
             if (step.Value is ConfigValue.Named or ConfigValue.List)

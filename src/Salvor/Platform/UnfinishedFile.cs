@@ -1,8 +1,7 @@
 using System.Text.RegularExpressions;
 using Microsoft.Win32.SafeHandles;
-using Salvor.Platform;
 
-namespace Salvor.Sqlite.Restore;
+namespace Salvor.Platform;
 
 /// <summary>
 /// A file that is being written beside its final place, under a hidden name and for its owner only. A lock says that its writer lives: it
