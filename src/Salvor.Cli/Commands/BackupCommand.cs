@@ -151,7 +151,8 @@ static class BackupCommand
         {
             var path = Path.GetFullPath(name);
             var state = OneShot.StateOf(path, invocation.Get(StateDirectory));
-            var answer = await OneShot.AskAsync(state, Request(path), invocation.Cancellation) ?? throw OneShot.NotReplicated(path);
+            var answer = await OneShot.AskAsync(invocation, state, Request(path), invocation.Cancellation)
+                ?? throw OneShot.NotReplicated(path);
             return (answer.Source, answer.Backup!, () => FindByStatusAsync(path, state, answer.Source), null);
         }
 
@@ -162,7 +163,8 @@ static class BackupCommand
         var hooks = new SourceHooks(source, "backup", invocation.Time) { Warned = line => invocation.Tell($"warning: {line}") };
         var backup = await hooks.AroundAsync(
             new Dictionary<string, string>(),
-            async () => (await OneShot.AskAsync(options.StateDirectory, Request(member.Path), invocation.Cancellation))?.Backup
+            async () => (await OneShot.AskAsync(
+                    invocation, options.StateDirectory, Request(member.Path), invocation.Cancellation))?.Backup
                 ?? await BackupMarkFile.CountAsync(
                     LocalState.BackupPath(options.StateDirectory, options.Path), invocation.Time, () => OneShot.AttachAsync(
                         invocation, $"salvor backup {options.Name}", config, source,

@@ -12,9 +12,11 @@ static class OneShot
 {
     /// <summary>Asks the daemon that holds the database; null where none does.</summary>
     public static async Task<ControlResponse?> AskAsync(
-        string stateDirectory, ControlRequest request, CancellationToken cancellationToken) =>
+        Invocation invocation, string stateDirectory, ControlRequest request, CancellationToken cancellationToken) =>
         LockFile.HolderOf(LocalState.LockPath(stateDirectory, request.Path)) is { Socket: { } socket }
-            ? await ControlClient.AskAsync(socket, request, cancellationToken)
+            ? await WaitTelling.RunAsync(
+                invocation, LocalState.StatusPath(stateDirectory, request.Path),
+                ControlClient.AskAsync(socket, request, cancellationToken))
             : null;
 
     /// <summary>No daemon runs: attaches, does it, and lets go again.</summary>
@@ -33,7 +35,7 @@ static class OneShot
                     OnIncomplete = destination.OnIncomplete,
                 })]);
         using var progress = CopyProgress.Of(invocation, host);
-        var acted = act(host);
+        var acted = WaitTelling.RunAsync(invocation, LocalState.StatusPath(options.StateDirectory, options.Path), act(host));
         var ended = host.EndOfAsync(options.Name);
         if (await Task.WhenAny(acted, ended) == ended)
         {

@@ -67,13 +67,13 @@ static class SyncCommand
         {
             var path = Path.GetFullPath(name);
             var state = OneShot.StateOf(path, invocation.Get(StateDirectory));
-            return await AskAsync(path, state, cancellationToken) ?? throw OneShot.NotReplicated(path);
+            return await AskAsync(invocation, path, state, cancellationToken) ?? throw OneShot.NotReplicated(path);
         }
 
         var config = invocation.LoadConfig();
         var (source, member) = ConfiguredSources.Find(config, name);
         var options = ConfiguredSources.OptionsOf(source, member);
-        return await AskAsync(member.Path, options.StateDirectory, cancellationToken)
+        return await AskAsync(invocation, member.Path, options.StateDirectory, cancellationToken)
             ?? await OneShot.AttachAsync(invocation, $"salvor sync {options.Name}", config, source, options, async host => new SyncDocument(
                 options.Name, (await host.SyncAsync(options.Name, cancellationToken)).Value, Durable: true));
     }
@@ -84,7 +84,7 @@ static class SyncCommand
     /// </summary>
     public static async Task SyncAsync(Invocation invocation, string name, string path, CancellationToken cancellationToken)
     {
-        if (await AskAsync(path, LocalState.DefaultDirectory(path), cancellationToken) is null
+        if (await AskAsync(invocation, path, LocalState.DefaultDirectory(path), cancellationToken) is null
             && invocation.Get(VerifyCommand.From).Length == 0)
         {
             await SyncAsync(invocation, name, cancellationToken);
@@ -92,8 +92,9 @@ static class SyncCommand
     }
 
     /// <summary>Asks the daemon that holds the database; null where none does.</summary>
-    static async Task<SyncDocument?> AskAsync(string path, string stateDirectory, CancellationToken cancellationToken) =>
-        await OneShot.AskAsync(stateDirectory, new ControlRequest("sync", path), cancellationToken) is { } answer
+    static async Task<SyncDocument?> AskAsync(
+        Invocation invocation, string path, string stateDirectory, CancellationToken cancellationToken) =>
+        await OneShot.AskAsync(invocation, stateDirectory, new ControlRequest("sync", path), cancellationToken) is { } answer
             ? new SyncDocument(answer.Source, answer.Position, Durable: true)
             : null;
 }

@@ -16,7 +16,7 @@ static class FirstBackup
     {
         var options = ConfiguredSources.OptionsOf(source, member);
         var request = new ControlRequest("backup", member.Path) { Label = Label, Mode = "incremental" };
-        var served = (await OneShot.AskAsync(options.StateDirectory, request, invocation.Cancellation))?.Backup;
+        var served = (await OneShot.AskAsync(invocation, options.StateDirectory, request, invocation.Cancellation))?.Backup;
         var backup = served ?? await OneShot.AttachAsync(
             invocation, $"salvor init {options.Name}", WithAllRequired(config), source, options, async host =>
             {

@@ -63,6 +63,51 @@ public sealed class SyncTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task While_the_destination_is_away_it_says_what_it_waits_for_and_ends_when_that_is_back()
+    {
+        await _rig.CreateDatabaseAsync();
+        _rig.Configure(CliRig.Source("app", "./app/app.db"));
+        await _rig.DaemonAsync("app", "healthy");
+        Directory.Move(_rig["vaults"], _rig["away"]);
+        await _rig.CommitAsync(2);
+
+        var sync = _rig.Start("sync", "app", "--config", _rig["salvor.yaml"]);
+        await SaysAsync(sync, "salvor: waiting: destination local does not work: ");
+
+        Assert.Contains(_rig["vaults"], sync.Stderr, StringComparison.Ordinal);
+        Assert.Matches(@"\(for (\d+m)?\d+s\)\nhint: \w", sync.Stderr);
+        Directory.Move(_rig["away"], _rig["vaults"]);
+        var result = await sync.ExitAsync();
+        Assert.True(result.ExitCode == 0, $"{result}");
+        Assert.Equal("app: everything committed before the call is durable, up to position 2\n", result.Stdout);
+    }
+
+    [Fact]
+    public async Task Without_a_daemon_too_it_says_that_nobody_answers_at_the_destination()
+    {
+        await _rig.CreateDatabaseAsync();
+        File.WriteAllText(
+            _rig["salvor.yaml"],
+            $$"""
+            destinations:
+              nas: { type: sftp, host: 127.0.0.1, port: 1, path: /srv }
+            sources:
+              app: { type: sqlite, path: {{_rig.Database}}, to: [nas] }
+
+            """);
+
+        var sync = _rig.Start("sync", "app", "--config", _rig["salvor.yaml"]);
+        await SaysAsync(sync, "salvor: waiting: destination nas does not work: ");
+
+        Assert.Contains("127.0.0.1", sync.Stderr, StringComparison.Ordinal);
+        Assert.Equal(1, sync.Stderr.Split("waiting:").Length - 1);
+        await CliRig.StopAsync(sync, Signal.Interrupt, exitCode: 130);
+    }
+
+    static Task SaysAsync(ChildProcess process, string words) => Eventually.HoldsAsync(
+        () => process.Stderr.Contains(words, StringComparison.Ordinal), () => process.Stderr, Eventually.StartMax);
+
+    [Fact]
     public async Task The_time_that_was_given_is_kept()
     {
         await _rig.CreateDatabaseAsync();
