@@ -137,15 +137,24 @@ static class DrillCommand
     {
         var config = invocation.LoadConfig();
         var name = Vault.NameIn(invocation);
-        var members = name is null ? config.Sources.Values.SelectMany(source => Members(invocation, source))
-            : config.Sources.TryGetValue(name, out var whole) ? Members(invocation, whole)
-            : [ConfiguredSources.Find(config, name)];
-        return [.. members.Select(item => Target(invocation, config, item.Source, item.Member))];
+        IEnumerable<ConfiguredVault> vaults = name is not null && config.SnapshotSources.Any(source => source.Name == name)
+            ? ConfiguredSources.Vaults(config, source => source.Name == name)
+            : name is null ?
+                [
+                    .. config.Sources.Values.SelectMany(source => Members(invocation, source)).Select(Of),
+                    .. ConfiguredSources.Vaults(config, source => source is SnapshotSourceConfig),
+                ]
+            : config.Sources.TryGetValue(name, out var whole) ? Members(invocation, whole).Select(Of)
+            : [Of(ConfiguredSources.Find(config, name))];
+        return [.. vaults.Select(vault => Target(invocation, config, vault))];
+
+        static ConfiguredVault Of((SqliteSourceConfig Source, SourceMember Member) item) =>
+            ConfiguredSources.VaultOf(item.Source, item.Member);
     }
 
-    static (DrillRequest Request, CopiesFinder Find) Target(
-        Invocation invocation, SalvorConfig config, SqliteSourceConfig source, SourceMember member)
+    static (DrillRequest Request, CopiesFinder Find) Target(Invocation invocation, SalvorConfig config, ConfiguredVault vault)
     {
+        var source = vault.Config;
         var destinations = source.To;
         if (invocation.Get(Destination) is { } named)
         {
@@ -155,9 +164,9 @@ static class DrillCommand
                 $"{Suggestion.Sentence(named, source.To)}It goes to {Suggestion.Enumerate(source.To)}.");
         }
 
-        var request = With(invocation, DrillSchedule.RequestOf(config, ConfiguredSources.VaultOf(source, member)));
+        var request = With(invocation, DrillSchedule.RequestOf(config, vault));
         return (request, cancel =>
-            SourceCopies.FindAsync(config, member.Name, destinations, KeyOptions.Find(invocation, source), cancel));
+            SourceCopies.FindAsync(config, vault.Name, destinations, KeyOptions.Find(invocation, source), cancel));
     }
 
     /// <summary>Without a configuration: what cannot be found is a mistake in the command, and no drill.</summary>
@@ -166,7 +175,7 @@ static class DrillCommand
         var (copies, _, _) = await Vault.FindCopiesAsync(invocation);
         var identity = copies.First(copy => copy.Vault is not null).Vault!.Identity;
         var state = LocalState.DefaultDirectory(identity.Path);
-        var isHere = Directory.Exists(state);
+        var isHere = !identity.IsTree && Directory.Exists(state);
         var request = new DrillRequest
         {
             Source = identity.Source,

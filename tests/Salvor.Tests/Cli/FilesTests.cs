@@ -145,6 +145,37 @@ public sealed class FilesTests : IAsyncDisposable
         Assert.Equal(0, (await _rig.ConfiguredAsync("backup")).ExitCode);
     }
 
+    [Fact]
+    public async Task A_drill_restores_counts_and_asks_what_is_configured()
+    {
+        Directory.CreateDirectory(_rig["app/sub"]);
+        File.WriteAllText(_rig["app/sub/b.txt"], "twelve bytes");
+        _rig.Configure(
+            $"tree: {{ type: files, paths: [./app], to: [local], drill: {{ every: off, rto: 1h, checks: "
+                + $"[ {{ exists: {_rig["app/a.txt"]} }}, {{ command: 'cat {{path}}{_rig["app/sub/b.txt"]}', expect: twelve bytes }} ] "
+                + "} }");
+        await _rig.ConfiguredAsync("backup");
+
+        var passed = await _rig.ConfiguredAsync("drill", "tree", "--json");
+        var report = _rig["drill.md"];
+        File.Delete(_rig["app/a.txt"]);
+        await _rig.ConfiguredAsync("backup");
+        var failed = await _rig.ConfiguredAsync("drill", "tree", "--report", report, "--keep");
+        var status = await _rig.ConfiguredAsync("status", "--prom");
+
+        Assert.True(passed.ExitCode == 0, $"{passed}");
+        AssertDocument("drill", passed);
+        Assert.Contains("\"found\": \"2 file(s), ", passed.Stdout, StringComparison.Ordinal);
+        Assert.Equal(1, failed.ExitCode);
+        Assert.Contains(
+            $"salvor: tree: exists \"{_rig["app/a.txt"]}\": nothing, expected a file with content\n", failed.Stderr,
+            StringComparison.Ordinal);
+        Assert.Contains("backup 2 of ", File.ReadAllText(report), StringComparison.Ordinal);
+        var kept = failed.Stdout.Split('\n').Single(line => line.StartsWith("  kept: ", StringComparison.Ordinal))["  kept: ".Length..];
+        Assert.Equal("twelve bytes", File.ReadAllText(kept + _rig["app/sub/b.txt"]));
+        Assert.Contains("salvor_drill_rto_target_seconds{source=\"tree\"} 3600", status.Stdout, StringComparison.Ordinal);
+    }
+
     static void AssertDocument(string name, ProcessResult result)
     {
         var schema = JsonElement.Parse(Checkout.Read($"docs/json/{name}.schema.json"));

@@ -152,6 +152,20 @@ static partial class ConfigKeys
             ]),
     ];
 
+    static ConfigSection Exists => field ??= new(
+        "exists", [CheckName, CheckTimeout, new("exists", Plain, "/srv/app/config.yml", "A file that is to be there, with content.")]);
+
+    /// <summary>Of files there is no table to ask.</summary>
+    public static ConfigSection DrillOfFiles => field ??= new(
+        "drill_of_files",
+        [
+            .. Drill.Keys.Where(key => key.Name is not ("checks" or "max_shrink")),
+            new("checks", List, "[ { exists: /srv/app/config.yml } ]", "What is asked of the restored files.")
+            {
+                Below = () => [.. Checks.Where(check => check.Name != "sql"), Exists],
+            },
+        ]);
+
     public static ConfigSection Drill => field ??= new(
         "drill",
         [
@@ -249,7 +263,11 @@ static partial class ConfigKeys
             Words = Off, Below = () => [Schedule],
         },
         .. Source.Keys.Where(key => key.Name is "to" or "compression" or "max_backups" or "retention_days" or "verify" or "prune"
-            or "hooks" or "state_dir" or "encryption" or "max_verify_age"),
+            or "hooks" or "state_dir" or "encryption" or "max_verify_age" or "max_drill_age"),
+        new("drill", Section, "{ every: monthly }", "How the daemon rehearses a recovery (default: off).")
+        {
+            Words = Off, Below = () => [DrillOfFiles],
+        },
         new("max_backup_age", Duration, "26h", "How old the last backup may be (default: what the schedule says, else 26h).")
         {
             Words = Off,

@@ -7,26 +7,32 @@ using YamlDotNet.RepresentationModel;
 namespace Salvor.Jobs.Config;
 
 /// <summary>Reads how a source is drilled.</summary>
-sealed class DrillReader(ConfigDocument document, string owner)
+/// <param name="document">The file.</param>
+/// <param name="owner">The source, as messages call it.</param>
+/// <param name="isOfFiles">Whether there are files to look for, and no database to ask.</param>
+sealed class DrillReader(ConfigDocument document, string owner, bool isOfFiles)
 {
     const int ChecksMax = 100;
     const string ChecksExample = "[ { sql: SELECT count(*) FROM users, expect: \">= 100\" } ]";
 
-    static readonly string[] Kinds = ["sql", "command", "url"];
+    readonly IReadOnlyList<ConfigSection> kinds = SectionOf(isOfFiles).Keys.First(key => key.Name == "checks").Sections;
 
     static readonly (string Name, TimeSpan? Value)[] Presets =
         [("off", null), ("daily", TimeSpan.FromDays(1)), ("weekly", TimeSpan.FromDays(7)), ("monthly", DrillConfig.Monthly)];
 
     /// <summary><c>off</c>, or a mapping. Without it the daemon makes no drills; with it, one a month unless it says otherwise.</summary>
-    public static DrillConfig Read(ConfigDocument document, ConfigMapping source, string owner) => source.Value("drill") switch
-    {
-        null or YamlScalarNode { Value: "off" } => new(),
-        var node => new DrillReader(document, owner).Read(new ConfigMapping(document, node, $"drill of {owner}")),
-    };
+    public static DrillConfig Read(ConfigDocument document, ConfigMapping source, string owner, bool isOfFiles = false) =>
+        source.Value("drill") switch
+        {
+            null or YamlScalarNode { Value: "off" } => new(),
+            var node => new DrillReader(document, owner, isOfFiles).Read(new ConfigMapping(document, node, $"drill of {owner}")),
+        };
+
+    static ConfigSection SectionOf(bool isOfFiles) => isOfFiles ? ConfigKeys.DrillOfFiles : ConfigKeys.Drill;
 
     DrillConfig Read(ConfigMapping drill)
     {
-        drill.CheckKeys(ConfigKeys.Drill);
+        drill.CheckKeys(SectionOf(isOfFiles));
         return new()
         {
             Every = ReadEvery(drill),
@@ -84,16 +90,17 @@ sealed class DrillReader(ConfigDocument document, string owner)
 
     SmokeCheck ReadCheck(ConfigMapping check)
     {
-        check.CheckDecisive(Kinds);
-        string[] given = [.. Kinds.Where(check.Has)];
+        string[] names = [.. kinds.Select(section => section.Name)];
+        check.CheckDecisive(names);
+        string[] given = [.. names.Where(check.Has)];
         if (given is not [var kind])
         {
             throw document.Error(
-                check.Node, $"{check.Owner} has {(given.Length == 0 ? "none" : "more than one")} of {Suggestion.Enumerate(Kinds)}",
+                check.Node, $"{check.Owner} has {(given.Length == 0 ? "none" : "more than one")} of {Suggestion.Enumerate(names)}",
                 $"Each check is one of them: {ChecksExample}.");
         }
 
-        check.CheckKeys(ConfigKeys.Checks.First(section => section.Name == kind));
+        check.CheckKeys(kinds.First(section => section.Name == kind));
         var text = new SecretText(check.Text(kind, "SELECT count(*) FROM users"));
 
         // What a variable holds may be a secret, and reports are shown around.
@@ -103,9 +110,14 @@ sealed class DrillReader(ConfigDocument document, string owner)
         {
             "sql" => new SmokeCheck.Sql(name, limit, text, ReadExpectation(check)),
             "command" => new SmokeCheck.Command(name, limit, text, ReadExpectation(check)),
+            "exists" => ReadExists(check, name, limit, text.Value),
             _ => ReadUrl(check, name, limit, text),
         };
     }
+
+    static SmokeCheck.Exists ReadExists(ConfigMapping check, string name, TimeSpan limit, string path) =>
+        path[0] == '/' && !path.Split('/').Contains("..") ? new(name, limit, path) : throw check.Error(
+            "exists", $"exists of {check.Owner} is \"{path}\", which is no whole path", "Write it like exists: /srv/app/config.yml.");
 
     static Expectation? ReadExpectation(ConfigMapping check)
     {

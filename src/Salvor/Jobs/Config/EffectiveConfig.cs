@@ -148,6 +148,11 @@ public static class EffectiveConfig
         keys["prune"] = source.Prune.Every is { } often ? Keys(("every", often), ("grace", source.Prune.Grace)) : "off";
         keys["max_backup_age"] = OrOff(source.Limits.BackupAge);
         keys["max_verify_age"] = OrOff(source.Limits.VerifyAge);
+        keys["drill"] = Of(source.Drill);
+        if (source.Limits.NeedsDrill)
+        {
+            keys["max_drill_age"] = OrOff(source.Limits.DrillAge);
+        }
     }
 
     static JsonObject Of(ScheduleConfig schedule) => Keys(
@@ -224,6 +229,7 @@ public static class EffectiveConfig
         SmokeCheck.Url url => Keys(
             ("name", url.Name), ("timeout", url.Limit), ("url", Masked), ("status", url.Status), ("contains", url.Contains)),
         SmokeCheck.Sql sql => Keys(("name", sql.Name), ("timeout", sql.Limit), ("sql", Masked), ("expect", sql.Expect)),
+        SmokeCheck.Exists file => Keys(("name", file.Name), ("timeout", file.Limit), ("exists", file.Path)),
         SmokeCheck.Command command => Keys(
             ("name", command.Name), ("timeout", command.Limit), ("command", Masked), ("expect", command.Expect)),
         _ => throw new InvalidOperationException($"no keys for {check.GetType().Name}"),

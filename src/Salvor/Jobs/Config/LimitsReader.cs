@@ -24,6 +24,8 @@ static class LimitsReader
         {
             BackupAge = Limit(source, "max_backup_age", backup),
             VerifyAge = isVerified || source.Has("max_verify_age") ? Limit(source, "max_verify_age", verify) : null,
+            DrillAge = Limit(source, "max_drill_age", new HealthLimits().DrillAge),
+            NeedsDrill = source.Has("max_drill_age"),
         };
     }
 

@@ -92,6 +92,7 @@ static class TreeReader
         {
             Schedule = schedule,
             Verify = verify,
+            Drill = document.LocalOnly ? new() : document.Attempt(() => DrillReader.Read(document, source, owner, isOfFiles: true), new()),
             Compression = document.Attempt(() => CompressionReader.Read(document, source, owner), FrameCompression.Default),
             BackupsMax = source.OptionalCount("max_backups", 30, SqliteSourceConfig.BackupsMaxMax),
             RetentionDays = source.OptionalCount("retention_days", 90, BackupRequest.RetentionDaysMax),

@@ -11,7 +11,7 @@ static class ConfigChecks
         var list = new CheckList("config");
         list.Ok(
             "the configuration is read",
-            $"{config.FileName}: {config.Sources.Count} source(s), {facts.Members.Count} database(s), "
+            $"{config.FileName}: {config.SourceCount} source(s), {facts.Members.Count} database(s), "
                 + $"{config.Destinations.Count} destination(s)");
         JudgeSecrets(facts, list);
         JudgeNames(facts, list);

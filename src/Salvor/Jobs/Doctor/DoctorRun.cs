@@ -17,7 +17,7 @@ public sealed record DoctorRequest
     public string? Destination { get; init; }
 
     /// <summary>What opens the vaults of a source; null where they are plain.</summary>
-    public required Func<SqliteSourceConfig, Keyring?> KeysOf { get; init; }
+    public required Func<SourceConfig, Keyring?> KeysOf { get; init; }
 
     /// <summary>Where restores go.</summary>
     public required string Scratch { get; init; }
@@ -54,7 +54,9 @@ public sealed class DoctorRun(TimeProvider time, Random random)
     {
         var unreadable = new CheckList("source");
         var members = MembersOf(config, request.Source, unreadable);
-        var destinations = DestinationsOf(config, request, members);
+        var trees = config.Trees.Values.Where(tree => request.Source is null || tree.Name == request.Source).ToList();
+        IEnumerable<SourceConfig> sources = [.. members.Select(item => item.Source).Distinct(), .. trees];
+        var destinations = DestinationsOf(config, request, sources);
         using var deadline = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
         using var patience = new CancellationTokenSource(Patience, time);
         using var link = patience.Token.Register(deadline.Cancel);
@@ -62,15 +64,18 @@ public sealed class DoctorRun(TimeProvider time, Random random)
         var telling = TellAsync(told.Token);
         try
         {
-            var secrets = await SecretsAsync(members.Select(item => item.Source).Distinct(), request, deadline.Token);
+            var secrets = await SecretsAsync(sources, request, deadline.Token);
             var looking = destinations.Select(item => LookAtAsync(item, members, secrets, request.Probes, deadline.Token)).ToList();
             var local = await Task.Run(() => members.Select(item => Gather(item, request.Scratch)).ToList(), cancellationToken);
+            var files = await Task.WhenAll(
+                trees.Select(tree => LookAtAsync(config, tree, secrets, request, cancellationToken, deadline.Token)));
             var found = await Task.WhenAll(looking);
             cancellationToken.ThrowIfCancellationRequested();
             var report = new DoctorReport(config, members, local, secrets, found, time.GetUtcNow());
             return
             [
                 .. Few([.. report.Config(), .. unreadable.Checks, .. report.Sources(), .. report.Daemons()], members.Count),
+                .. files.SelectMany(TreeChecks.Judge),
                 .. report.Destinations(),
                 .. Few([.. report.Vaults(), .. report.Keys()], members.Count),
                 .. MachineChecks.Judge(Machine(members)),
@@ -157,7 +162,7 @@ public sealed class DoctorRun(TimeProvider time, Random random)
         IEnumerable<SqliteSourceConfig> sources = name is null ? config.Sources.Values
             : config.Sources.TryGetValue(name, out var whole) ? [whole]
             : [];
-        return name is not null && !config.Sources.ContainsKey(name)
+        return name is not null && !config.Sources.ContainsKey(name) && !config.Trees.ContainsKey(name)
             ? [ConfiguredSources.Find(config, name)]
             : [.. sources.SelectMany(source => Members(source).Select(member => (source, member)))];
 
@@ -177,7 +182,7 @@ public sealed class DoctorRun(TimeProvider time, Random random)
     }
 
     static IReadOnlyList<DestinationConfig> DestinationsOf(
-        SalvorConfig config, DoctorRequest request, IReadOnlyList<(SqliteSourceConfig Source, SourceMember Member)> members)
+        SalvorConfig config, DoctorRequest request, IEnumerable<SourceConfig> sources)
     {
         if (request.Destination is { } wanted)
         {
@@ -192,12 +197,12 @@ public sealed class DoctorRun(TimeProvider time, Random random)
 
         return request.Source is null
             ? [.. config.Destinations.Values]
-            : [.. members.SelectMany(item => item.Source.To).Distinct().Select(name => config.Destinations[name])];
+            : [.. sources.SelectMany(source => source.To).Distinct().Select(name => config.Destinations[name])];
     }
 
     /// <summary>What opens each source, read once: the failure of that is told once too.</summary>
     static async Task<IReadOnlyDictionary<string, (Keyring? Keys, SalvorException? Failure)>> SecretsAsync(
-        IEnumerable<SqliteSourceConfig> sources, DoctorRequest request, CancellationToken deadline)
+        IEnumerable<SourceConfig> sources, DoctorRequest request, CancellationToken deadline)
     {
         var secrets = new Dictionary<string, (Keyring?, SalvorException?)>();
         foreach (var source in sources)
@@ -220,6 +225,17 @@ public sealed class DoctorRun(TimeProvider time, Random random)
         }
 
         return secrets;
+    }
+
+    /// <summary>A source of files, and what there is of it elsewhere.</summary>
+    async Task<TreeFacts> LookAtAsync(
+        SalvorConfig config, TreeSourceConfig tree, IReadOnlyDictionary<string, (Keyring? Keys, SalvorException? Failure)> secrets,
+        DoctorRequest request, CancellationToken cancellationToken, CancellationToken deadline)
+    {
+        var facts = await Task.Run(() => TreeFacts.Gather(config, tree, request.Scratch, time, cancellationToken), cancellationToken);
+        return secrets[tree.Name].Failure is { } failure
+            ? facts with { Vaults = [.. tree.To.Select(name => (name, (int?)null, (SalvorException?)failure))] }
+            : await facts.WithVaultsAsync(config, secrets[tree.Name].Keys, request.Destination, deadline);
     }
 
     SourceReport Gather((SqliteSourceConfig Source, SourceMember Member) item, string scratch)

@@ -1,3 +1,5 @@
+using Salvor.Vault.Trees;
+
 namespace Salvor.Jobs.Drills;
 
 /// <summary>From the checks to the result: decides, and does nothing.</summary>
@@ -60,4 +62,17 @@ static class DrillJudgement
         "rpo" => $"Run 'salvor status {source}': the newest commits are not at this destination.",
         _ => $"Run 'salvor drill {source} --keep', and look at the restored database.",
     };
+
+    /// <summary>What was restored against what the backup lists. Of what could not be read there is the name at most.</summary>
+    public static DrillCheck OfFiles(TreeTotals listed, TreeTotals counted, double seconds)
+    {
+        var isSame = (listed.Files, listed.Directories, listed.Bytes) == (counted.Files, counted.Directories, counted.Bytes);
+        var outcome = isSame && listed.Others == counted.Others ? CheckOutcome.Pass
+            : isSame || listed.Unreadable > 0 ? CheckOutcome.Warn
+            : CheckOutcome.Fail;
+        return new DrillCheck("files", "files", outcome, Text(listed), Text(counted), seconds);
+
+        static string Text(TreeTotals totals) =>
+            $"{totals.Files} file(s), {totals.Directories} directories, {totals.Others} other(s), {totals.Bytes} bytes";
+    }
 }

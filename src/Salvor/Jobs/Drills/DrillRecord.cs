@@ -140,7 +140,7 @@ public sealed record DrillPhase(string Name, double Seconds);
 /// <summary>One check of a drill.</summary>
 /// <param name="Name">What was checked, as the configuration spells it.</param>
 /// <param name="Kind">
-/// One of: destination, free_space, freshness, restore, integrity_check, rows, sql, command, url, rto, rpo.
+/// One of: destination, free_space, freshness, restore, integrity_check, rows, files, sql, command, url, exists, rto, rpo.
 /// </param>
 /// <param name="Outcome">How it ended.</param>
 /// <param name="Expected">What was expected; empty where the name says it.</param>

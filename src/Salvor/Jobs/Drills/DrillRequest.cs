@@ -1,5 +1,8 @@
+using Salvor.Files;
 using Salvor.Jobs.Config;
+using Salvor.Vault;
 using Salvor.Vault.Restore;
+using Salvor.Vault.Trees;
 
 namespace Salvor.Jobs.Drills;
 
@@ -35,6 +38,14 @@ public sealed record DrillRequest
 
 /// <summary>The copies of a source, found by the drill itself, because finding them is a part of the time to recover.</summary>
 public delegate Task<IReadOnlyList<SourceCopy>> CopiesFinder(CancellationToken cancellationToken);
+
+/// <summary>What a drill of files restored.</summary>
+/// <param name="Path">The folder; each file is at its whole path below it.</param>
+/// <param name="Record">The backup.</param>
+/// <param name="Location">Where it was read from.</param>
+/// <param name="Totals">What it is to hold.</param>
+/// <param name="Restored">What the restore says.</param>
+sealed record DrilledTree(string Path, BackupRecord Record, string Location, TreeTotals Totals, RestoredTree Restored);
 
 /// <summary>What a drill restored.</summary>
 /// <param name="Path">The database.</param>

@@ -1,9 +1,11 @@
+using Salvor.Files;
 using Salvor.Platform;
 using Salvor.Sqlite;
 using Salvor.Sqlite.Restore;
 using Salvor.Text;
 using Salvor.Vault;
 using Salvor.Vault.Restore;
+using Salvor.Vault.Trees;
 
 namespace Salvor.Jobs.Drills;
 
@@ -24,15 +26,32 @@ sealed class DrillRestore(DrillRequest request, string folder, TimeProvider time
     /// <summary>Restores. Throws what is wrong with the destination, the vault or the disk.</summary>
     public async Task<DrilledImage> RunAsync(IReadOnlyList<SourceCopy> copies, CancellationToken cancellationToken)
     {
+        return await FreshListing.UseAsync(Join(copies), catalog => RestoreAsync(catalog, cancellationToken), cancellationToken);
+    }
+
+    /// <summary>As the other, of files: into a folder of their own.</summary>
+    public async Task<DrilledTree> RunFilesAsync(IReadOnlyList<SourceCopy> copies, CancellationToken cancellationToken)
+    {
+        var catalog = await VaultCatalog.LoadAsync(Join(copies), cancellationToken);
+        var wanted = request.Point.Time is { } until ? InstantText.Format(until) : null;
+        var record = await TreeBackups.FindAsync(catalog, wanted, cancellationToken);
+        var snapshot = await TreeBackups.OpenAsync(catalog.Vault, record, cancellationToken);
+        RequireSpace(record.SizeBytes);
+        var target = Path.Combine(folder, "files");
+        var restored = await new TreeRestorer(snapshot, new TreeRestoreOptions()).RunAsync(target, cancellationToken);
+        return new DrilledTree(target, record, catalog.Vault.Location, snapshot.Details.Totals, restored);
+    }
+
+    VaultAccess Join(IReadOnlyList<SourceCopy> copies)
+    {
         var measured = copies.Select(copy => copy.Vault is { } vault ? copy with { Vault = vault.At(Meter.Of(vault.Store)) } : copy);
-        var joined = SourceCopies.Join(
+        return SourceCopies.Join(
             [.. measured],
             _ => { },
             (bad, e) => Warn(e.Key, $"damaged at {bad.Location}, and read from another copy: {e.What}"))
             ?? throw new SalvorException(
                 FailureKind.NotRestorable, $"nothing is backed up yet of source {request.Source}",
                 "Start 'salvor daemon', then try again.");
-        return await FreshListing.UseAsync(joined, catalog => RestoreAsync(catalog, cancellationToken), cancellationToken);
     }
 
     async Task<DrilledImage> RestoreAsync(VaultCatalog catalog, CancellationToken cancellationToken)

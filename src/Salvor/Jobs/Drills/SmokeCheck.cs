@@ -26,6 +26,12 @@ public abstract record SmokeCheck(string Name, TimeSpan Limit)
         public override string Kind => "command";
     }
 
+    /// <summary>A file that has to be among those that were restored, and not to be empty.</summary>
+    public sealed record Exists(string Name, TimeSpan Limit, string Path) : SmokeCheck(Name, Limit)
+    {
+        public override string Kind => "exists";
+    }
+
     /// <summary>A page that answers with this status, and contains this text.</summary>
     public sealed record Url(string Name, TimeSpan Limit, SecretText Address, int Status, string? Contains) : SmokeCheck(Name, Limit)
     {

@@ -28,6 +28,7 @@ sealed class SmokeRunner(string path, TimeProvider time)
             {
                 SmokeCheck.Sql sql => await Task.Run(() => Ask(sql, both.Token), both.Token),
                 SmokeCheck.Command command => await ExecuteAsync(command, both.Token),
+                SmokeCheck.Exists file => Look(file),
                 SmokeCheck.Url url => await FetchAsync(url, both.Token),
                 _ => throw new InvalidOperationException($"no way to make a {check.Kind} check"),
             };
@@ -58,6 +59,18 @@ sealed class SmokeRunner(string path, TimeProvider time)
         var isGood = check.Expect is null ? rows.Count > 0 : rows is [var only] && check.Expect.IsMet(only);
         var found = rows.Count switch { 0 => "no row", 1 => Short(rows[0]), _ => $"{Short(rows[0])}, and more rows" };
         return (isGood ? CheckOutcome.Pass : CheckOutcome.Fail, check.Expect?.Text ?? "a row", found, "");
+    }
+
+    (CheckOutcome Outcome, string Expected, string Found, string Output) Look(SmokeCheck.Exists check)
+    {
+        var file = new FileInfo(path + check.Path);
+        return file switch
+        {
+            { Exists: true, Length: > 0 } => (CheckOutcome.Pass, "a file with content", SizeText.Format(file.Length), ""),
+            { Exists: true } => (CheckOutcome.Fail, "a file with content", "an empty file", ""),
+            _ when Directory.Exists(file.FullName) => (CheckOutcome.Pass, "a file with content", "a directory", ""),
+            _ => (CheckOutcome.Fail, "a file with content", "nothing", ""),
+        };
     }
 
     async Task<(CheckOutcome Outcome, string Expected, string Found, string Output)> ExecuteAsync(

@@ -60,6 +60,11 @@ public sealed class SourceDrill(DrillRequest request, TimeProvider time)
                 ? new DrillCheck("destination", "destination", CheckOutcome.Warn, "", failure.Message, 0)
                 : new DrillCheck("destination", "destination", CheckOutcome.Pass, "", $"{copy.Location} answers", 0)));
         var restore = new DrillRestore(request, scratch.Path, time);
+        if (copies.Any(copy => copy.Vault is { Identity.IsTree: true }))
+        {
+            return await RestoreFilesAsync(record, scratch, restore, found, copies, cancellationToken);
+        }
+
         DrilledImage image;
         try
         {
@@ -76,10 +81,67 @@ public sealed class SourceDrill(DrillRequest request, TimeProvider time)
         record = await Task.Run(() => CheckDatabase(record, image, cancellationToken), cancellationToken);
         record = AddPhase(record, "check", time.GetElapsedTime(checking));
         record = await SmokeAsync(record, image.Path, cancellationToken);
-        record = Measure(record, image);
+        record = Measure(record, image.CompleteAsOf is not null);
         return request.Keep
             ? record with { KeptAt = Path.Combine(scratch.Keep($"{image.Point.Position}"), Path.GetFileName(image.Path)) }
             : record;
+    }
+
+    /// <summary>Files are counted where a database is checked: the content of each was when it was written.</summary>
+    async Task<DrillRecord> RestoreFilesAsync(
+        DrillRecord record, DrillScratch scratch, DrillRestore restore, TimeSpan found, IReadOnlyList<SourceCopy> copies,
+        CancellationToken cancellationToken)
+    {
+        DrilledTree tree;
+        try
+        {
+            tree = await StepAsync(record, "restore", () => restore.RunFilesAsync(copies, cancellationToken));
+        }
+        finally
+        {
+            checks.InsertRange(checks.Count(check => check.Kind == "destination"), restore.Checks);
+        }
+
+        var fetched = found + restore.Meter.Busy;
+        record = Restored(record, tree, Later(time.GetElapsedTime(started) - fetched), fetched);
+        var checking = time.GetTimestamp();
+        var counted = await StepAsync(
+            record, "files", () => Task.Run(() => TreeCount.Of(tree.Path, cancellationToken), cancellationToken));
+        checks.Add(DrillJudgement.OfFiles(tree.Totals, counted, SmokeRunner.Seconds(time.GetElapsedTime(checking))));
+        record = AddPhase(record, "check", time.GetElapsedTime(checking));
+        record = await SmokeAsync(record, tree.Path, cancellationToken);
+        record = Measure(record, request.Point.Time is null);
+        return request.Keep
+            ? record with { KeptAt = Path.Combine(scratch.Keep($"{tree.Record.Id}"), Path.GetFileName(tree.Path)) }
+            : record;
+    }
+
+    DrillRecord Restored(DrillRecord record, DrilledTree tree, TimeSpan applied, TimeSpan fetched)
+    {
+        var (backup, age) = (tree.Record, Later(startedAt - tree.Record.Time));
+        checks.Add(new DrillCheck(
+            "restore", "restore", CheckOutcome.Pass, "",
+            $"backup {backup.Id} of {InstantText.Format(backup.Time)}, {tree.Restored.Files} file(s), {SizeText.Format(backup.SizeBytes)}, "
+                + "the hash of every chunk as at the source",
+            SmokeRunner.Seconds(applied + fetched)));
+        if (tree.Restored.Problems is [var first, ..] problems)
+        {
+            checks.Add(new DrillCheck(
+                "attributes", "restore", CheckOutcome.Warn, "", $"{problems.Count} name(s) are not as they were: {first}", 0));
+        }
+
+        return record with
+        {
+            Destination = tree.Location,
+            Branch = backup.Branch,
+            Position = backup.Position,
+            Time = backup.Time,
+            BackupAgeSeconds = SmokeRunner.Seconds(age),
+            RpoSeconds = request.Point.Time is null ? SmokeRunner.Seconds(age) : null,
+            Phases = [new DrillPhase("fetch", SmokeRunner.Seconds(fetched)), new DrillPhase("apply", SmokeRunner.Seconds(applied))],
+            SizeBytes = backup.SizeBytes,
+            FetchedBytes = tree.Restored.FetchedBytes,
+        };
     }
 
     DrillRecord Restored(DrillRecord record, DrilledImage image, TimeSpan applied, TimeSpan fetched)
@@ -184,12 +246,12 @@ public sealed class SourceDrill(DrillRequest request, TimeProvider time)
     }
 
     /// <summary>The figures against their targets.</summary>
-    DrillRecord Measure(DrillRecord record, DrilledImage image)
+    DrillRecord Measure(DrillRecord record, bool isNewest)
     {
         var rto = time.GetElapsedTime(started);
         var age = TimeSpan.FromSeconds(record.BackupAgeSeconds ?? 0);
         var config = request.Config;
-        if (image.CompleteAsOf is not null)
+        if (isNewest)
         {
             checks.Add(new DrillCheck(
                 "freshness", "freshness", config.AgeMax is { } most && age > most ? CheckOutcome.Stale : CheckOutcome.Pass,

@@ -16,6 +16,7 @@ public sealed class ConfigKeysTests
         ["object_lock"] = ["mode", "days"],
         ["maintain"] = ["access_key_id", "secret_access_key"], ["sql"] = ["sql"], ["command_check"] = ["command"], ["url"] = ["url"],
         ["command"] = ["type", "command", "to"],
+        ["exists"] = ["exists"],
         ["metrics"] = ["listen"], ["email"] = ["host", "from", "to"], ["webhook"] = ["url"], ["ping"] = ["url"],
         ["schedule"] = ["cron"],
     };
@@ -143,6 +144,7 @@ public sealed class ConfigKeysTests
                   schedule: { cron: 30 2 * * *, time_zone: Europe/Berlin, jitter: 5m, catch_up: false },
                   compression: "zstd:3", max_backups: 3, retention_days: 4,
                   prune: { grace: 2d }, max_backup_age: 2d, max_verify_age: 3d, state_dir: /state, hooks: { before_backup: sync },
+                  max_drill_age: 40d, drill: { every: weekly, rto: 5m, checks: [ { exists: /srv/a/x, name: there } ] },
                   encryption: { key_file: /key } }
             """;
         var shown = EffectiveConfig.Of(Parse(Text));
@@ -162,7 +164,7 @@ public sealed class ConfigKeysTests
                 { type: command, command: [pg_dump, "--dbname=postgres://me:${B}@host/app"], environment: { PGPASSWORD: "${A}" },
                   timeout: 2h, file_name: app.sql, allow_empty: true, schedule: every 15m, to: local, compression: "zstd:3",
                   verify: off, max_verify_age: 3d, max_backups: 3, retention_days: 4, prune: { grace: 2d },
-                  max_backup_age: 2d, state_dir: /state,
+                  max_backup_age: 2d, max_drill_age: 40d, state_dir: /state,
                   hooks: { before_backup: [curl, "http://x/${B}"], after_backup: "true", timeout: 2m }, encryption: { key_file: /key } }
             """;
         var shown = EffectiveConfig.Of(Parse(Text, ("A", "first secret"), ("B", "second secret")));
