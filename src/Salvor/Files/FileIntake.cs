@@ -10,7 +10,11 @@ namespace Salvor.Files;
 /// <param name="SizeBytes">Its length, holes included.</param>
 /// <param name="Extents">What is no hole; null where there are none.</param>
 /// <param name="IsChanged">Whether it changed meanwhile.</param>
-sealed record TakenFile(IReadOnlyList<PendingEntry>? Chunks, long SizeBytes, IReadOnlyList<TreeExtent>? Extents, bool IsChanged);
+sealed record TakenFile(IReadOnlyList<PendingEntry>? Chunks, long SizeBytes, IReadOnlyList<TreeExtent>? Extents, bool IsChanged)
+{
+    /// <summary>Whether it begins like a database.</summary>
+    public bool IsDatabase { get; init; }
+}
 
 /// <summary>Reads files into the content of a snapshot, one at a time.</summary>
 /// <param name="writer">The snapshot.</param>
@@ -23,6 +27,7 @@ sealed class FileIntake(TreeSnapshotWriter writer, Action<long> progressed)
     const int BufferBytes = 1 << 20;
 
     readonly byte[] buffer = new byte[BufferBytes];
+    bool isDatabase;
 
     /// <summary>
     /// Reads an open file. Throws where the system cannot read it. What was read has to be added to the content by
@@ -43,7 +48,7 @@ sealed class FileIntake(TreeSnapshotWriter writer, Action<long> progressed)
         }
 
         var after = EntryStat.Of(file, path);
-        return new TakenFile(chunks, size, kept, IsChanged(stat, after) || size != stat.SizeBytes);
+        return new TakenFile(chunks, size, kept, IsChanged(stat, after) || size != stat.SizeBytes) { IsDatabase = isDatabase };
     }
 
     static bool IsChanged(EntryStat before, EntryStat after) =>
@@ -73,7 +78,7 @@ sealed class FileIntake(TreeSnapshotWriter writer, Action<long> progressed)
         CancellationToken cancellationToken)
     {
         var done = new List<TreeExtent>();
-        var (used, isDatabase, isFirst) = (0, false, true);
+        (isDatabase, var isFirst, var used) = (false, true, 0);
         foreach (var extent in extents)
         {
             var offset = extent.Offset;
@@ -89,7 +94,7 @@ sealed class FileIntake(TreeSnapshotWriter writer, Action<long> progressed)
                 (offset, used) = (offset + count, used + count);
                 isDatabase = isFirst ? ContentChunker.IsDatabase(buffer.AsSpan(0, used)) : isDatabase;
                 isFirst = false;
-                used = await CutAsync(used, isDatabase, isEnd: false, chunks, cancellationToken);
+                used = await CutAsync(used, isEnd: false, chunks, cancellationToken);
                 progressed(offset);
             }
 
@@ -104,12 +109,12 @@ sealed class FileIntake(TreeSnapshotWriter writer, Action<long> progressed)
             }
         }
 
-        await CutAsync(used, isDatabase, isEnd: true, chunks, cancellationToken);
+        await CutAsync(used, isEnd: true, chunks, cancellationToken);
         return done;
     }
 
     /// <summary>Adds the chunks that are complete in the buffer, and moves the rest to its front; returns how much that is.</summary>
-    async Task<int> CutAsync(int used, bool isDatabase, bool isEnd, List<PendingEntry>? chunks, CancellationToken cancellationToken)
+    async Task<int> CutAsync(int used, bool isEnd, List<PendingEntry>? chunks, CancellationToken cancellationToken)
     {
         if (!isEnd && used < buffer.Length)
         {

@@ -21,9 +21,20 @@ public sealed record TreeOptions
     /// <summary>Leaves out what is in a directory that lies on another file system than the path above it.</summary>
     public bool OneFileSystem { get; init; }
 
+    /// <summary>How databases among the files are copied while apps write to them; null where they are files like others.</summary>
+    public DatabaseCopying? Databases { get; init; }
+
     /// <summary>Directories that are left out whatever else is said: those of the destinations, which would keep themselves.</summary>
     public IReadOnlyList<string> Never { get; init; } = [];
 }
+
+/// <summary>How databases among the files are copied.</summary>
+/// <param name="Copy">Writes the first, as of one commit, into the second, a file that is not there yet. Throws where it cannot.</param>
+/// <param name="Scratch">The directory for such copies.</param>
+/// <param name="Open">
+/// Databases that this process may have open. They are opened by nothing else: closing a second handle drops the locks on the first.
+/// </param>
+public sealed record DatabaseCopying(Action<string, string> Copy, string Scratch, IReadOnlyList<string> Open);
 
 /// <summary>A backup of files that was made.</summary>
 /// <param name="Record">Its record, with its id.</param>

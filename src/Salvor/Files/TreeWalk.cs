@@ -10,7 +10,7 @@ namespace Salvor.Files;
 /// Goes through directories in the order of names and writes down what is there. It holds a directory open while it is in it, so that
 /// whoever moves or exchanges things meanwhile cannot lead it elsewhere. What cannot be read is noted, and the walk goes on.
 /// </summary>
-sealed class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, ParentTree? parent, WalkReport report, TimeProvider time)
+sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, ParentTree? parent, WalkReport report, TimeProvider time)
 {
     /// <summary>A time younger than this may be that of two changes, because file systems count in steps.</summary>
     static readonly TimeSpan Young = TimeSpan.FromSeconds(2);
@@ -45,6 +45,12 @@ sealed class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, ParentTree
     /// <param name="IsKnown">Whether the snapshot before has it.</param>
     readonly record struct Place(SafeFileHandle Directory, byte[] Path, ulong Device, bool IsKnown)
     {
+        /// <summary>The names in it that have a log or a journal beside them; null where they were not listed.</summary>
+        public HashSet<byte[]>? WithSides { get; init; }
+
+        /// <summary>The databases in it that were copied.</summary>
+        public HashSet<byte[]> Copied { get; } = new(ByteArrays.Comparer);
+
         public byte[] PathOf(ReadOnlySpan<byte> name) => [.. Path, (byte)'/', .. name];
     }
 
@@ -80,7 +86,9 @@ sealed class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, ParentTree
     /// <summary>All that is in a directory.</summary>
     async Task InsideAsync(Place place, CancellationToken cancellationToken)
     {
-        foreach (var name in DirectoryCalls.List(place.Directory, DirectoryCalls.Show(place.Path)))
+        var names = DirectoryCalls.List(place.Directory, DirectoryCalls.Show(place.Path));
+        place = place with { WithSides = LiveDatabases.WithSides(names) };
+        foreach (var name in names)
         {
             cancellationToken.ThrowIfCancellationRequested();
             await EntryAsync(place, name, isRoot: false, cancellationToken);
@@ -180,6 +188,12 @@ sealed class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, ParentTree
         Place place, byte[] name, byte[] path, EntryStat stat, TreeEntry? known, CancellationToken cancellationToken)
     {
         report.Begin(path);
+        if (LiveDatabases.IsSideOf(place.Copied, name) || (IsLive(place, name, stat)
+            && await TryDatabaseAsync(place, name, path, stat, cancellationToken)))
+        {
+            return;
+        }
+
         var isShared = stat.LinkCount > 1;
         if (isShared && firstNames.TryGetValue((stat.Device, stat.Inode), out var first) && IsUnchanged(stat, first.Entry))
         {
@@ -232,6 +246,12 @@ sealed class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, ParentTree
 
                 var attributes = ReadAttributes(file, path);
                 var taken = await intake.ReadAsync(file, opened, DirectoryCalls.Show(path), cancellationToken);
+                if (taken is { IsDatabase: true, Chunks: not null } && MayBeTorn(place, name, path, taken)
+                    && await TryDatabaseAsync(place, name, path, stat, cancellationToken))
+                {
+                    return;
+                }
+
                 if (taken is { IsChanged: true, Chunks: not null } && attempt < ReadsMax)
                 {
                     continue;

@@ -165,6 +165,9 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
     TreeOptions OptionsOf(FilesSourceConfig files) => files.Options with
     {
         Never = [.. config.Destinations.Values.OfType<FileDestinationConfig>().Select(item => item.Path)],
+        Databases = new DatabaseCopying(
+            DatabaseCopy.Write, state,
+            [.. config.Sources.Values.SelectMany(source => ConfiguredSources.Members(source, _ => { })).Select(member => member.Path)]),
     };
 
     async Task<VaultAccess> OpenAsync(BackupRequest request, Keyring? keys, CancellationToken cancellationToken)

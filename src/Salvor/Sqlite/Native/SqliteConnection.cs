@@ -106,6 +106,23 @@ sealed unsafe class SqliteConnection : IDisposable
         }
     }
 
+    /// <summary>Copies all pages as of one commit, those in the log too, into an empty database.</summary>
+    public void CopyTo(SqliteConnection target)
+    {
+        var copy = LibSqlite.BeginCopy(target.handle, "main", handle, "main");
+        if (copy == 0)
+        {
+            throw target.Failure(LibSqlite.Error);
+        }
+
+        var code = LibSqlite.StepCopy(copy, pages: -1);
+        var finished = LibSqlite.FinishCopy(copy);
+        if (code != LibSqlite.Done)
+        {
+            throw target.Failure(finished == LibSqlite.Ok ? code : finished);
+        }
+    }
+
     /// <summary>SQLite's own object for the database file, so that no second handle on the file is ever needed.</summary>
     public FileObject DatabaseFile() => new(Control(LibSqlite.FileControlFilePointer));
 

@@ -1,0 +1,113 @@
+using System.Text;
+using Salvor.Files;
+using Salvor.Sqlite;
+using Salvor.Sqlite.Native;
+using Salvor.Tests.Support;
+
+namespace Salvor.Tests.Files;
+
+/// <summary>Databases of SQLite among the files of a backup.</summary>
+public sealed class TreeDatabaseTests : IDisposable
+{
+    readonly TreeRig _rig = new();
+
+    public TreeDatabaseTests() => Directory.CreateDirectory(_rig["scratch"]);
+
+    public void Dispose() => _rig.Dispose();
+
+    [Theory]
+    [InlineData("wal")]
+    [InlineData("delete")]
+    public async Task A_database_that_is_written_to_comes_back_as_of_one_commit(string journal)
+    {
+        var path = Path.Combine(_rig.Source, "app.db");
+        Directory.CreateDirectory(_rig["ledgers"]);
+        await using var workload = new Workload(
+            path, _rig["ledgers"], new WorkloadOptions { Journal = journal, Rate = 300, CacheKib = 64 }, writerCount: 1);
+        await workload.StartAsync();
+        for (var round = 0; round < 6; round++)
+        {
+            var acked = workload.LastAcked();
+            var result = await BackUpAsync();
+            var restored = await _rig.RestoreAsync($"out{round}");
+
+            Assert.Empty(result.Problems);
+            Assert.Equal(["app.db"], Directory.GetFiles(restored).Select(Path.GetFileName));
+            var verdict = await Oracle.JudgeAsync(Path.Combine(restored, "app.db"), workload.Ledgers, new Bounds { AtLeast = acked });
+            Assert.True(verdict.Ok, string.Join('\n', verdict.Errors));
+        }
+
+        Assert.True(workload.IsRunning);
+        Assert.Empty(Directory.GetFileSystemEntries(_rig["scratch"]));
+    }
+
+    [Fact]
+    public async Task A_database_that_nobody_has_open_is_a_file_like_others()
+    {
+        var path = Path.Combine(_rig.Source, "app.db");
+        await ChildProcess.RunAsync("sqlite3", [path, "PRAGMA journal_mode = WAL; CREATE TABLE t(x); INSERT INTO t VALUES(1);"]);
+        await BackUpAsync();
+        var second = await BackUpAsync();
+
+        Assert.Equal(0, second.FilesRead);
+        Assert.Equal([path], Directory.GetFiles(_rig.Source));
+        Assert.Equal("", await TreeRig.DifferenceAsync(_rig.Source, await _rig.RestoreAsync("out")));
+    }
+
+    [Fact]
+    public async Task A_database_that_this_process_has_open_keeps_its_locks()
+    {
+        var path = Path.Combine(_rig.Source, "app.db");
+        await ChildProcess.RunAsync("sqlite3", [path, "CREATE TABLE t(x); INSERT INTO t VALUES(1);"]);
+        using var connection = new SqliteConnection(path, LibSqlite.OpenReadWrite);
+        connection.Execute("BEGIN");
+        connection.Execute("SELECT * FROM t");
+        await BackUpAsync(path);
+        var writer = await ChildProcess.RunAsync("sqlite3", [path, "BEGIN EXCLUSIVE; INSERT INTO t VALUES(2); COMMIT;"]);
+
+        Assert.Contains("database is locked", writer.Stderr, StringComparison.Ordinal);
+        Assert.True(File.Exists(Path.Combine(await _rig.RestoreAsync("out"), "app.db")));
+    }
+
+    [Fact]
+    public async Task What_only_looks_like_a_database_is_read_as_a_file_and_named()
+    {
+        var path = _rig.Write("app.db", [.. "SQLite format 3\0"u8, .. TreeRig.Bytes(1, 5000)]);
+        _rig.Write("app.db-wal", "left by an app");
+        var result = await BackUpAsync();
+
+        Assert.True(result.IsPartial);
+        Assert.Equal(
+            [$"{path}: it is a database, and was read as a file, which may be torn: {path} is not a SQLite database"], result.Problems);
+        var restored = await _rig.RestoreAsync("out");
+        Assert.Equal(File.ReadAllBytes(path), File.ReadAllBytes(Path.Combine(restored, "app.db")));
+        Assert.True(File.Exists(Path.Combine(restored, "app.db-wal")));
+    }
+
+    [Fact]
+    public async Task A_configured_source_of_files_has_what_is_in_the_log_of_a_database_only()
+    {
+        var path = Path.Combine(_rig.Source, "app.db");
+        using var app = new SqliteConnection(path, LibSqlite.OpenReadWrite | LibSqlite.OpenCreate);
+        app.Execute("PRAGMA journal_mode = WAL");
+        app.Execute("CREATE TABLE t(x)");
+        app.Execute("INSERT INTO t VALUES('in the log')");
+        File.WriteAllText(
+            _rig["salvor.yaml"],
+            $$"""
+            destinations: { local: { type: file, path: ./vaults } }
+            sources: { tree: { type: files, paths: [{{_rig.Source}}], to: [local] } }
+
+            """);
+        Directory.CreateDirectory(_rig["vaults"]);
+        var made = await SalvorHere.RunAsync(["backup", "tree", "--config", _rig["salvor.yaml"]]);
+        var restored = await SalvorHere.RunAsync(["restore", "tree", "--config", _rig["salvor.yaml"], "--output", _rig["out"]]);
+        var rows = await ChildProcess.RunAsync("sqlite3", [_rig["out"] + path, "SELECT x FROM t"]);
+
+        Assert.True((made.ExitCode, restored.ExitCode) == (0, 0), $"{made}{restored}");
+        Assert.Equal("in the log\n", rows.Stdout);
+    }
+
+    Task<TreeBackupResult> BackUpAsync(params IReadOnlyList<string> open) => _rig.BackUpAsync(
+        options => options with { Databases = new DatabaseCopying(DatabaseCopy.Write, _rig["scratch"], open) });
+}
