@@ -52,7 +52,7 @@ static class RunbookCommand
         var isKit = invocation.Get(Kit) is not null;
         var scenario = isKit ? RunbookScenario.ServerLoss : ScenarioOf(invocation.Get(Scenario));
         var facts = members.Select(item => RunbookFacts.Of(
-            config, path, item.Source, item.Member, invocation.Get(Service), invocation.Time.GetUtcNow())).ToList();
+            config, path, item, invocation.Get(Service), invocation.Time.GetUtcNow())).ToList();
 
         // What a check says may be a secret, and a kit has none.
         facts = isKit ? [.. facts.Select(item => item with { Checks = [], LastDrill = null })] : facts;
@@ -81,21 +81,37 @@ static class RunbookCommand
         _ => RunbookScenario.Restore,
     };
 
-    static List<(SqliteSourceConfig Source, SourceMember Member)> Members(Invocation invocation, SalvorConfig config)
+    static List<ConfiguredVault> Members(Invocation invocation, SalvorConfig config)
     {
         var name = invocation.Get(Db) ?? invocation.Get(Source);
-        return name is null ? [.. config.Sources.Values.SelectMany(Of)]
-            : config.Sources.TryGetValue(name, out var whole) ? [.. Of(whole)]
-            : [ConfiguredSources.Find(config, name)];
+        if (name is not null && config.Trees.GetValueOrDefault(name) is CommandSourceConfig)
+        {
+            throw new SalvorException(
+                FailureKind.Usage, $"source {name} is what a command prints, and only you know what takes it back",
+                $"Write that down yourself; 'salvor dump {name} latest' prints the newest backup.");
+        }
 
-        IEnumerable<(SqliteSourceConfig Source, SourceMember Member)> Of(SqliteSourceConfig source) => ConfiguredSources
+        return name is null
+            ?
+            [
+                .. config.Sources.Values.SelectMany(Of),
+                .. ConfiguredSources.Vaults(config, source => source is FilesSourceConfig),
+            ]
+            : config.Sources.TryGetValue(name, out var whole) ? [.. Of(whole)]
+            : config.Trees.ContainsKey(name) ? [.. ConfiguredSources.Vaults(config, source => source.Name == name)]
+            : [One(ConfiguredSources.Find(config, name))];
+
+        IEnumerable<ConfiguredVault> Of(SqliteSourceConfig source) => ConfiguredSources
             .Members(source, failure => invocation.Tell($"salvor: {failure.Message}\nhint: {failure.Hint}"))
-            .Select(member => (source, member));
+            .Select(member => ConfiguredSources.VaultOf(source, member));
+
+        static ConfiguredVault One((SqliteSourceConfig Source, SourceMember Member) found) =>
+            ConfiguredSources.VaultOf(found.Source, found.Member);
     }
 
     static async Task<string> WriteKitAsync(
         Invocation invocation, SalvorConfig config, string configPath,
-        List<(SqliteSourceConfig Source, SourceMember Member)> members, string path, string page)
+        List<ConfiguredVault> members, string path, string page)
     {
         if (!path.EndsWith(".tar.gz", StringComparison.Ordinal))
         {
@@ -105,9 +121,9 @@ static class RunbookCommand
 
         var (text, variables, leftOut) = ConfigFile.WithoutSecrets(configPath);
         var sources = new List<KitSource>();
-        foreach (var (source, member) in members)
+        foreach (var member in members)
         {
-            sources.Add(await SourceAsync(invocation, config, source, member));
+            sources.Add(await SourceAsync(invocation, config, member));
         }
 
         RecoveryKit.Write(
@@ -119,9 +135,9 @@ static class RunbookCommand
         return path;
     }
 
-    static async Task<KitSource> SourceAsync(
-        Invocation invocation, SalvorConfig config, SqliteSourceConfig source, SourceMember member)
+    static async Task<KitSource> SourceAsync(Invocation invocation, SalvorConfig config, ConfiguredVault member)
     {
+        var source = member.Config;
         var keys = ConfiguredSources.KeysOf(source);
         var copies = await SourceCopies.FindAsync(config, member.Name, source.To, keys, invocation.Cancellation);
         var vaults = new List<KitVault>();
@@ -143,6 +159,7 @@ static class RunbookCommand
         }
 
         var place = source.Encryption is { } encryption ? RunbookFacts.PlaceOf(encryption.Key) : null;
-        return new KitSource(member.Name, member.Path, place is not null, place, vaults);
+        var path = source is FilesSourceConfig files ? files.Subject : member.Path;
+        return new KitSource(member.Name, path, place is not null, place, vaults);
     }
 }

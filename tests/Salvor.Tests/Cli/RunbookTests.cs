@@ -80,6 +80,50 @@ public sealed partial class RunbookTests : IAsyncDisposable
         Assert.DoesNotContain("kkkk", content.Stdout, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("restore")]
+    [InlineData("server-loss")]
+    public async Task Of_files_every_command_runs_and_owners_are_a_step(string scenario)
+    {
+        _rig.Configure("tree: { type: files, paths: [./app], to: [local], drill: { checks: [ { exists: /srv/a } ] } }");
+        File.WriteAllText(_rig["app/a"], "one");
+        Assert.Equal(0, (await _rig.ConfiguredAsync("backup")).ExitCode);
+        var page = (await _rig.ConfiguredAsync("runbook", "tree", "--scenario", scenario)).Stdout;
+        File.WriteAllText(_rig["app/a"], "spoilt");
+        if (scenario == "server-loss")
+        {
+            Directory.Delete(_rig["app"], recursive: true);
+        }
+
+        var result = await _rig.ShellAsync("set -eu\n" + string.Join('\n', Block().Matches(page).Select(match => match.Groups[1].Value)));
+
+        Assert.True(result.ExitCode == 0, $"{page}\n{result}");
+        Assert.Equal("one", File.ReadAllText(_rig["app/a"]));
+        Assert.Equal(scenario == "restore", File.Exists(_rig["app.before-recovery/a"]));
+        Assert.Contains("5. Owners. Only root can give files away", page, StringComparison.Ordinal);
+        Assert.Contains($"{Environment.UserName}:", result.Stdout, StringComparison.Ordinal);
+        Assert.Contains("- `exists: /srv/a`\n", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("sqlite3", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_bare_machine_restores_files_with_the_kit_alone()
+    {
+        _rig.Configure("tree: { type: files, paths: [./app], exclude: ['*.tmp'], to: [local], schedule: every 1h }");
+        File.WriteAllText(_rig["app/a"], "one");
+        Assert.Equal(0, (await _rig.ConfiguredAsync("backup")).ExitCode);
+        var made = await _rig.ConfiguredAsync("runbook", "--kit", "kit.tar.gz");
+        Assert.True(made.ExitCode == 0, $"{made}");
+        Directory.Delete(_rig["app"], recursive: true);
+        File.Delete(_rig["salvor.yaml"]);
+
+        await _rig.ExpectAsync(0, "restore", "tree", "--config", "kit.tar.gz", "--output", _rig["bare"]);
+
+        Assert.Equal("one", File.ReadAllText(_rig["bare"] + _rig["app/a"]));
+        var content = await _rig.ShellAsync("tar xzOf kit.tar.gz");
+        Assert.Contains($"| tree | `{_rig["app"]}` | none |", content.Stdout, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task What_is_no_kit_is_refused()
     {

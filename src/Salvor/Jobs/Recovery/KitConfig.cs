@@ -19,7 +19,8 @@ static partial class KitConfig
     static readonly string[] SourceKeys =
     [
         "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_outbox", "max_total_size", "snapshot_every", "compression",
-        "keep", "max_backups", "retention_days", "verify", "prune", "state_dir", "encryption",
+        "keep", "max_backups", "retention_days", "verify", "prune", "state_dir", "encryption", "exclude", "exclude_if_present",
+        "exclude_caches", "one_file_system", "schedule",
     ];
 
     static readonly string[] EncryptionKeys = ["key_file", "passphrase_file", "passphrase_fd", "credential", "key_saved"];

@@ -18,7 +18,7 @@ static class KitReadme
 
             ## What is protected
 
-            | Source | Database | Key | Copies |
+            | Source | Database or files | Key | Copies |
             |---|---|---|---|
 
             """);
@@ -38,7 +38,7 @@ static class KitReadme
         var first = facts.Sources.Count > 0 ? Shell.Quote(facts.Sources[0].Source) : "SOURCE";
         var key = facts.Sources.Any(source => source.Encrypted) ? " --key-file exported.key" : "";
         page.Append($"       salvor list {first} --config KIT.tar.gz{key}\n")
-            .Append($"       salvor restore {first} --config KIT.tar.gz{key} --output recovered.db\n\n");
+            .Append($"       salvor restore {first} --config KIT.tar.gz{key} --output recovered\n\n");
         page.Append("4. `tar xzf KIT.tar.gz` unpacks the configuration for the new machine, and `runbook.md` with all further steps.\n\n");
         if (facts.LeftOut.Count > 0)
         {

@@ -9,14 +9,16 @@ namespace Salvor.Jobs.Recovery;
 /// Writes the steps of a recovery, with the names, places and commands of one source filled in. Blocks of <c>sh</c> can be run as they
 /// stand, one after the other in one shell; what only a person can decide is text.
 /// </summary>
-public sealed class Runbook(RunbookFacts facts, RunbookScenario scenario)
+public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario)
 {
     readonly StringBuilder page = new();
 
     /// <summary>A shell is on another machine, where there is no configuration yet.</summary>
     bool IsElsewhere => scenario is RunbookScenario.ServerLoss or RunbookScenario.Ransomware;
 
-    string Candidate => Path.Combine(facts.ScratchPath, $"{facts.Source.Replace('/', '-')}-candidate.db");
+    string Candidate => Path.Combine(facts.ScratchPath, $"{facts.Source.Replace('/', '-')}-candidate{(IsOfFiles ? "" : ".db")}");
+
+    bool IsOfFiles => facts.Paths.Count > 0;
 
     string Config => $"--config {Shell.Quote(facts.ConfigPath)}";
 
@@ -28,7 +30,8 @@ public sealed class Runbook(RunbookFacts facts, RunbookScenario scenario)
     string Write()
     {
         Line($"# Recovery of {facts.Source}: {NameOf(scenario)}");
-        Line("Every step restores beside the live database, and proves the copy before anything takes its place. "
+        Line($"Every step restores beside the live {(IsOfFiles ? "files" : "database")}, and proves the copy before anything takes its "
+            + "place. "
             + "Note the time now: the time to recover counts from here.");
         Facts();
         Assess();
@@ -43,7 +46,7 @@ public sealed class Runbook(RunbookFacts facts, RunbookScenario scenario)
     {
         Line("| | |\n|---|---|");
         page.Length--;
-        Row("Database", facts.DatabasePath);
+        Row(IsOfFiles ? "Files" : "Database", IsOfFiles ? string.Join(", ", facts.Paths) : facts.DatabasePath);
         Row("Configuration", facts.ConfigPath);
         foreach (var destination in facts.Destinations)
         {
@@ -95,7 +98,7 @@ public sealed class Runbook(RunbookFacts facts, RunbookScenario scenario)
     {
         Line("1. Pre-flight: can it be restored?");
         Commands($"salvor verify {Source} --quick {Config}");
-        Line("2. Pick the restore point. The newest is taken unless `POINT` names a time or position of the list.");
+        Line($"2. Pick the restore point. The newest is taken unless `POINT` names a time{(IsOfFiles ? "" : " or position")} of the list.");
         Commands(
             $"salvor list {Source} {Config}",
             $"POINT=''   # or: POINT='--timestamp {InstantText.Format(facts.LastDrill?.Time ?? facts.MadeAt)}'");
@@ -106,7 +109,8 @@ public sealed class Runbook(RunbookFacts facts, RunbookScenario scenario)
         Line("## Provision");
         if (IsElsewhere)
         {
-            Line($"Set up a machine with SQLite 3 and Salvor {facts.Version}: put `salvor` into its PATH, then look at it with "
+            Line($"Set up a machine with {(IsOfFiles ? "" : "SQLite 3 and ")}Salvor {facts.Version}: put `salvor` into its PATH, then look "
+                + "at it with "
                 + "`salvor version`. Install the app, and do not start it.");
             Line($"Bring the configuration to {Code(facts.ConfigPath)}: it is `salvor.yaml` in the recovery kit "
                 + "(`tar xzf KIT.tar.gz`), which names each value to fill in. Set the credentials of the destinations"
@@ -114,11 +118,11 @@ public sealed class Runbook(RunbookFacts facts, RunbookScenario scenario)
             CheckVault();
         }
 
-        Commands($"mkdir -p {Shell.Quote(facts.ScratchPath)} {Shell.Quote(Path.GetDirectoryName(facts.DatabasePath)!)}",
-            $"df -h {Shell.Quote(facts.ScratchPath)}");
+        string[] folders = [facts.ScratchPath, .. IsOfFiles ? [] : (string[])[Path.GetDirectoryName(facts.DatabasePath)!]];
+        Commands($"mkdir -p {string.Join(' ', folders.Select(Shell.Quote))}", $"df -h {Shell.Quote(facts.ScratchPath)}");
         if (facts.Services.Count > 0 && !IsElsewhere)
         {
-            Line("Stop what uses the database, the last to start first.");
+            Line($"Stop what uses {(IsOfFiles ? "the files" : "the database")}, the last to start first.");
             Commands([.. facts.Services.Reverse().Select(service => $"systemctl stop {Shell.Quote(service)}")]);
         }
     }
@@ -126,7 +130,7 @@ public sealed class Runbook(RunbookFacts facts, RunbookScenario scenario)
     void Restore()
     {
         Line("## Restore");
-        Line("3. Restore to scratch. The file appears when all of it is proved, or not at all.");
+        Line($"3. Restore to scratch. {(IsOfFiles ? "The folder" : "The file")} appears when all of it is proved, or not at all.");
         Commands($"salvor restore {Source} $POINT --output {Shell.Quote(Candidate)} {Config}");
         if (facts.Destinations.Count > 1)
         {
@@ -138,10 +142,22 @@ public sealed class Runbook(RunbookFacts facts, RunbookScenario scenario)
     void Verify()
     {
         Line("## Verify");
+        if (IsOfFiles)
+        {
+            VerifyFiles();
+            return;
+        }
+
         Line("4. Second check, with another tool than the one that restored it.");
         Commands($"test \"$(sqlite3 {Shell.Quote(Candidate)} 'PRAGMA integrity_check;')\" = ok && echo sound");
         Line("5. Smoke test: the rows that matter are there, and the newest are as new as they should be.");
         Commands($"sqlite3 {Shell.Quote(Candidate)} '.tables'");
+        Checks();
+        Line("Start the app against the candidate on a throwaway instance, if it can be pointed at another file.");
+    }
+
+    void Checks()
+    {
         foreach (var check in facts.Checks)
         {
             page.Append($"- {Code(check)}\n");
@@ -151,8 +167,6 @@ public sealed class Runbook(RunbookFacts facts, RunbookScenario scenario)
         {
             page.Append('\n');
         }
-
-        Line("Start the app against the candidate on a throwaway instance, if it can be pointed at another file.");
     }
 
     void Resume()
@@ -163,17 +177,26 @@ public sealed class Runbook(RunbookFacts facts, RunbookScenario scenario)
             Rotate();
         }
 
-        Line("6. Swap. What is there is moved aside with its log, not deleted; any app that has it open is named, and then nothing "
-            + "happens.");
-        Commands($"salvor restore {Source} $POINT --in-place {Config}");
+        if (IsOfFiles)
+        {
+            SwapFiles();
+        }
+        else
+        {
+            Line("6. Swap. What is there is moved aside with its log, not deleted; any app that has it open is named, and then nothing "
+                + "happens.");
+            Commands($"salvor restore {Source} $POINT --in-place {Config}");
+        }
+
         if (facts.Services.Count > 0)
         {
             Line("Start the services in their order.");
             Commands([.. facts.Services.Select(service => $"systemctl start {Shell.Quote(service)}")]);
         }
 
-        Line("Start the daemon where it does not run (`systemctl start salvor`): it goes on with a new branch, and all that was before "
-            + "stays restorable. Make a backup now, and prove it.");
+        Line("Start the daemon where it does not run (`systemctl start salvor`): "
+            + (IsOfFiles ? "its backups go on" : "it goes on with a new branch") + ", and all that was before stays restorable. "
+            + "Make a backup now, and prove it.");
         Commands($"salvor backup {Source} --label after-recovery {Config}", $"salvor verify {Source} --deep {Config}");
         if (scenario is RunbookScenario.ServerLoss)
         {

@@ -14,6 +14,9 @@ public sealed record RunbookFacts
 
     public required string DatabasePath { get; init; }
 
+    /// <summary>The paths of a source of files, absolute; empty for a database.</summary>
+    public IReadOnlyList<string> Paths { get; init; } = [];
+
     /// <summary>The configuration, absolute.</summary>
     public required string ConfigPath { get; init; }
 
@@ -38,23 +41,23 @@ public sealed record RunbookFacts
 
     public required DateTimeOffset MadeAt { get; init; }
 
-    /// <summary>Those of a configured database.</summary>
+    /// <summary>Those of a configured database, or of files.</summary>
     public static RunbookFacts Of(
-        SalvorConfig config, string configPath, SqliteSourceConfig source, SourceMember member, IReadOnlyList<string> services,
-        DateTimeOffset now)
+        SalvorConfig config, string configPath, ConfiguredVault vault, IReadOnlyList<string> services, DateTimeOffset now)
     {
-        var state = ConfiguredSources.OptionsOf(source, member).StateDirectory;
+        var source = vault.Config;
         return new RunbookFacts
         {
-            Source = member.Name,
-            DatabasePath = member.Path,
+            Source = vault.Name,
+            DatabasePath = vault.Path,
+            Paths = source is FilesSourceConfig files ? files.Options.Paths : [],
             ConfigPath = configPath,
             Destinations = [.. source.To.Select(name => config.Destinations[name])],
             ScratchPath = config.Restore.Scratch ?? Path.Combine(Path.GetDirectoryName(configPath)!, "restored"),
             KeyPlace = source.Encryption is { } encryption ? PlaceOf(encryption.Key) : null,
             Services = services,
             Checks = [.. source.Drill.Checks.Select(check => $"{check.Kind}: {check.Name}")],
-            LastDrill = DrillFile.Read(LocalState.DrillPath(state, member.Path)),
+            LastDrill = DrillFile.Read(LocalState.DrillPath(vault.State, vault.Path)),
             Version = LocalState.Version,
             MadeAt = now,
         };
