@@ -1,6 +1,6 @@
-using System.Diagnostics;
 using System.Text;
 using Salvor.Jobs.Recovery;
+using Salvor.Platform;
 using Salvor.Sqlite.Native;
 using Salvor.Text;
 
@@ -11,7 +11,6 @@ namespace Salvor.Jobs.Drills;
 /// <param name="time">The clock.</param>
 sealed class SmokeRunner(string path, TimeProvider time)
 {
-    const int OutputCharsMax = 4_096;
     const int FoundCharsMax = 200;
     const int PageBytesMax = 1 << 20;
 
@@ -42,7 +41,7 @@ sealed class SmokeRunner(string path, TimeProvider time)
         {
             found = e.Message;
         }
-        catch (HttpRequestException e)
+        catch (Exception e) when (e is HttpRequestException or ProgramException)
         {
             found = e.Message;
         }
@@ -77,32 +76,13 @@ sealed class SmokeRunner(string path, TimeProvider time)
         SmokeCheck.Command check, CancellationToken cancellationToken)
     {
         var line = check.Line.Value.Replace("{path}", Shell.Quote(path), StringComparison.Ordinal);
-        var start = new ProcessStartInfo("/bin/sh", ["-c", line])
-        {
-            UseShellExecute = false, RedirectStandardInput = true, RedirectStandardOutput = true, RedirectStandardError = true,
-        };
-        using var process = Process.Start(start)!;
-        try
-        {
-            process.StandardInput.Close();
-            var output = ReadEndAsync(process.StandardOutput, cancellationToken);
-            var errors = ReadEndAsync(process.StandardError, cancellationToken);
-            var (printed, told) = (await output, await errors);
-            await process.WaitForExitAsync(cancellationToken);
-            var isMet = check.Expect is null || check.Expect.IsMet(printed);
-            var isGood = process.ExitCode == 0 && isMet;
-            var found = process.ExitCode != 0 ? $"exit code {process.ExitCode}" : check.Expect is null ? "exit code 0" : Short(printed);
-            return (
-                isGood ? CheckOutcome.Pass : CheckOutcome.Fail, check.Expect?.Text ?? "exit code 0", found,
-                isGood ? "" : Last($"{printed}{told}".TrimEnd()));
-        }
-        finally
-        {
-            if (!process.HasExited)
-            {
-                process.Kill(entireProcessTree: true);
-            }
-        }
+        var end = await ProgramEnd.RunAsync(new ProgramStart(["/bin/sh", "-c", line]), cancellationToken);
+        var isMet = check.Expect is null || check.Expect.IsMet(end.Printed);
+        var isGood = end.ExitCode == 0 && isMet;
+        var found = end.ExitCode != 0 ? $"exit code {end.ExitCode}" : check.Expect is null ? "exit code 0" : Short(end.Printed);
+        return (
+            isGood ? CheckOutcome.Pass : CheckOutcome.Fail, check.Expect?.Text ?? "exit code 0", found,
+            isGood ? "" : Last($"{end.Printed}{end.Told}".TrimEnd()));
     }
 
     static async Task<(CheckOutcome Outcome, string Expected, string Found, string Output)> FetchAsync(
@@ -127,24 +107,7 @@ sealed class SmokeRunner(string path, TimeProvider time)
             isGood ? "" : Last(text));
     }
 
-    /// <summary>The end of what is printed, however much it is.</summary>
-    static async Task<string> ReadEndAsync(StreamReader reader, CancellationToken cancellationToken)
-    {
-        var (end, buffer) = (new StringBuilder(), new char[OutputCharsMax]);
-        int read;
-        while ((read = await reader.ReadAsync(buffer, cancellationToken)) > 0)
-        {
-            end.Append(buffer, 0, read);
-            if (end.Length > 2 * OutputCharsMax)
-            {
-                end.Remove(0, end.Length - OutputCharsMax);
-            }
-        }
-
-        return end.ToString();
-    }
-
-    static string Last(string text) => text.Length <= OutputCharsMax ? text : $"... {text[^OutputCharsMax..]}";
+    static string Last(string text) => text.Length <= OutputTail.CharsMax ? text : $"... {text[^OutputTail.CharsMax..]}";
 
     static string Short(string text)
     {
