@@ -105,8 +105,8 @@ public static class ConfiguredSources
         {
             throw new SalvorException(
                 FailureKind.Usage,
-                $"source {name} is one of files, and this works on databases",
-                "'backup', 'restore', 'list', 'verify', 'prune', 'usage' and 'status' work on files.");
+                $"source {name} is {(config.Trees[name] is FilesSourceConfig ? "one of files" : "a command")}, and this works on databases",
+                "'backup', 'restore', 'list', 'verify', 'prune', 'usage' and 'status' work on it.");
         }
 
         foreach (var source in config.Sources.Values)

@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Salvor.Files;
+using Salvor.Jobs.Commands;
 using Salvor.Jobs.Config;
 using Salvor.Sqlite;
 using Salvor.Sqlite.Snapshots;
@@ -100,6 +101,10 @@ public sealed class TreeSchedule(Func<SalvorConfig> config, TimeProvider time, I
             var (result, copies) = await source.BackUpAsync(
                 new BackupRequest("", "incremental", RetentionDays: null), ConfiguredSources.KeysOf(tree), cancellationToken);
             Tell(tree, result, copies);
+        }
+        catch (AfterHookException e)
+        {
+            logger.TreeProblem(tree.Name, e.Message);
         }
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {

@@ -83,7 +83,7 @@ public sealed class HookTests : IAsyncDisposable
 
         CliRig.AssertError(
             backup, 1, "the after_backup hook of tree ended with exit code 1",
-            "What is said of the backup stands; run 'false' by itself to see why.");
+            "The backup is made; run 'false' by itself to see why.");
         Assert.Contains("backup 1 ", listed.Stdout, StringComparison.Ordinal);
         Assert.Contains("the after_backup hook of tree ended with exit code 1", status.Stderr, StringComparison.Ordinal);
     }

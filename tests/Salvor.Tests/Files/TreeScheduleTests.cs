@@ -47,6 +47,45 @@ public sealed class TreeScheduleTests
     }
 
     [Fact]
+    public async Task A_daemon_runs_commands_between_their_hooks_and_says_what_went_wrong()
+    {
+        using var folder = new TemporaryDirectory();
+        Directory.CreateDirectory(folder["vaults"]);
+        var config = ConfigFile.Parse(
+            $$"""
+            destinations: { local: { type: file, path: ./vaults } }
+            sources:
+              good: { type: command, command: [sh, -c, "cat {{folder["ready"]}}; echo beware >&2"], to: [local], schedule: every 1h,
+                      hooks: { before_backup: [touch, {{folder["ready"]}}], after_backup: ["false"] }, allow_empty: true }
+              poor: { type: command, command: [sh, -c, "echo half; exit 2"], to: [local], schedule: every 1h }
+
+            """,
+            folder["salvor.yaml"], _ => null);
+        var log = new LogLines();
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
+        var running = new TreeSchedule(() => config, TimeProvider.System, log).RunAsync(stop.Token);
+        foreach (var name in (string[])["good", "poor"])
+        {
+            await Eventually.HoldsAsync(
+                () => BackupMarkFile.Read(LocalState.BackupPath(folder[".salvor"], name))?.Failed == 1,
+                () => $"{name} was not tried: {string.Join('\n', log.Lines)}");
+        }
+
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
+
+        Assert.Contains("good: the after_backup hook of good ended with exit code 1", log.Lines);
+        Assert.Contains(
+            "poor: it was not backed up: the command 'sh' of source poor ended with exit code 2; no backup was made. "
+                + "hint: Run it by itself, as the user that Salvor runs as, to see why.",
+            log.Lines);
+        var vault = await Destinations.FindVaultAsync(folder["vaults"], "good", null, Cancel);
+        Assert.Equal([1UL], (await VaultCatalog.LoadAsync(vault, Cancel)).Backups);
+        vault = await Destinations.FindVaultAsync(folder["vaults"], "poor", null, Cancel);
+        Assert.Empty((await VaultCatalog.LoadAsync(vault, Cancel)).Backups);
+    }
+
+    [Fact]
     public async Task A_daemon_verifies_and_prunes_files_as_often_as_is_said()
     {
         using var folder = new TemporaryDirectory();

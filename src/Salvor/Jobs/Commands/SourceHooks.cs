@@ -4,6 +4,9 @@ using Salvor.Text;
 
 namespace Salvor.Jobs.Commands;
 
+/// <summary>The hook after something failed, which itself went well.</summary>
+public sealed class AfterHookException(FailureKind kind, string message, string hint) : SalvorException(kind, message, hint);
+
 /// <summary>What is run before and after something that is done with a source.</summary>
 /// <param name="source">The source.</param>
 /// <param name="action"><c>backup</c> or <c>restore</c>.</param>
@@ -15,7 +18,7 @@ public sealed class SourceHooks(SourceConfig source, string action, TimeProvider
 
     /// <summary>
     /// Does the work between the hooks. A hook before it that fails stops it. The hook after it runs in any case, and is told the outcome;
-    /// where it alone fails, that is thrown, and the work stays done.
+    /// where it alone fails, an <see cref="AfterHookException"/> is thrown, and the work stays done.
     /// </summary>
     /// <param name="variables">What both hooks are told besides.</param>
     /// <param name="work">The work.</param>
@@ -93,10 +96,12 @@ public sealed class SourceHooks(SourceConfig source, string action, TimeProvider
             throw Failed(FailureKind.Failure, $"was not run: {e.Message}");
         }
 
-        SalvorException Failed(FailureKind kind, string what) => new(
-            kind, $"the {hook} hook of {source.Name} {what}",
-            when == "before"
-                ? $"No {action} is made until it ends well: run '{command.Name}' by itself to see why."
-                : $"What is said of the {action} stands; run '{command.Name}' by itself to see why.");
+        SalvorException Failed(FailureKind kind, string what)
+        {
+            var message = $"the {hook} hook of {source.Name} {what}";
+            return when == "before"
+                ? new SalvorException(kind, message, $"No {action} is made until it ends well: run '{command.Name}' by itself to see why.")
+                : new AfterHookException(kind, message, $"The {action} is made; run '{command.Name}' by itself to see why.");
+        }
     }
 }

@@ -1,5 +1,6 @@
 using Salvor.Jobs.Commands;
 using Salvor.Jobs.Keys;
+using YamlDotNet.RepresentationModel;
 
 namespace Salvor.Jobs.Config;
 
@@ -8,9 +9,17 @@ static class CommandReader
 {
     const string HookExample = "[systemctl, stop, app]";
 
-    /// <summary>A program with its arguments; null where the key is absent.</summary>
+    /// <summary>
+    /// A program with its arguments; null where the key is absent. Who only looks need not have the variables of arguments.
+    /// </summary>
     public static ConfiguredCommand? Read(ConfigDocument document, ConfigMapping owner, string key, string example)
     {
+        if (document.LocalOnly
+            && owner.Value(key) is YamlSequenceNode { Children: [YamlScalarNode { Value: { Length: > 0 } program }, ..] })
+        {
+            return new ConfiguredCommand([program]);
+        }
+
         if (owner.OptionalTexts(key, example) is not { } texts)
         {
             return null;
@@ -51,7 +60,7 @@ static class CommandReader
     /// <summary>What is run before and after backups and restores of a source.</summary>
     public static HooksConfig ReadHooks(ConfigDocument document, ConfigMapping source)
     {
-        if (source.OptionalMapping("hooks") is not { } hooks)
+        if (document.LocalOnly || source.OptionalMapping("hooks") is not { } hooks)
         {
             return new();
         }

@@ -36,6 +36,12 @@ public sealed class SecretValueTests : IDisposable
                 to: [b, n]
                 drill: { checks: [ { sql: "${NOT_SET}" } ] }
                 encryption: { passphrase: "cmd:touch ran" }
+              db:
+                type: command
+                command: [pg_dump, "${NOT_SET}"]
+                environment: { PGPASSWORD: "cmd:touch ran" }
+                hooks: { before_backup: [curl, "${NOT_SET}"] }
+                to: b
             metrics: { listen: "127.0.0.1:1", token: "cmd:touch ran" }
 
             """;
@@ -46,6 +52,7 @@ public sealed class SecretValueTests : IDisposable
         Write("other.yaml", Text.Replace("to: [b, n]", "to: [b, n]\n    rp0: 1m"), mode: 0b110_000_000);
 
         Assert.Equal(["b", "n"], config.Sources["app"].To);
+        Assert.Equal("command pg_dump", config.Trees["db"].Subject);
         Assert.False(File.Exists(scratch["ran"]));
         Assert.Throws<SalvorException>(() => ConfigFile.LoadLocal(scratch["slip.yaml"]));
         var slip = Assert.Throws<SalvorException>(() => ConfigFile.LoadLocal(scratch["other.yaml"]));

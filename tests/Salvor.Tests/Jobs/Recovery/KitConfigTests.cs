@@ -28,6 +28,12 @@ public sealed class KitConfigTests : IDisposable
                 to: local
                 encryption: { passphrase_command: HIDDEN5 }
                 drill: { checks: [ { command: HIDDEN6 } ] }
+              server:
+                type: command
+                command: [pg_dump, HIDDEN8]
+                environment: { PGPASSWORD: HIDDEN9 }
+                to: local
+                hooks: { before_backup: [curl, HIDDEN10] }
             unknown: { url: HIDDEN7 }
             """);
 
@@ -41,7 +47,10 @@ public sealed class KitConfigTests : IDisposable
                 "SALVOR_SOURCES_OTHER_ENCRYPTION_PASSPHRASE",
             ],
             variables);
-        Assert.Equal(["common", "sources.other.drill", "unknown"], leftOut);
+        Assert.Equal([
+                "common", "sources.other.drill", "sources.server.command", "sources.server.environment", "sources.server.hooks", "unknown",
+            ],
+            leftOut);
         var config = ConfigFile.Parse(text, "/elsewhere/c.yaml", name => name == "DATA" ? "/data" : "YWJj");
         Assert.Equal(_scratch["app.db"], config.Sources["app"].Path);
         Assert.Equal("/data/other.db", config.Sources["other"].Path);
