@@ -43,6 +43,8 @@ public sealed partial class RunbookTests : IAsyncDisposable
         {
             var page = await PageAsync("--scenario", scenario, "--service", "web.service", "--service", "worker.service");
             Assert.Contains($"| Destination local | {_rig["vaults"]} |", page, StringComparison.Ordinal);
+            Assert.Contains($"--output {_rig["app/restored/app-candidate.db"]} ", page, StringComparison.Ordinal);
+            Assert.Contains("`salvor doctor app --config ", page, StringComparison.Ordinal);
             Assert.Contains($"key file {_rig["app.key"]}", page, StringComparison.Ordinal);
             Assert.Contains("systemctl start web.service\nsystemctl start worker.service\n", page, StringComparison.Ordinal);
             Assert.Contains("- `sql: SELECT count(*) FROM t`\n", page, StringComparison.Ordinal);

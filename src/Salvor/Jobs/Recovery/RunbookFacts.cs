@@ -46,14 +46,18 @@ public sealed record RunbookFacts
         SalvorConfig config, string configPath, ConfiguredVault vault, IReadOnlyList<string> services, DateTimeOffset now)
     {
         var source = vault.Config;
+        IReadOnlyList<string> paths = source is FilesSourceConfig files ? files.Options.Paths : [];
         return new RunbookFacts
         {
             Source = vault.Name,
             DatabasePath = vault.Path,
-            Paths = source is FilesSourceConfig files ? files.Options.Paths : [],
+            Paths = paths,
             ConfigPath = configPath,
             Destinations = [.. source.To.Select(name => config.Destinations[name])],
-            ScratchPath = config.Restore.Scratch ?? Path.Combine(Path.GetDirectoryName(configPath)!, "restored"),
+
+            // Beside what was lost: there it has had the room, and its owner may write.
+            ScratchPath = config.Restore.Scratch
+                ?? Path.Combine(Path.GetDirectoryName(paths.FirstOrDefault() ?? vault.Path) ?? "/", "restored"),
             KeyPlace = source.Encryption is { } encryption ? PlaceOf(encryption.Key) : null,
             Services = services,
             Checks = [.. source.Drill.Checks.Select(check => $"{check.Kind}: {check.Name}")],
