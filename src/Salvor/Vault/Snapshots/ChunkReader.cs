@@ -190,11 +190,15 @@ sealed class ChunkReader(VaultAccess vault, RecentPacks? recent = null)
             await pack.ReadFrameAsync(frame, rented.AsMemory(0, length), cancellationToken);
             Interlocked.Add(ref fetchedBytes, pack.IsWhole ? 0 : pack.Frames[frame].StoredBytes);
             var good = wanted.Where(item => IsItself(rented, item.Place)).ToList();
-            Leave(left, wanted.Except(good));
             handler(pack.Key, rented.AsSpan(0, length), good);
-            return good.Count == wanted.Count
-                ? null
-                : new DamagedObjectException(pack.Key, $"chunk {wanted.Except(good).First().Place.Name} does not match its name");
+            if (good.Count == wanted.Count)
+            {
+                return null;
+            }
+
+            var bad = wanted.Except(good).ToList();
+            Leave(left, bad);
+            return new DamagedObjectException(pack.Key, $"chunk {bad[0].Place.Name} does not match its name");
         }
         catch (DamagedObjectException e) when (e.Key == pack.Key)
         {

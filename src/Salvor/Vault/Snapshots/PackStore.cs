@@ -9,7 +9,7 @@ namespace Salvor.Vault.Snapshots;
 /// </summary>
 sealed class PackStore(VaultAccess vault)
 {
-    readonly HashSet<string> stored = [];
+    readonly HashSet<Hash256> stored = [];
     Task<ulong>? lastPrune;
 
     public VaultAccess Vault => vault;
@@ -31,7 +31,7 @@ sealed class PackStore(VaultAccess vault)
         var key = VaultKeys.Pack(name);
         lock (stored)
         {
-            stored.Add(key);
+            stored.Add(name);
         }
 
         // The same chunks make the same pack: put beside what is there, it would leave the damage in its place.
@@ -46,7 +46,7 @@ sealed class PackStore(VaultAccess vault)
     {
         lock (stored)
         {
-            stored.Add(VaultKeys.Pack(pack));
+            stored.Add(pack);
         }
     }
 
@@ -58,7 +58,7 @@ sealed class PackStore(VaultAccess vault)
         var condemned = await Condemnations.LoadAsync(vault, cancellationToken);
         lock (stored)
         {
-            if (stored.FirstOrDefault(condemned.Hides) is { } gone)
+            if (stored.Select(VaultKeys.Pack).FirstOrDefault(condemned.Hides) is { } gone)
             {
                 throw new SalvorException(
                     FailureKind.Locked,

@@ -12,6 +12,9 @@ sealed class ContentStream : IAsyncDisposable
 {
     const int PacksInFlight = 2;
 
+    /// <summary>Of files of a few bytes a block would have so many that what is known of them takes more than they do.</summary>
+    const int BlockChunksMax = 8192;
+
     readonly int blockBytes;
     readonly RecentPacks recent = new(PacksInFlight);
     readonly ChunkReader chunks;
@@ -115,7 +118,8 @@ sealed class ContentStream : IAsyncDisposable
         for (var at = offset; at < until && await cursor.SeekAsync(at, cancellationToken); at = start + length)
         {
             // From the middle on it ends where another pack begins, so that the next block has much of that one.
-            if (length >= (ulong)blockBytes || (length >= (ulong)blockBytes / 2 && cursor.Current.Pack != wanted[^1].Pack))
+            if (length >= (ulong)blockBytes || wanted.Count == BlockChunksMax
+                || (length >= (ulong)blockBytes / 2 && cursor.Current.Pack != wanted[^1].Pack))
             {
                 break;
             }

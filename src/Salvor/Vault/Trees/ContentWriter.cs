@@ -21,6 +21,7 @@ sealed class ContentWriter : IAsyncDisposable
     byte[] run = [];
     int runBytes;
     PackedRun current = new();
+    PendingPack kept = new();
     int currentNumber;
 
     public ContentWriter(VaultAccess vault, PackStore store, KnownChunks known)
@@ -79,7 +80,8 @@ sealed class ContentWriter : IAsyncDisposable
             if (known.IsSound(chunk.Pack))
             {
                 store.Use(chunk.Pack);
-                entries.Add(PendingEntry.Of(chunk));
+                kept = kept.Name == chunk.Pack ? kept : new PendingPack { Name = chunk.Pack };
+                entries.Add(new PendingEntry { Length = chunk.Length, Name = chunk.Name, Pack = kept });
             }
             else if (await known.FindAsync(chunk.Name, cancellationToken) is { } elsewhere)
             {
@@ -94,6 +96,9 @@ sealed class ContentWriter : IAsyncDisposable
         }
 
         entries.ForEach(Repeat);
+
+        // Where nothing is new no run is ever collected: without this, all of the tree would wait in memory for its end.
+        await tree.StoreReadyAsync(cancellationToken);
         return entries;
     }
 
