@@ -37,8 +37,18 @@ static class TreeRestoreRun
         DefaultValueFactory = _ => "name", HelpName = "WHAT",
     }.WithChoices("name", "number");
 
+    public static readonly Option<string?> OwnerMapFile = new("--owner-map")
+    {
+        Description = "Of files: whom owners become, in lines such as 'user app deploy' and 'group 1001 www-data'.", HelpName = "FILE",
+    };
+
+    public static readonly Option<string?> Chmod = new("--chmod")
+    {
+        Description = "Of files: permissions of directories and files, in octal.", HelpName = "D750,F640",
+    };
+
     /// <summary>What goes with files alone.</summary>
-    public static readonly Option[] Own = [Snapshot, Include, Exclude, Chown, OwnedBy];
+    public static readonly Option[] Own = [Snapshot, Include, Exclude, Chown, OwnedBy, OwnerMapFile, Chmod];
 
     /// <param name="invocation">The command line.</param>
     /// <param name="vault">The vault, with its copies.</param>
@@ -60,7 +70,10 @@ static class TreeRestoreRun
         {
             Include = PathPatterns.Parse(invocation.Get(Include)),
             Exclude = PathPatterns.Parse(invocation.Get(Exclude)),
-            Owners = Ownership.Parse(invocation.Get(OwnedBy) == "number" ? OwnerBy.Number : OwnerBy.Name, invocation.Get(Chown)),
+            Owners = Ownership.Parse(
+                invocation.Get(OwnedBy) == "number" ? OwnerBy.Number : OwnerBy.Name, invocation.Get(Chown),
+                invocation.Get(OwnerMapFile) is { } map ? OwnerMap.Read(map) : OwnerMap.None),
+            Modes = Modes.Parse(invocation.Get(Chmod)),
             Progressed = progress.Reporter,
         };
         var restorer = new TreeRestorer(snapshot, options);

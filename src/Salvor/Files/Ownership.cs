@@ -38,11 +38,11 @@ public sealed class Ownership
     /// From <c>USER</c>, <c>USER:GROUP</c> or <c>:GROUP</c>, names or numbers. Throws <see cref="FailureKind.Usage"/> for one that is not
     /// known here.
     /// </summary>
-    public static Ownership Parse(OwnerBy by, string? chown)
+    public static Ownership Parse(OwnerBy by, string? chown, OwnerMap map)
     {
         if (chown is null)
         {
-            return new Ownership(by, null, null);
+            return new Ownership(by, null, null) { Map = map };
         }
 
         var parts = chown.Split(':', 2);
@@ -50,17 +50,20 @@ public sealed class Ownership
         uint? group = parts.Length == 1 ? (Accounts.Find(parts[0])?.Group ?? user) : parts[1].Length == 0 ? null : GroupOf(parts[1]);
         return user is null && group is null
             ? throw new SalvorException(FailureKind.Usage, "'--chown' names nobody", "Write it as USER, USER:GROUP or :GROUP.")
-            : new Ownership(by, user, group);
+            : new Ownership(by, user, group) { Map = map };
     }
+
+    /// <summary>Who becomes somebody else, whatever else is said of finding them.</summary>
+    public OwnerMap Map { get; init; } = OwnerMap.None;
 
     /// <summary>What became of each owner, in the order in which they were met.</summary>
     public IReadOnlyCollection<OwnerMapping> Mappings => known.Values;
 
     /// <summary>The owner and group of an entry here.</summary>
     public (uint User, uint Group) Of(TreeEntry entry) => (
-        user ?? Map(false, entry.User, entry.UserId).Becomes, group ?? Map(true, entry.Group, entry.GroupId).Becomes);
+        user ?? Become(false, entry.User, entry.UserId).Becomes, group ?? Become(true, entry.Group, entry.GroupId).Becomes);
 
-    OwnerMapping Map(bool isGroup, string name, uint number)
+    OwnerMapping Become(bool isGroup, string name, uint number)
     {
         var key = (isGroup, name, number);
         return known.TryGetValue(key, out var mapping) ? mapping : known[key] = Find(isGroup, name, number);
@@ -68,6 +71,11 @@ public sealed class Ownership
 
     OwnerMapping Find(bool isGroup, string name, uint number)
     {
+        if (Map.Find(isGroup, name, number) is { } mapped)
+        {
+            return new OwnerMapping(isGroup, name, number, mapped, IsConflict: false);
+        }
+
         var named = name.Length == 0 ? null : isGroup ? Accounts.FindGroup(name) : Accounts.Find(name)?.User;
         var here = isGroup ? Accounts.FindGroupName(number) : Accounts.FindUserName(number);
         return by == OwnerBy.Name && named is { } found
@@ -75,10 +83,10 @@ public sealed class Ownership
             : new OwnerMapping(isGroup, name, number, number, IsConflict: name.Length > 0 && name != here);
     }
 
-    static uint UserOf(string text) => Accounts.Find(text)?.User
+    internal static uint UserOf(string text) => Accounts.Find(text)?.User
         ?? (uint.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out var number) ? number : throw Unknown("user", text));
 
-    static uint GroupOf(string text) => Accounts.FindGroup(text)
+    internal static uint GroupOf(string text) => Accounts.FindGroup(text)
         ?? (uint.TryParse(text, System.Globalization.CultureInfo.InvariantCulture, out var number) ? number : throw Unknown("group", text));
 
     static SalvorException Unknown(string what, string name) => new(

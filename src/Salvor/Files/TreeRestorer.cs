@@ -17,6 +17,9 @@ public sealed record TreeRestoreOptions
     /// <summary>Whom it belongs to.</summary>
     public Ownership Owners { get; init; } = new(OwnerBy.Name, null, null);
 
+    /// <summary>What permissions it gets.</summary>
+    public Modes Modes { get; init; } = new(null, null);
+
     /// <summary>Whether all is made durable before it appears. Tests of something else need not wait for the disk.</summary>
     internal bool Flushes { get; init; } = true;
 
@@ -377,10 +380,11 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
     }
 
     /// <summary>A program that runs as its owner is only let do so where that is whom it belonged to.</summary>
-    static uint PermissionsOf(TreeEntry entry, bool isOwned)
+    uint PermissionsOf(TreeEntry entry, bool isOwned)
     {
         const uint RunsAsOwner = 0b110_000_000_000;
-        return isOwned || entry.Kind == TreeEntryKind.Directory ? entry.Permissions : entry.Permissions & ~RunsAsOwner;
+        var permissions = options.Modes.Of(entry);
+        return isOwned || entry.Kind == TreeEntryKind.Directory ? permissions : permissions & ~RunsAsOwner;
     }
 
     /// <summary>Only root gives files away: for others that is told once, and not of each.</summary>

@@ -1,0 +1,39 @@
+using Salvor.Vault.Trees;
+
+namespace Salvor.Files;
+
+/// <summary>Permissions that restored files and directories get in place of their own.</summary>
+/// <param name="Directories">Of directories; null where they keep theirs.</param>
+/// <param name="Files">Of all others; null where they keep theirs.</param>
+public sealed record Modes(uint? Directories, uint? Files)
+{
+    const uint Most = 0b111_111_111_111;
+
+    /// <summary>From <c>D750,F640</c>, or one of the two. Throws <see cref="FailureKind.Usage"/> for anything else.</summary>
+    public static Modes Parse(string? text)
+    {
+        var modes = new Modes(null, null);
+        foreach (var part in text?.Split(',') ?? [])
+        {
+            modes = part switch
+            {
+                ['D', .. var mode] when modes.Directories is null && Octal(mode) is { } value => modes with { Directories = value },
+                ['F', .. var mode] when modes.Files is null && Octal(mode) is { } value => modes with { Files = value },
+                _ => throw new SalvorException(
+                    FailureKind.Usage, $"'--chmod {text}' names no permissions",
+                    "Write octal permissions of directories and files, as 'D750,F640'."),
+            };
+        }
+
+        return modes;
+    }
+
+    /// <summary>The permissions of an entry.</summary>
+    internal uint Of(TreeEntry entry) => (entry.Kind == TreeEntryKind.Directory ? Directories : Files) ?? entry.Permissions;
+
+    static uint? Octal(string text) =>
+        text.Length is 3 or 4 && text.All(digit => digit is >= '0' and <= '7')
+        && Convert.ToUInt32(text, 8) is var value and <= Most
+            ? value
+            : null;
+}
