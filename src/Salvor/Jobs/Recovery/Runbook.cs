@@ -96,7 +96,8 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
     /// <summary>The first two steps: whether a restore will work, and to which point.</summary>
     void CheckVault()
     {
-        Line($"1. Pre-flight: can it be restored? Where this fails, `salvor doctor {Source} {Config}` names what is wrong, and what to do.");
+        Line(
+            $"1. Pre-flight: can it be restored? Where this fails, `salvor doctor {Source} {Config}` names what is wrong, and what to do.");
         Commands($"salvor verify {Source} --quick {Config}");
         Line($"2. Pick the restore point. The newest is taken unless `POINT` names a time{(IsOfFiles ? "" : " or position")} of the list.");
         Commands(

@@ -57,7 +57,7 @@ public sealed record RunbookFacts
 
             // Beside what was lost: there it has had the room, and its owner may write.
             ScratchPath = config.Restore.Scratch
-                ?? Path.Combine(Path.GetDirectoryName(paths.FirstOrDefault() ?? vault.Path) ?? "/", "restored"),
+                ?? Path.Combine(Path.GetDirectoryName(paths.Count > 0 ? paths[0] : vault.Path) ?? "/", "restored"),
             KeyPlace = source.Encryption is { } encryption ? PlaceOf(encryption.Key) : null,
             Services = services,
             Checks = [.. source.Drill.Checks.Select(check => $"{check.Kind}: {check.Name}")],
