@@ -3,6 +3,7 @@ using Salvor.Cli.Terminal;
 using Salvor.Jobs;
 using Salvor.Jobs.Config;
 using Salvor.Vault;
+using Salvor.Vault.Trees;
 
 namespace Salvor.Cli.Init;
 
@@ -10,6 +11,34 @@ namespace Salvor.Cli.Init;
 static class FirstBackup
 {
     const string Label = "first";
+
+    /// <summary>Of files: all of it is read back from each destination, as a restore does.</summary>
+    public static async Task<InitSourceBody> MakeAsync(Invocation invocation, SalvorConfig config, TreeSourceConfig tree)
+    {
+        var keys = ConfiguredSources.KeysOf(tree);
+        var source = new TreeSource(config, tree, invocation.Time) { Command = $"salvor init {tree.Name}" };
+        var (result, copies) = await source.BackUpAsync(new BackupRequest(Label, "incremental", null), keys, invocation.Cancellation);
+        if (copies is [var missing, ..])
+        {
+            throw missing.Failure;
+        }
+
+        foreach (var problem in result.Problems)
+        {
+            invocation.Tell($"warning: {problem}");
+        }
+
+        foreach (var name in tree.To)
+        {
+            var vault = await Destinations.FindVaultAsync(config, tree.Name, [name], keys, invocation.Cancellation)
+                ?? throw new SalvorException(
+                    FailureKind.Integrity, $"the backup is not at {name}", "Run 'salvor repair', then 'salvor verify'.");
+            await (await TreeBackups.OpenAsync(vault, result.Record, invocation.Cancellation)).ReadAllAsync(invocation.Cancellation);
+        }
+
+        var backup = result.Record;
+        return new(tree.Name, tree.Subject, backup.Id, backup.Position, backup.Time, tree.To);
+    }
 
     public static async Task<InitSourceBody> MakeAsync(
         Invocation invocation, SalvorConfig config, SqliteSourceConfig source, SourceMember member)

@@ -19,7 +19,7 @@ sealed class InitDecisions(Invocation invocation, Questions questions)
         questions.Say("Salvor keeps SQLite databases recoverable to any commit. A few questions; Enter takes what is in brackets.");
         questions.Say();
         var named = invocation.Get(InitCommand.RecipeName) is { } name ? Recipe.Find(name) : null;
-        var sources = new SourceChoice(invocation, questions).Make(named?.IsMany == true);
+        var sources = new SourceChoice(invocation, questions).Make(named);
         var given = invocation.Get(InitCommand.To).Select(text => DestinationUrl.Parse(text)).ToList();
         var recipe = named ?? ChooseRecipe(given, sources);
         var destinations = Destinations(recipe, given);
@@ -75,12 +75,12 @@ sealed class InitDecisions(Invocation invocation, Questions questions)
 
         questions.Say();
         questions.Say("Where are copies kept?");
-        foreach (var (index, recipe) in Recipe.All.Where(recipe => !recipe.IsMany).Index())
+        foreach (var (index, recipe) in Recipe.All.Where(recipe => recipe is { IsMany: false, IsFiles: false }).Index())
         {
             questions.Say($"  {index + 1}  {recipe.Name,-19}  {recipe.Meaning}");
         }
 
-        Recipe[] offered = [.. Recipe.All.Where(recipe => !recipe.IsMany)];
+        Recipe[] offered = [.. Recipe.All.Where(recipe => recipe is { IsMany: false, IsFiles: false })];
         return questions.Ask("Which", questions.Asks ? "local" : null, "--recipe NAME or --to PLACE", answer =>
             int.TryParse(answer, out var number) && number >= 1 && number <= offered.Length ? offered[number - 1] : Recipe.Find(answer));
     }
@@ -164,6 +164,14 @@ sealed class InitDecisions(Invocation invocation, Questions questions)
     {
         var file = invocation.Get(InitCommand.KeyFile);
         var isSaid = file is not null || recipe.Encrypts || invocation.Get(InitCommand.Encrypt);
+        if (recipe.IsFiles)
+        {
+            return !isSaid ? null : throw new SalvorException(
+                FailureKind.Usage, $"recipe {recipe.Name} does not encrypt",
+                "Leave '--encrypt' and '--key-file' out, and add 'encryption: { key_file: .. }' to the file before the first backup "
+                    + "('--no-backup').");
+        }
+
         return isSaid || questions.YesNo("Encrypt everything before it leaves this machine", otherwise: false, "--encrypt")
             ? Path.GetFullPath(file ?? Path.Combine(Path.GetDirectoryName(configPath)!, $"{name}.key"))
             : null;

@@ -85,10 +85,9 @@ sealed class InitRun(Invocation invocation, InitDecision decision)
     List<string> Absent(SalvorConfig config)
     {
         var folders = config.Destinations.Values.OfType<FileDestinationConfig>().Select(file => file.Path);
-        var vaults = folders.SelectMany(
-            folder => config.Sources.Keys.Append(VaultKeys.Heads.TrimEnd('/')).Select(name => Path.Combine(folder, name)));
-        var states = config.Sources.Values.SelectMany(source => ConfiguredSources.Members(source, _ => { }))
-            .Select(member => LocalState.DefaultDirectory(member.Path));
+        var names = ConfiguredSources.Sources(config).Select(source => source.Name).Append(VaultKeys.Heads.TrimEnd('/'));
+        var vaults = folders.SelectMany(folder => names.Select(name => Path.Combine(folder, name)));
+        var states = ConfiguredSources.Vaults(config, _ => true).Select(vault => vault.State);
         string?[] all = [.. folders, .. vaults, .. states, decision.Setup.KeyFile];
         return [.. all.OfType<string>().Distinct().Where(path => !Path.Exists(path))];
     }
@@ -168,16 +167,17 @@ sealed class InitRun(Invocation invocation, InitDecision decision)
             return;
         }
 
+        foreach (var tree in config.Trees.Values)
+        {
+            Tell(await FirstBackup.MakeAsync(invocation, config, tree));
+        }
+
         foreach (var source in config.Sources.Values)
         {
             var members = ConfiguredSources.Members(source, failure => throw failure).ToList();
             foreach (var member in members.Take(BackupsMax))
             {
-                var first = await FirstBackup.MakeAsync(invocation, config, source, member);
-                backedUp.Add(first);
-                done.Add($"backup {first.BackupId} of {member.Name}");
-                Say($"{first.Source}: backup {first.BackupId}, position {first.Position} of {InstantText.Format(first.Time)}, restored and "
-                    + $"checked from {Suggestion.Enumerate(first.Verified)}");
+                Tell(await FirstBackup.MakeAsync(invocation, config, source, member));
             }
 
             if (members.Count is 0 or > BackupsMax)
@@ -188,6 +188,14 @@ sealed class InitRun(Invocation invocation, InitDecision decision)
                     : $"{members.Count - BackupsMax} more databases of {source.Name} are backed up when the daemon starts");
             }
         }
+    }
+
+    void Tell(InitSourceBody first)
+    {
+        backedUp.Add(first);
+        done.Add($"backup {first.BackupId} of {first.Source}");
+        Say($"{first.Source}: backup {first.BackupId}, position {first.Position} of {InstantText.Format(first.Time)}, restored and "
+            + $"checked from {Suggestion.Enumerate(first.Verified)}");
     }
 
     string? WriteDropIn(SalvorConfig config)
@@ -213,6 +221,7 @@ sealed class InitRun(Invocation invocation, InitDecision decision)
 
     static IEnumerable<string> WrittenBy(SalvorConfig config) => config.Sources.Values
         .Select(source => source.Path is { } path ? Path.GetDirectoryName(path)! : source.Paths!.BaseDirectory)
+        .Concat(config.SnapshotSources.Select(source => ConfiguredSources.StateOf(config, source)))
         .Concat(config.Destinations.Values.OfType<FileDestinationConfig>().Select(file => file.Path));
 
     /// <summary>What root made here, the daemon goes on with as another user. What was there before stays as it is.</summary>
@@ -243,7 +252,7 @@ sealed class InitRun(Invocation invocation, InitDecision decision)
     void Conclude(SalvorConfig config, bool isNew, string? dropIn)
     {
         var option = decision.ConfigPath == ConfigFile.DefaultPath ? "" : $" --config {decision.ConfigPath}";
-        var name = backedUp.Count > 0 ? backedUp[0].Source : config.Sources.Keys.First();
+        var name = backedUp.Count > 0 ? backedUp[0].Source : ConfiguredSources.Sources(config).First().Name;
         string[] next =
         [
             dropIn is null ? $"salvor daemon{option}" : "systemctl daemon-reload && systemctl enable --now salvor",

@@ -15,10 +15,18 @@ sealed class SourceChoice(Invocation invocation, Questions questions)
     const string Option = "--source PATH";
 
     /// <summary>Names of sources with a path or a pattern, absolute.</summary>
-    /// <param name="wantsPattern">Whether each is to be a pattern.</param>
-    public List<(string Name, string Path)> Make(bool wantsPattern)
+    /// <param name="recipe">Says what each is to be; null: a database or a pattern.</param>
+    public List<(string Name, string Path)> Make(Recipe? recipe)
     {
+        var wantsPattern = recipe?.IsMany == true;
         string[] given = [.. invocation.Get(InitCommand.Sources).SelectMany(text => Split(text))];
+        if (recipe?.IsFiles == true)
+        {
+            return Name(given.Length > 0
+                ? [.. given.Select(CheckFiles)]
+                : [questions.Ask("Directory, such as /srv/app/uploads", null, Option, CheckFiles)]);
+        }
+
         IReadOnlyList<string> paths = given.Length > 0 ? [.. given.Select(path => Check(path, wantsPattern))]
             : wantsPattern ? [questions.Ask("Pattern, such as /data/tenants/*.db", null, Option, answer => Check(answer, wantsPattern))]
             : Choose();
@@ -99,6 +107,14 @@ sealed class SourceChoice(Invocation invocation, Questions questions)
             _ => throw new SalvorException(
                 FailureKind.Usage, $"{path} is not a file", "Name the database file, or a pattern like 'DIR/*.db'."),
         };
+    }
+
+    /// <summary>A directory or a file that is there.</summary>
+    static string CheckFiles(string text)
+    {
+        var path = Path.GetFullPath(text);
+        return Path.Exists(path) ? path : throw new SalvorException(
+            FailureKind.Usage, $"{path} does not exist", "Name a directory with the files, or a file.");
     }
 
     List<(string Name, string Path)> Name(IReadOnlyList<string> paths)

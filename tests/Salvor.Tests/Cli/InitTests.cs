@@ -35,6 +35,28 @@ public sealed class InitTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_directory_is_backed_up_from_then_on_and_was_read_back()
+    {
+        Directory.CreateDirectory(_rig["uploads"]);
+        File.WriteAllText(_rig["uploads/a"], "one");
+        string[] init = ["init", "--recipe", "directory", "--to", "kept", "--config", "salvor.yaml", "--yes", "--source"];
+
+        var refused = await _rig.ExpectAsync(2, [.. init, "gone"]);
+        var unkept = await _rig.ExpectAsync(2, [.. init, "uploads", "--encrypt"]);
+        var made = await _rig.ExpectAsync(0, [.. init, "uploads"]);
+        var again = await _rig.ExpectAsync(0, [.. init, "uploads"]);
+
+        Assert.Contains($"salvor: {_rig["gone"]} does not exist\nhint: Name a directory", refused.Stderr, StringComparison.Ordinal);
+        Assert.Contains("salvor: recipe directory does not encrypt\nhint: Leave '--encrypt'", unkept.Stderr, StringComparison.Ordinal);
+        Assert.Matches("uploads: backup 1, position 1 of [^ ]+, restored and checked from local\n", made.Stdout);
+        Assert.Contains($"{_rig["salvor.yaml"]} is right already\n", again.Stdout, StringComparison.Ordinal);
+        Assert.Contains("    schedule: every 1h\n", File.ReadAllText(_rig["salvor.yaml"]), StringComparison.Ordinal);
+        await _rig.ExpectAsync(0, "status", "--check", "--config", "salvor.yaml");
+        await _rig.ExpectAsync(0, "restore", "uploads", "--config", "salvor.yaml", "--output", "back");
+        Assert.Equal("one", File.ReadAllText(_rig["back"] + _rig["uploads/a"]));
+    }
+
+    [Fact]
     public async Task A_configuration_that_is_there_stays_unless_it_is_said()
     {
         await _rig.CreateDatabaseAsync();

@@ -14,6 +14,9 @@ public sealed record Recipe(string Name, string Meaning, IReadOnlyList<string> T
     /// <summary>Whether the sources are patterns, each of many databases.</summary>
     public bool IsMany { get; init; }
 
+    /// <summary>Whether the sources are directories and files, and no databases.</summary>
+    public bool IsFiles { get; init; }
+
     /// <summary>What is said of keeping, as YAML. Where nothing is said nothing is ever dropped, and disks fill up.</summary>
     public IReadOnlyList<(string Key, string Value)> Keys { get; init; } =
         [("keep", "{ commits: 24h, minutes: 7d, hours: 30d, days: 1y }")];
@@ -42,6 +45,12 @@ public sealed record Recipe(string Name, string Meaning, IReadOnlyList<string> T
             Encrypts = true, Locks = true,
         },
         new("many", "all databases that match a pattern, also those that come later, in a folder", ["file"]) { IsMany = true },
+        new("directory", "directories and files, once an hour, in a folder", ["file"])
+        {
+            IsFiles = true,
+            Keys = [("schedule", "every 1h"), ("retention_days", "30")],
+            Keeps = "a backup an hour for 30 days",
+        },
         new("gfs-geode", "a bucket for a year: every commit for 7 days, then a point a day", ["s3"])
         {
             Keys = [("keep", "{ commits: 7d, days: 1y }"), ("retention_days", "365")],

@@ -90,7 +90,9 @@ public sealed record SetupConfig
 
     JsonObject KeysOf(string path)
     {
-        var keys = new JsonObject { ["type"] = "sqlite", [IsPattern(path) ? "paths" : "path"] = YamlOutput.Literal(path) };
+        var keys = Recipe.IsFiles
+            ? new JsonObject { ["type"] = "files", ["paths"] = new JsonArray(YamlOutput.Literal(path)) }
+            : new JsonObject { ["type"] = "sqlite", [IsPattern(path) ? "paths" : "path"] = YamlOutput.Literal(path) };
         keys["to"] = new JsonArray([.. Destinations.Select(item => JsonValue.Create(item.Name))]);
         foreach (var (key, value) in Recipe.Keys)
         {

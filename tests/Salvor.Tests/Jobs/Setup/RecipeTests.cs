@@ -1,3 +1,4 @@
+using Salvor.Jobs;
 using Salvor.Jobs.Config;
 using Salvor.Jobs.Setup;
 using Salvor.Storage.S3;
@@ -14,7 +15,8 @@ public sealed class RecipeTests
     {
         var config = Write(name);
 
-        var source = Assert.Single(config.Sources).Value;
+        var source = Assert.Single(ConfiguredSources.Sources(config));
+        Assert.Equal(name == "directory", source is FilesSourceConfig { Schedule: not null });
         Assert.Equal(Recipe.Find(name).Types.Count, config.Destinations.Count);
         Assert.NotNull(source.Prune.Every);
         Assert.Equal(name.StartsWith("encrypted", StringComparison.Ordinal), source.Encryption is not null);
