@@ -81,7 +81,8 @@ static class HistoryCommand
 
     static RunBody BodyOf(string source, RunRecord run) => new(
         source, NameOf(run.Trigger), NameOf(run.Outcome), run.StartedAt, run.EndedAt,
-        Math.Round((run.EndedAt - run.StartedAt).TotalSeconds, 3), run.Missed, run.BackupId, run.SizeBytes, run.AddedBytes, run.Error);
+        Math.Round((run.EndedAt - run.StartedAt).TotalSeconds, 3), run.Missed, run.BackupId, run.SizeBytes, run.AddedBytes, run.Error,
+        run.Anomaly);
 
     static void Print(Invocation invocation, RunBody run)
     {
@@ -89,7 +90,8 @@ static class HistoryCommand
         {
             { Missed: > 0 } => $"{run.Missed} due until {InstantText.Format(run.EndedAt)}, and not made",
             { Error.Length: > 0 } => run.Error,
-            _ => $"backup {run.BackupId}: {SizeText.Format(run.SizeBytes)}, {SizeText.Format(run.AddedBytes)} added",
+            _ => $"backup {run.BackupId}: {SizeText.Format(run.SizeBytes)}, {SizeText.Format(run.AddedBytes)} added"
+                + (run.Anomaly.Length > 0 ? $"; looks as if ransomware had been there: {run.Anomaly}" : ""),
         };
         var seconds = run.Missed > 0 ? "" : run.DurationSeconds.ToString("0.###' s'", CultureInfo.InvariantCulture);
         invocation.Print(

@@ -30,7 +30,7 @@ static class StatusBody
             ? new BackupStatusBody(
                 backup.LastSuccessAt, Seconds(health.AgeOf(backup.LastSuccessAt)), backup.LastFailureAt, backup.Failure, backup.BackupId,
                 backup.BackupAt, backup.SizeBytes, backup.AddedBytes, backup.DurationSeconds, backup.Succeeded, backup.Failed,
-                backup.Files, backup.PartialFiles)
+                backup.Files, backup.PartialFiles, AnomalyBody.Of(backup.Anomaly, health.Source))
             : null,
         health.Pruned,
         new NextRunsBody(health.Next.Backup, health.Next.Verify, health.Next.Prune),

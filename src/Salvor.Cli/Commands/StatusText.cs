@@ -57,6 +57,12 @@ static class StatusText
                     + (backup.PartialFiles > 0 ? $"; without {backup.PartialFiles} name(s) that could not be read" : ""));
         }
 
+        if (health.Backup?.Anomaly is { } anomaly)
+        {
+            invocation.Print($"  backup {anomaly.BackupId} looks as if ransomware had been there: {anomaly.Text}");
+            invocation.Print($"  hint: {anomaly.Hint(health.Source)}");
+        }
+
         PrintCopies(invocation, health, health.Copies);
         PrintProof(invocation, health);
         PrintPruned(invocation, health);

@@ -65,7 +65,7 @@ static class TreeBackupRun
         {
             Files = new TreeBackupBody(
                 totals.Files, totals.Directories, totals.Others, result.FilesRead, result.BytesRead, totals.Unreadable, totals.Changed,
-                result.Problems),
+                result.Problems, AnomalyBody.Of(result.Anomaly, tree.Name)),
         };
     }
 
@@ -80,6 +80,12 @@ static class TreeBackupRun
         if (result.Problems.Count > ProblemsPrinted)
         {
             invocation.Tell($"warning: and {result.Problems.Count - ProblemsPrinted} more; '--json' has them");
+        }
+
+        if (result.Anomaly is { } anomaly)
+        {
+            invocation.Tell($"warning: backup {backup.Id} of {tree.Name} looks as if ransomware had been there: {anomaly.Text}");
+            invocation.Tell($"  hint: {anomaly.Hint(tree.Name)}");
         }
 
         invocation.Print($"Backup ID: {backup.Id}");

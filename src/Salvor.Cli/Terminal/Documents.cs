@@ -1,6 +1,7 @@
 using System.Text.Json.Serialization;
 using Salvor.Jobs;
 using Salvor.Text;
+using Salvor.Vault.Trees;
 
 namespace Salvor.Cli.Terminal;
 
@@ -24,7 +25,14 @@ sealed record BackupDocument(
 
 sealed record TreeBackupBody(
     long Files, long Directories, long Others, long FilesRead, long BytesRead, long Unreadable, long Changed,
-    IReadOnlyList<string> Problems);
+    IReadOnlyList<string> Problems, AnomalyBody? Anomaly);
+
+sealed record AnomalyBody(ulong BackupId, DateTimeOffset At, ulong? Before, IReadOnlyList<string> Findings, string Hint)
+{
+    public static AnomalyBody? Of(BackupAnomaly? anomaly, string source) => anomaly is null
+        ? null
+        : new(anomaly.BackupId, anomaly.At, anomaly.Before, anomaly.Findings, anomaly.Hint(source));
+}
 
 sealed record BackupDeleteDocument(
     string Source, string Location, ulong BackupId, bool DryRun, ulong? Number, DateTimeOffset? GraceEnds);
@@ -99,7 +107,7 @@ sealed record ProvedBody(uint Branch, ulong Position, DateTimeOffset Time);
 sealed record BackupStatusBody(
     DateTimeOffset? LastSuccessAt, double? AgeSeconds, DateTimeOffset? LastFailureAt, string Failure, ulong? BackupId,
     DateTimeOffset? BackupAt, long SizeBytes, long AddedBytes, double DurationSeconds, long Succeeded, long Failed,
-    long? Files, long PartialFiles);
+    long? Files, long PartialFiles, AnomalyBody? Anomaly);
 
 sealed record NextRunsBody(DateTimeOffset? BackupBy, DateTimeOffset? VerifyBy, DateTimeOffset? PruneBy);
 
@@ -107,7 +115,7 @@ sealed record HistoryDocument(IReadOnlyList<RunBody> Runs);
 
 sealed record RunBody(
     string Source, string Trigger, string Outcome, DateTimeOffset StartedAt, DateTimeOffset EndedAt, double DurationSeconds, int Missed,
-    ulong? BackupId, long SizeBytes, long AddedBytes, string Error);
+    ulong? BackupId, long SizeBytes, long AddedBytes, string Error, string Anomaly);
 
 sealed record ProblemBody(string Kind, string Severity, string Message, string Hint);
 

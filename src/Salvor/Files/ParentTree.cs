@@ -23,6 +23,12 @@ sealed class ParentTree : IAsyncDisposable
         content = new ChunkCursor(new ChunkReader(snapshot.Vault), snapshot.Details.Content) { Met = writer.Content.Know };
     }
 
+    /// <summary>What differs from it, as far as the walk has come.</summary>
+    public AnomalyScan Anomalies { get; } = new();
+
+    /// <summary>Whether it ended early, so that nothing can be said of what differs.</summary>
+    public bool IsBroken => isBroken;
+
     /// <summary>What there was.</summary>
     public TreeTotals Totals => snapshot.Details.Totals;
 
@@ -98,6 +104,10 @@ sealed class ParentTree : IAsyncDisposable
         try
         {
             next = isBroken ? null : await listing.ReadAsync(cancellationToken);
+            if (next is { Kind: TreeEntryKind.File } file)
+            {
+                Anomalies.CountKnown(file);
+            }
         }
         catch (SalvorException e) when (e.Kind == FailureKind.Integrity)
         {

@@ -43,7 +43,12 @@ public sealed class TreeBackup(VaultAccess vault, TreeOptions options, TimeProvi
         var record = await TreeBackups.PutAsync(vault, request, stored, report.Totals.Bytes, started, time, cancellationToken);
         return new TreeBackupResult(record, report.Totals)
         {
-            Problems = report.Problems, FilesRead = report.FilesRead, BytesRead = report.BytesRead,
+            Problems = report.Problems,
+            FilesRead = report.FilesRead,
+            BytesRead = report.BytesRead,
+            Anomaly = parent is { IsBroken: false } && parent.Anomalies.Find(report.BytesRead, record.AddedBytes) is { Count: > 0 } found
+                ? new BackupAnomaly(record.Id, record.CreatedAt, catalog.Backups is [.., var before] ? before : null, found)
+                : null,
         };
     }
 

@@ -53,6 +53,9 @@ public sealed record TreeBackupResult(BackupRecord Record, TreeTotals Totals)
     /// <summary>How many bytes were read.</summary>
     public required long BytesRead { get; init; }
 
+    /// <summary>What looks as if ransomware had been there; null where nothing does, or where there was no backup before.</summary>
+    public BackupAnomaly? Anomaly { get; init; }
+
     /// <summary>Whether anything could not be read.</summary>
     public bool IsPartial => Totals.Unreadable + Totals.Changed > 0;
 }

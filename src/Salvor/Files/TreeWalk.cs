@@ -188,6 +188,7 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
         Place place, byte[] name, byte[] path, EntryStat stat, TreeEntry? known, CancellationToken cancellationToken)
     {
         report.Begin(path);
+        parent?.Anomalies.CountFound(name, path, known);
         if (LiveDatabases.IsSideOf(place.Copied, name) || (IsLive(place, name, stat)
             && await TryDatabaseAsync(place, name, path, stat, cancellationToken)))
         {
@@ -215,11 +216,13 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
             return;
         }
 
-        await ReadAsync(place, name, path, stat, isShared, cancellationToken);
+        await ReadAsync(place, name, path, stat, known, isShared, cancellationToken);
     }
 
-    async Task ReadAsync(Place place, byte[] name, byte[] path, EntryStat stat, bool isShared, CancellationToken cancellationToken)
+    async Task ReadAsync(
+        Place place, byte[] name, byte[] path, EntryStat stat, TreeEntry? known, bool isShared, CancellationToken cancellationToken)
     {
+        var newBefore = writer.Content.NewBytes;
         for (var attempt = 1; ; attempt++)
         {
             using var file = DirectoryCalls.TryOpenFile(place.Directory, name, out var error);
@@ -257,7 +260,8 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
                     continue;
                 }
 
-                await AddReadAsync(taken, opened, name, path, attributes, isShared, cancellationToken);
+                var entry = await AddReadAsync(taken, opened, name, path, attributes, isShared, cancellationToken);
+                parent?.Anomalies.CountRead(known, entry, writer.Content.NewBytes - newBefore);
                 return;
             }
             catch (PosixException e) when (e.Kind == FailureKind.SourceUnreadable)
@@ -269,7 +273,7 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
         }
     }
 
-    async Task AddReadAsync(
+    async Task<TreeEntry> AddReadAsync(
         TakenFile taken, EntryStat stat, byte[] name, byte[] path, IReadOnlyList<TreeAttribute> attributes, bool isShared,
         CancellationToken cancellationToken)
     {
@@ -288,6 +292,7 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
         Repeat(taken.Chunks ?? []);
         Remember(isShared && taken.Chunks is not null, stat, path, taken.Chunks ?? [], entry);
         await AddAsync(entry, cancellationToken);
+        return entry;
     }
 
     async Task OtherAsync(

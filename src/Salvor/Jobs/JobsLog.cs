@@ -109,4 +109,8 @@ static partial class JobsLog
 
     [LoggerMessage(2034, LogLevel.Warning, "{Source}: {Count} backup(s) were not made that were due from {First:O} to {Last:O}")]
     public static partial void BackupsMissed(this ILogger logger, string source, int count, DateTimeOffset first, DateTimeOffset last);
+
+    [LoggerMessage(
+        2035, LogLevel.Warning, "{Source}: backup {Backup} looks as if ransomware had been there: {Findings}. hint: {Hint}")]
+    public static partial void BackupAnomalous(this ILogger logger, string source, ulong backup, string findings, string hint);
 }

@@ -64,6 +64,9 @@ public sealed record RunRecord
 
     /// <summary>Why it failed; empty where it did not.</summary>
     public string Error { get; init; } = "";
+
+    /// <summary>What in it looked as if ransomware had been there; empty where nothing did.</summary>
+    public string Anomaly { get; init; } = "";
 }
 
 [JsonSourceGenerationOptions(

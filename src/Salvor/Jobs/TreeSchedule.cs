@@ -116,6 +116,11 @@ public sealed class TreeSchedule(Func<SalvorConfig> config, TimeProvider time, I
     void Tell(TreeSourceConfig tree, TreeBackupResult result, IReadOnlyList<TreeCopyFailure> copies)
     {
         logger.TreeBackedUp(tree.Name, result.Record.Id, result.Totals.Files, result.FilesRead, result.Record.AddedBytes);
+        if (result.Anomaly is { } anomaly)
+        {
+            logger.BackupAnomalous(tree.Name, anomaly.BackupId, anomaly.Text, anomaly.Hint(tree.Name));
+        }
+
         foreach (var problem in result.Problems.Take(ProblemsLogged))
         {
             logger.TreeProblem(tree.Name, problem);

@@ -23,6 +23,9 @@ public sealed record TreeCopyFailure(string Destination, bool IsRequired, Salvor
 /// <param name="time">The clock.</param>
 public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeProvider time)
 {
+    /// <summary>For how long it is shown what a backup found: the next one, of files that are encrypted already, finds nothing.</summary>
+    static readonly TimeSpan AnomalyShown = TimeSpan.FromDays(1);
+
     readonly string state = ConfiguredSources.StateOf(config, tree);
 
     /// <summary>Told how far it is.</summary>
@@ -94,6 +97,7 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         {
             Files = result.Totals.Files,
             PartialFiles = result.Totals.Unreadable + result.Totals.Changed,
+            Anomaly = result.Anomaly ?? (now - before.Anomaly?.At < AnomalyShown ? before.Anomaly : null),
             Copies = [.. tree.To.Select(name => CopyOf(name, before, copies, now))],
         };
         return RequiredFailure(copies) is { } failure
@@ -127,6 +131,7 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
             SizeBytes = result.Record.SizeBytes,
             AddedBytes = result.Record.AddedBytes,
             Error = failure ?? "",
+            Anomaly = result.Anomaly?.Text ?? "",
         };
     }
 

@@ -61,6 +61,35 @@ public sealed class FilesTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task What_looks_like_ransomware_is_a_warning_and_stays_to_be_seen()
+    {
+        await _rig.ConfiguredAsync("backup");
+        File.WriteAllText(_rig["app/RECOVER_FILES.txt"], "Pay.");
+        var warned = await _rig.ConfiguredAsync("backup", "--json");
+        var after = await _rig.ConfiguredAsync("backup");
+        var status = await _rig.ConfiguredAsync("status", "--check");
+        var described = await _rig.ConfiguredAsync("status", "--json");
+        var history = await _rig.ConfiguredAsync("history");
+
+        var finding = $"{_rig["app/RECOVER_FILES.txt"]} is named like a ransom note";
+        const string Hint = "  hint: Run 'salvor diff tree 1 2' to see what changed. If that was nobody of yours, backup 1 is the last";
+        Assert.Equal(0, warned.ExitCode);
+        Assert.Contains(
+            $"warning: backup 2 of tree looks as if ransomware had been there: {finding}\n{Hint}", warned.Stderr, StringComparison.Ordinal);
+        AssertDocument("backup", warned);
+        Assert.Equal(
+            (1, finding), (AnomalyIn(warned).GetProperty("before").GetInt32(), AnomalyIn(warned).GetProperty("findings")[0].GetString()));
+        Assert.DoesNotContain("ransom", after.Stderr, StringComparison.Ordinal);
+        Assert.Equal(0, status.ExitCode);
+        Assert.Contains($"  backup 2 looks as if ransomware had been there: {finding}\n{Hint}", status.Stdout, StringComparison.Ordinal);
+        AssertDocument("status", described);
+        Assert.Contains($"added; looks as if ransomware had been there: {finding}\n", history.Stdout, StringComparison.Ordinal);
+
+        static JsonElement AnomalyIn(ProcessResult result) =>
+            JsonElement.Parse(result.Stdout).GetProperty("files").GetProperty("anomaly");
+    }
+
+    [Fact]
     public async Task What_cannot_be_read_is_named_and_the_rest_is_kept()
     {
         Assert.SkipUnless(Environment.UserName == "root", "only root can become somebody who may read less");

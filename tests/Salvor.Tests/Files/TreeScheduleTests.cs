@@ -86,6 +86,47 @@ public sealed class TreeScheduleTests
     }
 
     [Fact]
+    public async Task A_daemon_says_what_looks_as_if_ransomware_had_been_there()
+    {
+        using var folder = new TemporaryDirectory();
+        Directory.CreateDirectory(folder["a"]);
+        Directory.CreateDirectory(folder["vaults"]);
+        var config = ConfigFile.Parse(
+            """
+            destinations: { local: { type: file, path: ./vaults } }
+            sources:
+              tree: { type: files, paths: [./a], to: [local], schedule: every 1h }
+
+            """,
+            folder["salvor.yaml"], _ => null);
+        var (log, time, mark) = (new LogLines(), new ManualTime(), LocalState.BackupPath(folder[".salvor"], "tree"));
+        for (var day = 1; day <= 3; day++)
+        {
+            using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
+            var running = new TreeSchedule(() => config, time, log).RunAsync(stop.Token);
+            await Eventually.HoldsAsync(
+                () => BackupMarkFile.Read(mark)?.Succeeded == day
+                    && log.Lines.Any(line => line.StartsWith($"tree: backup {day} of", StringComparison.Ordinal)),
+                () => $"there was no backup: {string.Join('\n', log.Lines)}");
+            await stop.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
+
+            // What was found is shown for a day.
+            Assert.Equal(day == 2 ? 2UL : null, BackupMarkFile.Read(mark)?.Anomaly?.BackupId);
+            File.WriteAllText(folder["a/HOW_TO_DECRYPT.txt"], "Pay.");
+            time.Advance(TimeSpan.FromHours(25));
+        }
+
+        Assert.Equal(
+            [
+                $"tree: backup 2 looks as if ransomware had been there: {folder["a/HOW_TO_DECRYPT.txt"]} is named like a ransom note. "
+                    + "hint: Run 'salvor diff tree 1 2' to see what changed. If that was nobody of yours, backup 1 is the last one "
+                    + "before it: stop what writes there, and set 'prune: off' for the source, so that nothing drops it.",
+            ],
+            log.Lines.Where(line => line.Contains("ransomware", StringComparison.Ordinal)));
+    }
+
+    [Fact]
     public async Task A_daemon_verifies_and_prunes_files_as_often_as_is_said()
     {
         using var folder = new TemporaryDirectory();

@@ -100,6 +100,10 @@ static class MetricFamilies
             "How many names of the last backup could not be read, or changed while they were read; absent for databases.",
             health => health.HasSnapshotsOnly ? One(health.Backup?.PartialFiles) : []),
         MetricFamily.Gauge(
+            "salvor_backup_anomalies",
+            "Whether the last backup, or one of the day before it, looks as if ransomware had been there; absent for databases.",
+            health => health.Backup?.Files is null ? [] : One(health.Backup.Anomaly is null ? 0 : 1)),
+        MetricFamily.Gauge(
             "salvor_backup_next_timestamp",
             "When the next snapshot or backup is due; absent where the daemon makes none.",
             health => health.Next.Backup is { } next ? One(Unix(next)) : []),

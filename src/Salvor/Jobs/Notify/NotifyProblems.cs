@@ -54,6 +54,13 @@ static class NotifyProblems
                 "backup_failed", health, "", $"the last backup of {source} failed: {failure}", $"Run 'salvor backup {source}' to see why.");
         }
 
+        if (health.Backup?.Anomaly is { } anomaly)
+        {
+            yield return Make(
+                "anomaly", health, "", $"backup {anomaly.BackupId} of {source} looks as if ransomware had been there: {anomaly.Text}",
+                anomaly.Hint(source));
+        }
+
         if (health.Pruned is { Error.Length: > 0 } pruned)
         {
             yield return Make("prune_failed", health, "", $"{source} was not pruned: {pruned.Error}", pruned.Hint);
@@ -140,6 +147,7 @@ static class NotifyProblems
         "backup_failed" => "was not backed up",
         "backup_missed" => "was not backed up in time",
         "partial" => "has a partial backup",
+        "anomaly" => "looks as if ransomware had been there",
         "verify_age" => "has no recent verification",
         "verify_failed" => "failed its verification",
         "verify_missed" => "was not verified in time",

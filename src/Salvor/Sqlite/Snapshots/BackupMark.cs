@@ -3,6 +3,7 @@ using System.Text.Json.Serialization;
 using Salvor.Platform;
 using Salvor.Text;
 using Salvor.Vault;
+using Salvor.Vault.Trees;
 
 namespace Salvor.Sqlite.Snapshots;
 
@@ -49,6 +50,9 @@ public sealed record BackupMark
 
     /// <summary>Of how many names the last one lacks the content, because it could not be read, or changed while it was.</summary>
     public long PartialFiles { get; init; }
+
+    /// <summary>What looked like ransomware in the last one, or in one of the day before it; null where nothing did.</summary>
+    public BackupAnomaly? Anomaly { get; init; }
 
     /// <summary>The destinations of a source that nothing serves in between, the first in front, as the last backup left them.</summary>
     public IReadOnlyList<CopyStatus> Copies { get; init; } = [];

@@ -37,6 +37,9 @@ sealed class ContentWriter : IAsyncDisposable
     /// <summary>Bytes stored so far.</summary>
     public long StoredBytes => packs.StoredBytes + tree.StoredBytes;
 
+    /// <summary>Bytes of content so far that were not known, before they are compressed.</summary>
+    public long NewBytes { get; private set; }
+
     /// <summary>Adds the next chunk.</summary>
     public async ValueTask AddAsync(ReadOnlyMemory<byte> content, CancellationToken cancellationToken) =>
         Repeat(await StoreAsync(content, cancellationToken));
@@ -159,6 +162,7 @@ sealed class ContentWriter : IAsyncDisposable
         chunks.Add((name, runBytes, content.Length));
         known.Add(name, currentNumber);
         runBytes += content.Length;
+        NewBytes += content.Length;
     }
 
     async Task SealAsync(CancellationToken cancellationToken)

@@ -5,6 +5,7 @@ using Salvor.Jobs.Notify;
 using Salvor.Sqlite;
 using Salvor.Sqlite.Snapshots;
 using Salvor.Tests.Support;
+using Salvor.Vault.Trees;
 
 namespace Salvor.Tests.Jobs.Health;
 
@@ -42,6 +43,7 @@ public sealed class SnapshotHealthTests : IDisposable
         Assert.Contains("salvor_backup_size_bytes{source=\"uploads\",destination=\"local\"} 4096", lines);
         Assert.Contains("salvor_backup_files{source=\"uploads\"} 12", lines);
         Assert.Contains("salvor_backup_partial_files{source=\"uploads\"} 0", lines);
+        Assert.Contains("salvor_backup_anomalies{source=\"uploads\"} 0", lines);
         Assert.Contains($"salvor_backup_next_timestamp{{source=\"uploads\"}} {Now.AddMinutes(30).ToUnixTimeSeconds()}", lines);
         Assert.Contains("salvor_backup_total{source=\"uploads\",status=\"success\"} 1", lines);
         Assert.Contains("salvor_verify_age_seconds{source=\"uploads\"} 7200", lines);
@@ -92,6 +94,20 @@ public sealed class SnapshotHealthTests : IDisposable
         var problem = Assert.Single(NotifyProblems.Of(health, Now.AddDays(-9)));
         Assert.Equal(
             (NotifyKind.Stale, "uploads was backed up 1d3h ago; at most 26h is allowed"), (problem.Kind, problem.Text));
+    }
+
+    [Fact]
+    public void What_looks_like_ransomware_is_told_and_is_no_failed_check()
+    {
+        Write(Made(Now) with { Files = 12, Anomaly = new BackupAnomaly(7, Now, 6, ["one thing", "another"]) });
+
+        Assert.Empty(Problems());
+        Assert.Contains("salvor_backup_anomalies{source=\"uploads\"} 1", MetricsText.Write([Read()]).Split('\n'));
+        var problem = Assert.Single(NotifyProblems.Of(Read(), Now.AddDays(-9)), item => item.Problem == "anomaly");
+        Assert.Equal(
+            (NotifyKind.Failure, "backup 7 of uploads looks as if ransomware had been there: one thing; another"),
+            (problem.Kind, problem.Text));
+        Assert.Contains("'salvor diff uploads 6 7'", problem.Hint, StringComparison.Ordinal);
     }
 
     [Fact]
