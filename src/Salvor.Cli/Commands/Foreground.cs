@@ -33,12 +33,24 @@ static class Foreground
             await EndAsync(app, invocation.StopSignal);
         }
 
+        await FailureOfAsync(ended, invocation.Cancellation);
+        return await DrainAsync(host, app?.ExitCode ?? 0);
+    }
+
+    /// <summary>Throws where the host cannot go on; also where its work was cancelled and nobody asked it to stop.</summary>
+    internal static async Task FailureOfAsync(Task ended, CancellationToken stop)
+    {
+        if (ended.IsCanceled && !stop.IsCancellationRequested)
+        {
+            throw new SalvorException(
+                FailureKind.Failure, "a part of the daemon ended, and nobody had stopped it",
+                "Start it again, which takes up what it left. This is a defect: please report it, with its log.");
+        }
+
         if (ended.IsFaulted)
         {
             await ended;
         }
-
-        return await DrainAsync(host, app?.ExitCode ?? 0);
     }
 
     /// <summary>The app gets the signal that we got, and all the time it needs; its last commits are still captured.</summary>

@@ -30,6 +30,9 @@ sealed class GuardedProcess : IAsyncDisposable
     /// <summary>How long a group that was asked to end may take. The guard waits as long.</summary>
     static readonly TimeSpan EndMax = TimeSpan.FromSeconds(5);
 
+    /// <summary>What is left in a pipe is there at once; a program that goes on in the background may keep it open for ever.</summary>
+    static readonly TimeSpan RestMax = TimeSpan.FromSeconds(1);
+
     /// <summary>
     /// Becomes the program, when a guard stands beside it: that waits for the end of a pipe whose other end this process holds. A line in
     /// it says that all is over, and an end without one that this process died. The guard is no child of the program, which may wait for
@@ -92,10 +95,21 @@ sealed class GuardedProcess : IAsyncDisposable
             throw new ProgramException(
                 $"'{name}' cannot be started, because 'setsid' is not there", "Install util-linux, which has it.");
         }
+        catch (Win32Exception e)
+        {
+            life.Dispose();
+            throw new ProgramException(
+                $"'{name}' cannot be started: {Errno.Describe(e.NativeErrorCode)}",
+                "Look with 'ulimit -a' at what this user may have, with 'free' at the memory, and at how long the arguments are.");
+        }
     }
 
-    /// <summary>Waits until it has ended. What it started may go on.</summary>
-    public Task WaitAsync(CancellationToken cancellationToken) => process.WaitForExitAsync(cancellationToken);
+    /// <summary>Waits until it has ended, and for what is left of its output. What it started may go on.</summary>
+    public async Task WaitAsync(IEnumerable<OutputTail> output, CancellationToken cancellationToken)
+    {
+        await process.WaitForExitAsync(cancellationToken);
+        await Task.WhenAny(Task.WhenAll(output.Select(tail => tail.Ended)), Task.Delay(RestMax, cancellationToken));
+    }
 
     /// <summary>Asks the whole group to end, and kills what has not done so soon.</summary>
     public async Task StopAsync()

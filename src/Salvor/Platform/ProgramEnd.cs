@@ -6,16 +6,12 @@ namespace Salvor.Platform;
 /// <param name="Told">The same of standard error.</param>
 sealed record ProgramEnd(int ExitCode, string Printed, string Told)
 {
-    /// <summary>What is left in a pipe is there at once; a program that goes on in the background may keep it open for ever.</summary>
-    static readonly TimeSpan RestMax = TimeSpan.FromSeconds(1);
-
     /// <summary>Runs a program to its end, with nothing to read. Stops it, and all that it started, where that is cancelled.</summary>
     public static async Task<ProgramEnd> RunAsync(ProgramStart program, CancellationToken cancellationToken)
     {
         await using var process = GuardedProcess.Start(program);
         var (printed, told) = (new OutputTail(process.OutputText), new OutputTail(process.ErrorText));
-        await process.WaitAsync(cancellationToken);
-        await Task.WhenAny(Task.WhenAll(printed.Ended, told.Ended), Task.Delay(RestMax, cancellationToken));
+        await process.WaitAsync([printed, told], cancellationToken);
         return new ProgramEnd(process.ExitCode, printed.Text, told.Text);
     }
 

@@ -104,6 +104,37 @@ public sealed class CommandSourceTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_command_that_leaves_something_running_with_its_standard_error_ends_when_it_does_itself()
+    {
+        Configure("command: [sh, -c, \"echo all; echo well >&2; exec sleep 60 >/dev/null & exit 0\"], timeout: 30s");
+        var backup = await _rig.ConfiguredAsync("backup", "db");
+        var restore = await _rig.RunAsync(
+            "restore", "db", "--pipe", "--command-timeout", "30s", "--config", _rig["salvor.yaml"], "--",
+            "sh", "-c", $"cat > {_rig["copy"]}; sleep 60 & echo loaded");
+        var failed = await _rig.RunAsync(
+            "backup", "db", "--config", _rig["salvor.yaml"], "--", "sh", "-c", "exec sleep 60 >/dev/null & echo half; exit 3");
+
+        Assert.True(backup.ExitCode == 0, $"{backup}");
+        Assert.Equal("warning: sh: well\n", backup.Stderr);
+        Assert.True(restore.ExitCode == 0, $"{restore}");
+        Assert.Equal("loaded\n", restore.Stderr);
+        Assert.Equal("all\n", File.ReadAllText(_rig["copy"]));
+        CliRig.AssertError(
+            failed, 3, "the command 'sh' of source db ended with exit code 3; no backup was made",
+            "Run it by itself, as the user that Salvor runs as, to see why.");
+    }
+
+    [Fact]
+    public async Task A_command_that_the_system_does_not_start_is_a_failure_that_names_it()
+    {
+        var result = await _rig.RunAsync("backup", "db", "--to", _rig["vaults"], "--", "echo", new string('x', 200_000));
+
+        CliRig.AssertError(
+            result, 3, "the command of source db was not run: 'echo' cannot be started: argument list too long; no backup was made",
+            "Look with 'ulimit -a' at what this user may have, with 'free' at the memory, and at how long the arguments are.");
+    }
+
+    [Fact]
     public async Task A_restore_into_a_command_ends_as_the_command_does()
     {
         Configure("command: [cat, /etc/services]");

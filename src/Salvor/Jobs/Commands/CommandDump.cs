@@ -22,7 +22,7 @@ static class CommandDump
         try
         {
             await readToEnd(process.Output, both.Token);
-            await process.WaitAsync(both.Token);
+            await process.WaitAsync([told], both.Token);
         }
         catch (OperationCanceledException) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
@@ -34,7 +34,6 @@ static class CommandDump
                 "Give it more time by 'timeout', or run it by itself to see what it waits for.");
         }
 
-        await told.Ended.WaitAsync(both.Token);
         return process.ExitCode == 0
             ? [.. command.LastLines(told.Text).Select(line => $"{command.Name}: {line}")]
             : throw new SalvorException(

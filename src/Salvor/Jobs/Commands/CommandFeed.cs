@@ -26,8 +26,7 @@ public static class CommandFeed
         try
         {
             var readsAll = await FeedAsync(process, write, both.Token);
-            await process.WaitAsync(both.Token);
-            await Task.WhenAll(printed.Ended, told.Ended).WaitAsync(both.Token);
+            await process.WaitAsync([printed, told], both.Token);
             return process.ExitCode == 0 ? readsAll : throw Failed($"ended with {ProgramEnd.Describe(process.ExitCode)}");
         }
         catch (OperationCanceledException) when (limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
