@@ -21,11 +21,13 @@ sealed record BackupPlan(DateTimeOffset Due, RunTrigger Trigger, RunRecord? Miss
     /// <param name="now">The time now.</param>
     public static BackupPlan Make(ScheduleConfig schedule, BackupMark? mark, RunRecord? last, DateTimeOffset now)
     {
-        if (mark?.LastSuccessAt is not { } success)
+        if (mark?.LastSuccessAt is not { } noted)
         {
             return new(schedule.CatchesUp ? now : schedule.NextAfter(now), RunTrigger.Schedule, null);
         }
 
+        // One that lies ahead was noted by a clock that was: waiting for that time would be no backup for as long.
+        var success = noted < now ? noted : now;
         var first = schedule.NextAfter(success);
         if (now - first <= OnTime)
         {

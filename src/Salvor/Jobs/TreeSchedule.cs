@@ -56,10 +56,14 @@ public sealed class TreeSchedule(Func<SalvorConfig> config, TimeProvider time, I
         }
     }
 
-    /// <summary>What was never planned, or by another schedule, is planned by what was done; what was missed is written down.</summary>
+    /// <summary>
+    /// What was never planned, or by another schedule, or while the clock was ahead, is planned by what was done; what was missed is
+    /// written down.
+    /// </summary>
     BackupPlan PlanOf(SalvorConfig current, TreeSourceConfig tree)
     {
-        if (plans.TryGetValue(tree.Name, out var known) && known.Schedule == tree.Schedule)
+        if (plans.TryGetValue(tree.Name, out var known) && known.Schedule == tree.Schedule
+            && known.Plan.Due <= known.Schedule.LatestAfter(time.GetUtcNow()))
         {
             return known.Plan;
         }

@@ -127,6 +127,36 @@ public sealed class TreeScheduleTests
     }
 
     [Fact]
+    public async Task A_daemon_goes_on_when_a_clock_that_was_ahead_is_set_right()
+    {
+        const int Speed = 5_000;
+        using var folder = new TemporaryDirectory();
+        Directory.CreateDirectory(folder["a"]);
+        Directory.CreateDirectory(folder["vaults"]);
+        var config = ConfigFile.Parse(
+            """
+            destinations: { local: { type: file, path: ./vaults } }
+            sources:
+              tree: { type: files, paths: [./a], to: [local], schedule: every 1h }
+
+            """,
+            folder["salvor.yaml"], _ => null);
+        var (time, log) = (new FastTime(Speed) { Ahead = TimeSpan.FromDays(1500) }, new LogLines());
+        using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
+        var running = new TreeSchedule(() => config, time, log).RunAsync(stop.Token);
+        await MadeAsync(1);
+        time.Ahead = TimeSpan.Zero;
+        var made = BackupMarkFile.Read(LocalState.BackupPath(folder[".salvor"], "tree"))!.Succeeded;
+        await MadeAsync(made + 2);
+        await stop.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
+
+        Task MadeAsync(long count) => Eventually.HoldsAsync(
+            () => BackupMarkFile.Read(LocalState.BackupPath(folder[".salvor"], "tree"))?.Succeeded >= count,
+            () => $"there are no {count} backups: {string.Join('\n', log.Lines)}");
+    }
+
+    [Fact]
     public async Task A_daemon_verifies_and_prunes_files_as_often_as_is_said()
     {
         using var folder = new TemporaryDirectory();

@@ -27,6 +27,16 @@ public sealed class BackupPlanTests
         Assert.Equal(new BackupPlan(InstantText.Parse("2026-11-30T02:30:00Z"), RunTrigger.Schedule, null), plan);
     }
 
+    [Theory]
+    [InlineData("30 2 * * *", "2026-11-30T02:30:00Z")]
+    [InlineData("every 15m", "2026-11-29T10:22:00Z")]
+    public void What_a_clock_that_was_ahead_noted_is_not_waited_for(string schedule, string due)
+    {
+        var plan = BackupPlan.Make(Of(schedule), Made("2030-01-01T00:00:00Z"), last: null, Now);
+
+        Assert.Equal(new BackupPlan(InstantText.Parse(due), RunTrigger.Schedule, null), plan);
+    }
+
     [Fact]
     public void However_many_were_missed_one_run_makes_up_for_them()
     {

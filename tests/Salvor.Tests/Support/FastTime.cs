@@ -6,11 +6,14 @@ sealed class FastTime(int factor) : TimeProvider
     readonly DateTimeOffset start = System.GetUtcNow();
     readonly long startTimestamp = System.GetTimestamp();
 
+    /// <summary>By how much its clock is ahead; its timers are not.</summary>
+    public TimeSpan Ahead { get; set; }
+
     public override long TimestampFrequency => System.TimestampFrequency;
 
     public override long GetTimestamp() => startTimestamp + ((System.GetTimestamp() - startTimestamp) * factor);
 
-    public override DateTimeOffset GetUtcNow() => start + GetElapsedTime(startTimestamp);
+    public override DateTimeOffset GetUtcNow() => start + Ahead + GetElapsedTime(startTimestamp);
 
     public override ITimer CreateTimer(TimerCallback callback, object? state, TimeSpan dueTime, TimeSpan period) =>
         new Timer(System.CreateTimer(callback, state, Shorter(dueTime), Shorter(period)), Shorter);

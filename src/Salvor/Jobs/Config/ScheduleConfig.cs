@@ -29,6 +29,9 @@ public sealed record ScheduleConfig(string Source, Timetable Times)
         return Jitter == TimeSpan.Zero ? next : next + TimeSpan.FromSeconds(Math.Floor((Jitter * ChanceAt(next)).TotalSeconds));
     }
 
+    /// <summary>No run that is due next after a time, or was before it, is due later than this.</summary>
+    public DateTimeOffset LatestAfter(DateTimeOffset time) => Times.NextAfter(time) + Jitter;
+
     /// <summary>So late a run is not missed yet: a twelfth of the longest time between two, at least an hour.</summary>
     public TimeSpan Slack => Times.LongestGap() / 12 is var part && part > SlackMin ? part : SlackMin;
 
