@@ -34,7 +34,13 @@ static class TreeBackupRun
             Producer = producer,
             Warned = line => invocation.Tell($"warning: {line}"),
         };
-        var (result, copies) = await source.BackUpAsync(wanted, keys, invocation.Cancellation);
+        var (result, copies, hook) = await source.BackUpAsync(wanted, keys, invocation.Cancellation);
+        if (hook is not null)
+        {
+            // Now: reading it back may fail, too.
+            Verb.PrintError(hook);
+        }
+
         if (verifies)
         {
             progress.Report(new WorkProgress("reading back"));
@@ -53,7 +59,8 @@ static class TreeBackupRun
         }
 
         invocation.PrintJson(DocumentOf(tree, result, verifies, seconds), () => CliJson.Default.BackupDocument);
-        return failure is null ? 0 : (int)failure.Kind;
+        var worst = hook is null || failure is { Kind: not FailureKind.Partial } ? failure : hook;
+        return worst is null ? 0 : (int)worst.Kind;
     }
 
     static BackupDocument DocumentOf(TreeSourceConfig tree, TreeBackupResult result, bool verified, double seconds)

@@ -17,7 +17,8 @@ static class FirstBackup
     {
         var keys = ConfiguredSources.KeysOf(tree);
         var source = new TreeSource(config, tree, invocation.Time) { Command = $"salvor init {tree.Name}" };
-        var (result, copies) = await source.BackUpAsync(new BackupRequest(Label, "incremental", null), keys, invocation.Cancellation);
+        var (result, copies, hook) = await source.BackUpAsync(
+            new BackupRequest(Label, "incremental", null), keys, invocation.Cancellation);
         if (copies is [var missing, ..])
         {
             throw missing.Failure;
@@ -26,6 +27,11 @@ static class FirstBackup
         foreach (var problem in result.Problems)
         {
             invocation.Tell($"warning: {problem}");
+        }
+
+        if (hook is not null)
+        {
+            throw hook;
         }
 
         foreach (var name in tree.To)

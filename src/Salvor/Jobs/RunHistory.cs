@@ -31,7 +31,7 @@ public enum RunOutcome
     /// <summary>There is a backup, without what could not be read.</summary>
     Partial,
 
-    /// <summary>There is no backup, or it is not where it has to be.</summary>
+    /// <summary>There is no backup, it is not where it has to be, or the hook after it failed.</summary>
     Failed,
 
     /// <summary>It was due, and nothing ran.</summary>
@@ -89,12 +89,14 @@ static class RunHistory
     /// <summary>More than any history has; what is larger is not ours.</summary>
     const long BytesMax = 16L << 20;
 
-    /// <summary>Adds a run, and forgets the oldest where there are too many.</summary>
+    /// <summary>
+    /// Adds a run, and forgets the oldest where there are too many; by whoever holds the lock of the source. Throws where the file is there
+    /// and cannot be read: replacing it would forget them all.
+    /// </summary>
     public static void Add(string path, RunRecord run)
     {
-        var lines = Read(path).TakeLast(RunsMax - 1).Append(run)
-            .Select(item => JsonSerializer.Serialize(item, RunJson.Default.RunRecord) + "\n");
-        DurableFile.Replace(path, Encoding.UTF8.GetBytes(string.Concat(lines)));
+        var lines = LinesOf(path).TakeLast(RunsMax - 1).Append(JsonSerializer.Serialize(run, RunJson.Default.RunRecord));
+        DurableFile.Replace(path, Encoding.UTF8.GetBytes(string.Concat(lines.Select(line => line + "\n"))));
     }
 
     /// <summary>The runs, oldest first. A line that cannot be read is left out.</summary>
@@ -102,14 +104,39 @@ static class RunHistory
     {
         try
         {
-            return new FileInfo(path) is { Exists: true, Length: <= BytesMax }
-                ? [.. File.ReadLines(path).Select(ReadLine).OfType<RunRecord>()]
-                : [];
+            return [.. LinesOf(path).Select(ReadLine).OfType<RunRecord>()];
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (SalvorException)
         {
             return [];
         }
+    }
+
+    static string[] LinesOf(string path)
+    {
+        try
+        {
+            using var file = File.OpenRead(path);
+            if (file.Length > BytesMax)
+            {
+                throw Unreadable($"it is larger than {BytesMax >> 20} MiB");
+            }
+
+            using var reader = new StreamReader(file);
+            return reader.ReadToEnd().Split('\n', StringSplitOptions.RemoveEmptyEntries);
+        }
+        catch (Exception e) when (e is FileNotFoundException or DirectoryNotFoundException)
+        {
+            return [];
+        }
+        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        {
+            throw Unreadable(e.Message);
+        }
+
+        SalvorException Unreadable(string why) => new(
+            FailureKind.Failure, $"{path} cannot be read, and is left as it is: {why}",
+            $"Look with 'namei -l {path}' at who may read it, or move it aside: a new one is begun.");
     }
 
     static RunRecord? ReadLine(string line)

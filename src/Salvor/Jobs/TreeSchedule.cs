@@ -1,7 +1,7 @@
 using Microsoft.Extensions.Logging;
 using Salvor.Files;
-using Salvor.Jobs.Commands;
 using Salvor.Jobs.Config;
+using Salvor.Platform;
 using Salvor.Sqlite;
 using Salvor.Sqlite.Snapshots;
 using Salvor.Vault;
@@ -76,19 +76,23 @@ public sealed class TreeSchedule(Func<SalvorConfig> config, TimeProvider time, I
         if (plan.Missed is { } missed)
         {
             logger.BackupsMissed(tree.Name, missed.Missed, missed.StartedAt, missed.EndedAt);
-            Write(tree, runs, missed);
+            Write(tree, state, missed);
         }
 
         return plan;
     }
 
-    void Write(TreeSourceConfig tree, string runs, RunRecord missed)
+    void Write(TreeSourceConfig tree, string state, RunRecord missed)
     {
         try
         {
-            RunHistory.Add(runs, missed);
+            // Who backs it up now writes the same file at the end.
+            using var held = LockFile.Acquire(
+                LocalState.LockPath(state, tree.Name),
+                LockHolder.Current(time.GetUtcNow(), socket: null, LocalState.Version, "salvor daemon"));
+            RunHistory.Add(LocalState.RunsPath(state, tree.Name), missed);
         }
-        catch (Exception e) when (e is IOException or UnauthorizedAccessException)
+        catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
             logger.TreeProblem(tree.Name, $"the history of its runs cannot be written: {e.Message}");
         }
@@ -102,13 +106,13 @@ public sealed class TreeSchedule(Func<SalvorConfig> config, TimeProvider time, I
             {
                 Command = "salvor daemon", Trigger = trigger, Warned = line => logger.TreeProblem(tree.Name, line),
             };
-            var (result, copies) = await source.BackUpAsync(
+            var (result, copies, hook) = await source.BackUpAsync(
                 new BackupRequest("", "incremental", RetentionDays: null), ConfiguredSources.KeysOf(tree), cancellationToken);
             Tell(tree, result, copies);
-        }
-        catch (AfterHookException e)
-        {
-            logger.TreeProblem(tree.Name, e.Message);
+            if (hook is not null)
+            {
+                logger.TreeProblem(tree.Name, hook.Message);
+            }
         }
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {

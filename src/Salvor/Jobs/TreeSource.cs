@@ -45,9 +45,9 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
 
     /// <summary>
     /// Makes one backup; one at a time on this machine. What could not be copied to further destinations is returned beside it. Writes down
-    /// how it went, for <c>salvor status</c> and <c>salvor history</c>.
+    /// how it went, for <c>salvor status</c> and <c>salvor history</c>. A hook after it that failed is returned too: the backup is made.
     /// </summary>
-    public async Task<(TreeBackupResult Result, IReadOnlyList<TreeCopyFailure> Copies)> BackUpAsync(
+    public async Task<(TreeBackupResult Result, IReadOnlyList<TreeCopyFailure> Copies, AfterHookException? Hook)> BackUpAsync(
         BackupRequest request, Keyring? keys, CancellationToken cancellationToken)
     {
         LocalState.EnsureDirectory(state);
@@ -55,37 +55,63 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
             LocalState.LockPath(state, tree.Name), LockHolder.Current(time.GetUtcNow(), socket: null, LocalState.Version, Command));
         var (began, started) = (time.GetUtcNow(), time.GetTimestamp());
         var mark = BackupMarkFile.Read(MarkPath);
+        (TreeBackupResult Result, IReadOnlyList<TreeCopyFailure> Copies, RunRecord Run)? made = null;
         try
         {
-            return await new SourceHooks(tree, "backup", time) { Warned = Warned }.AroundAsync(
+            var (result, copies, run) = await new SourceHooks(tree, "backup", time) { Warned = Warned }.AroundAsync(
                 new Dictionary<string, string>(),
                 async () =>
                 {
                     var vault = await OpenAsync(request, keys, cancellationToken);
                     mark = mark?.VaultId == vault.Id ? mark : new BackupMark { VaultId = vault.Id };
-                    var result = await MakeAsync(vault, request, cancellationToken);
-                    var copies = await CopyAsync(vault, cancellationToken);
+                    var backup = await MakeAsync(vault, request, cancellationToken);
+                    var failed = await CopyAsync(vault, cancellationToken);
                     var seconds = Math.Round(time.GetElapsedTime(started).TotalSeconds, 3);
-                    mark = MarkOf(mark, result, copies, seconds);
+                    mark = MarkOf(mark, backup, failed, seconds);
                     BackupMarkFile.Write(MarkPath, mark);
-                    RunHistory.Add(RunsPath, RunOf(began, result, copies));
-                    return (Result: result, Copies: copies);
+                    made = (backup, failed, RunOf(began, backup, failed));
+                    return made.Value;
                 },
-                made => new()
+                done => new()
                 {
-                    ["SALVOR_OUTCOME"] = made.Result.IsPartial ? "partial" : "success",
-                    ["SALVOR_BACKUP_ID"] = $"{made.Result.Record.Id}",
+                    ["SALVOR_OUTCOME"] = done.Result.IsPartial ? "partial" : "success",
+                    ["SALVOR_BACKUP_ID"] = $"{done.Result.Record.Id}",
                 },
                 cancellationToken);
+            Note(run);
+            return (result, copies, null);
+        }
+        catch (AfterHookException e) when (made is not null && mark is not null)
+        {
+            var (result, copies, run) = made.Value;
+            var isFirst = run.Error.Length == 0;
+            run = run with { Outcome = RunOutcome.Failed, Error = isFirst ? e.Message : $"{run.Error}; {e.Message}" };
+            BackupMarkFile.Write(
+                MarkPath, isFirst ? mark.FailedAt(time.GetUtcNow(), run.Error) : mark with { Failure = run.Error });
+            Note(run);
+            return (result, copies, e);
         }
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
             BackupMarkFile.Write(MarkPath, (mark ?? new BackupMark { VaultId = Guid.Empty }).FailedAt(time.GetUtcNow(), e.Message));
-            RunHistory.Add(RunsPath, new RunRecord
+            Note(new RunRecord
             {
                 Trigger = Trigger, Outcome = RunOutcome.Failed, StartedAt = began, EndedAt = time.GetUtcNow(), Error = e.Message,
             });
             throw;
+        }
+    }
+
+    /// <summary>A history that cannot be written changes nothing about the backup.</summary>
+    void Note(RunRecord run)
+    {
+        try
+        {
+            RunHistory.Add(RunsPath, run);
+        }
+        catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
+        {
+            Warned?.Invoke($"this run is not in the history of {tree.Name}: {e.Message}");
         }
     }
 

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Salvor.Tests.Support;
 
 namespace Salvor.Tests.Cli;
@@ -86,6 +87,57 @@ public sealed class HookTests : IAsyncDisposable
             "The backup is made; run 'false' by itself to see why.");
         Assert.Contains("backup 1 ", listed.Stdout, StringComparison.Ordinal);
         Assert.Contains("the after_backup hook of tree ended with exit code 1", status.Stderr, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_hook_after_a_backup_that_fails_hides_no_worse_news()
+    {
+        File.WriteAllText(_rig["offsite"], "no directory");
+        File.WriteAllText(
+            _rig["salvor.yaml"],
+            """
+            destinations:
+              local: { type: file, path: ./vaults }
+              offsite: { type: file, path: ./offsite, required: true }
+            sources:
+              tree: { type: files, paths: [./app], to: [local, offsite], hooks: { after_backup: ["false"] } }
+
+            """);
+
+        var backup = await _rig.ConfiguredAsync("backup", "tree");
+        var status = await _rig.ConfiguredAsync("status", "--check");
+        var history = await _rig.ConfiguredAsync("history", "tree", "--json");
+
+        Assert.Equal(4, backup.ExitCode);
+        Assert.Contains("Backup ID: 1\n", backup.Stdout, StringComparison.Ordinal);
+        Assert.Contains(
+            "salvor: the after_backup hook of tree ended with exit code 1\nhint: The backup is made; run 'false' by itself to see why.\n",
+            backup.Stderr, StringComparison.Ordinal);
+        Assert.Contains("salvor: backup 1 of tree is not at offsite, which is required: ", backup.Stderr, StringComparison.Ordinal);
+        Assert.Matches("it is not at offsite, which is required: .*; the after_backup hook of tree ended with exit code 1", status.Stderr);
+        var run = Assert.Single(JsonElement.Parse(history.Stdout).GetProperty("runs").EnumerateArray());
+        Assert.Equal("failed", run.GetProperty("outcome").GetString());
+        Assert.Equal(1, run.GetProperty("backup_id").GetInt32());
+        Assert.Matches("^it is not at offsite, .*; the after_backup hook of tree ended", run.GetProperty("error").GetString());
+    }
+
+    [Fact]
+    public async Task A_hook_after_a_backup_that_fails_decides_over_what_could_not_be_read_which_is_named_too()
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "only root can become somebody who may read less");
+        Configure("after_backup: [\"false\"]");
+        File.WriteAllText(_rig["app/secret"], "x");
+        File.SetUnixFileMode(_rig["app/secret"], UnixFileMode.UserRead);
+        await ChildProcess.RunAsync("chmod", ["a+rwx", _rig.Folder, _rig["app"], _rig["vaults"]]);
+        string[] nobody = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+
+        var partial = await ChildProcess.RunAsync(
+            "setpriv", [.. nobody, .. SalvorProcess.CommandLine, "backup", "--config", _rig["salvor.yaml"]]);
+
+        Assert.Equal(1, partial.ExitCode);
+        Assert.Contains("salvor: the after_backup hook of tree ended with exit code 1\n", partial.Stderr, StringComparison.Ordinal);
+        Assert.Contains($"warning: {_rig["app/secret"]}: permission denied\n", partial.Stderr, StringComparison.Ordinal);
+        Assert.Contains("salvor: backup 1 of tree lacks 1 name(s) that could not be read", partial.Stderr, StringComparison.Ordinal);
     }
 
     [Fact]
