@@ -16,7 +16,7 @@ static class BackupCommand
 {
     static readonly VaultOptions Vault = new() { Command = StreamInput.Command };
     static readonly Option<string?> Label = new("--label") { Description = "What it is for, shown by 'list'.", HelpName = "TEXT" };
-    static readonly Option<string?> Destination = new("--dest")
+    public static readonly Option<string?> Destination = new("--dest")
     {
         Description = "The destination, where the source has several.", HelpName = "NAME",
     };
@@ -194,7 +194,8 @@ static class BackupCommand
         Compression = CompressionOption.In(invocation, Compression),
     };
 
-    static void ExpectDestination(Invocation invocation, SourceConfig source)
+    /// <summary>Refuses another destination than the one that a source is backed up to first.</summary>
+    public static void ExpectDestination(Invocation invocation, SourceConfig source)
     {
         if (invocation.Get(Destination) is { } name && name != source.To[0])
         {

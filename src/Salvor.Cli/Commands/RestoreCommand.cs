@@ -80,16 +80,23 @@ static class RestoreCommand
     {
         CheckOptions(invocation);
         var consumer = StreamRestoreRun.ConsumerIn(invocation);
+        if (consumer is not null && new Option[] { Output, Force }.FirstOrDefault(invocation.Has) is { } stray)
+        {
+            throw new SalvorException(
+                FailureKind.Usage, $"'{stray.Name}' is for a file, and '--pipe' gives all to a command",
+                "Leave one of them out: 'salvor restore NAME --output FILE', or 'salvor restore NAME --pipe -- psql app'.");
+        }
+
         var (vault, found) = await FindVaultAsync(invocation);
         if (vault is { Identity.IsTree: true } || found is TreeSourceConfig)
         {
             return await RestoreTreeAsync(invocation, vault, found, consumer);
         }
 
-        if (TreeRestoreRun.Own.Concat(StreamRestoreRun.Own).FirstOrDefault(invocation.Has) is { } stray)
+        if (TreeRestoreRun.Own.Concat(StreamRestoreRun.Own).FirstOrDefault(invocation.Has) is { } other)
         {
             throw new SalvorException(
-                FailureKind.Usage, $"'{stray.Name}' is for files, and this is a database", "Leave it out: a database is restored whole.");
+                FailureKind.Usage, $"'{other.Name}' is for files, and this is a database", "Leave it out: a database is restored whole.");
         }
 
         var source = found as SqliteSourceConfig;

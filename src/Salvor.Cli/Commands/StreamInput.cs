@@ -56,7 +56,14 @@ static class StreamInput
                 : null;
         }
 
+        if (invocation.Has(To) && invocation.Has(BackupCommand.Destination))
+        {
+            throw new SalvorException(
+                FailureKind.Usage, "'--dest' names a destination of a configuration, and '--to' is used without one", "Give one of them.");
+        }
+
         var (config, source) = invocation.Get(To) is { } to ? Made(invocation, name, to) : Find(invocation, name);
+        BackupCommand.ExpectDestination(invocation, source);
         source = source with
         {
             FileName = FileName(invocation) ?? source.FileName, AllowsEmpty = source.AllowsEmpty || invocation.Get(AllowEmpty),

@@ -89,6 +89,13 @@ static class StreamRestoreRun
                 "Write 'salvor restore NAME --pipe -- psql app'.");
         }
 
+        if (command is null && invocation.Has(CommandTimeout))
+        {
+            throw new SalvorException(
+                FailureKind.Usage, "'--command-timeout' is given, and no command",
+                "Leave it out, or write 'salvor restore NAME --pipe --command-timeout 1h -- psql app'.");
+        }
+
         return command is not null && invocation.Get(CommandTimeout) is { } limit
             ? command with { Limit = DurationText.Parse(limit) }
             : command;

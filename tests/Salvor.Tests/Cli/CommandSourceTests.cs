@@ -216,11 +216,35 @@ public sealed class CommandSourceTests : IAsyncDisposable
     [InlineData("restore db --pipe", "'--pipe' is given, and no command", "Write 'salvor restore NAME --pipe -- psql app'.")]
     [InlineData("restore db -- cat", "a command is given, and not '--pipe'", "Write 'salvor restore NAME --pipe -- psql app'.")]
     [InlineData(
+        "restore db --pipe --output /x -- cat", "'--output' is for a file, and '--pipe' gives all to a command",
+        "Leave one of them out: 'salvor restore NAME --output FILE', or 'salvor restore NAME --pipe -- psql app'.")]
+    [InlineData(
+        "restore db --pipe --force -- cat", "'--force' is for a file, and '--pipe' gives all to a command",
+        "Leave one of them out: 'salvor restore NAME --output FILE', or 'salvor restore NAME --pipe -- psql app'.")]
+    [InlineData(
+        "restore db --command-timeout 1h", "'--command-timeout' is given, and no command",
+        "Leave it out, or write 'salvor restore NAME --pipe --command-timeout 1h -- psql app'.")]
+    [InlineData(
+        "backup db --to /x --dest local -- true", "'--dest' names a destination of a configuration, and '--to' is used without one",
+        "Give one of them.")]
+    [InlineData(
         "backup db --stdin --stdin-name a/b --to /x", "'a/b' is no name of a file",
         "Write a name without a folder: '--stdin-name app.sql'.")]
     [InlineData("backup db cat", "'salvor backup' takes no 'cat'", "Run 'salvor backup --help' to see what it takes.")]
     public async Task What_is_wrong_with_the_command_line_of_a_stream_is_named(string line, string message, string hint) =>
         CliRig.AssertError(await SalvorProcess.RunAsync(line.Split(' ')), 2, message, hint);
+
+    [Theory]
+    [InlineData("--stdin")]
+    [InlineData("--", "true")]
+    public async Task A_stream_goes_to_no_other_destination_than_the_configured_one(params string[] stream)
+    {
+        Configure("command: [echo, x]");
+
+        CliRig.AssertError(
+            await _rig.RunAsync(["backup", "db", "--config", _rig["salvor.yaml"], "--dest", "offsite", .. stream]), 2,
+            "source db is not replicated to offsite", "Use '--dest local', or leave it out.");
+    }
 
     void Configure(string keys) => _rig.Configure($"db: {{ type: command, to: [local], {keys} }}");
 
