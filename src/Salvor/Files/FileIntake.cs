@@ -14,41 +14,44 @@ sealed record TakenFile(IReadOnlyList<PendingEntry>? Chunks, long SizeBytes, IRe
 {
     /// <summary>Whether it begins like a database.</summary>
     public bool IsDatabase { get; init; }
+
+    /// <summary>Why it is not all of it, where the system could not read the rest and what was read had been added already.</summary>
+    public PosixException? Failure { get; init; }
 }
 
 /// <summary>Reads files into the content of a snapshot, one at a time.</summary>
 /// <param name="writer">The snapshot.</param>
+/// <param name="rereadBytesMax">Up to here a file that changed is read again: until then what stands for its chunks is kept apart.</param>
 /// <param name="progressed">Told now and then how many bytes of the file were read.</param>
-sealed class FileIntake(TreeSnapshotWriter writer, Action<long> progressed)
+sealed class FileIntake(TreeSnapshotWriter writer, long rereadBytesMax, Action<long> progressed)
 {
-    /// <summary>Up to here a file that changed is read again: until then what stands for its chunks is kept apart.</summary>
-    public const long RereadBytesMax = 1L << 30;
-
     const int BufferBytes = 1 << 20;
 
     readonly byte[] buffer = new byte[BufferBytes];
     bool isDatabase;
+    PosixException? failure;
 
     /// <summary>
     /// Reads an open file. Throws where the system cannot read it. What was read has to be added to the content by
-    /// <see cref="ContentWriter.Repeat"/>, unless it was too long to be kept apart.
+    /// <see cref="ContentWriter.Repeat"/>, unless it was too long to be kept apart: then what was added before a failure is returned as
+    /// a shorter file, because the content of the next one follows it.
     /// </summary>
     public async Task<TakenFile> ReadAsync(SafeFileHandle file, EntryStat stat, string path, CancellationToken cancellationToken)
     {
         var extents = stat.BlockCount * 512 < stat.SizeBytes ? ExtentsOf(file, stat.SizeBytes, path) : null;
         IReadOnlyList<TreeExtent> parts = extents ?? (stat.SizeBytes == 0 ? [] : [new TreeExtent(0, stat.SizeBytes)]);
-        var chunks = stat.SizeBytes <= RereadBytesMax ? new List<PendingEntry>() : null;
+        var chunks = stat.SizeBytes <= rereadBytesMax ? new List<PendingEntry>() : null;
         var read = await ReadAsync(file, parts, chunks, path, cancellationToken);
         var (size, kept) = (stat.SizeBytes, extents);
         if (read.Sum(extent => extent.Length) < parts.Sum(extent => extent.Length))
         {
-            // It became shorter meanwhile.
+            // It became shorter meanwhile, or the rest cannot be read.
             size = read.Count == 0 ? 0 : read[^1].Offset + read[^1].Length;
             kept = extents is null ? null : read;
         }
 
-        var after = EntryStat.Of(file, path);
-        return new TakenFile(chunks, size, kept, IsChanged(stat, after) || size != stat.SizeBytes) { IsDatabase = isDatabase };
+        var isChanged = failure is not null || size != stat.SizeBytes || IsChanged(stat, EntryStat.Of(file, path));
+        return new TakenFile(chunks, size, kept, isChanged) { IsDatabase = isDatabase, Failure = failure };
     }
 
     static bool IsChanged(EntryStat before, EntryStat after) =>
@@ -78,14 +81,23 @@ sealed class FileIntake(TreeSnapshotWriter writer, Action<long> progressed)
         CancellationToken cancellationToken)
     {
         var done = new List<TreeExtent>();
-        (isDatabase, var isFirst, var used) = (false, true, 0);
+        (isDatabase, failure, var isFirst, var used) = (false, null, true, 0);
         foreach (var extent in extents)
         {
             var offset = extent.Offset;
             for (var end = extent.Offset + extent.Length; offset < end;)
             {
                 var wanted = (int)Math.Min(buffer.Length - used, end - offset);
-                var count = Read(file, buffer.AsSpan(used, wanted), offset, path);
+                var count = 0;
+                try
+                {
+                    count = Read(file, buffer.AsSpan(used, wanted), offset, path);
+                }
+                catch (PosixException e) when (chunks is null && offset > extents[0].Offset)
+                {
+                    failure = e;
+                }
+
                 if (count == 0)
                 {
                     break;

@@ -24,12 +24,15 @@ public sealed record TreeOptions
     /// <summary>How databases among the files are copied while apps write to them; null where they are files like others.</summary>
     public DatabaseCopying? Databases { get; init; }
 
+    /// <summary>How long a file may be that is read again where it changed while it was read.</summary>
+    internal long RereadBytesMax { get; init; } = 1L << 30;
+
     /// <summary>Directories that are left out whatever else is said: those of the destinations, which would keep themselves.</summary>
     public IReadOnlyList<string> Never { get; init; } = [];
 }
 
 /// <summary>How databases among the files are copied.</summary>
-/// <param name="Copy">Writes the first, as of one commit, into the second, a file that is not there yet. Throws where it cannot.</param>
+/// <param name="Copy">Writes the first, as of one commit, into the second, an empty file. Throws where it cannot.</param>
 /// <param name="Scratch">The directory for such copies.</param>
 /// <param name="Open">
 /// Databases that this process may have open. They are opened by nothing else: closing a second handle drops the locks on the first.

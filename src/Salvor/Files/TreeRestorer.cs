@@ -134,6 +134,7 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
             }
         }
 
+        snapshot.ExpectFit(listing);
         ExpectSomething();
         return new RestoredTree(files, entries, bytes, 0) { Problems = problems };
     }
@@ -166,6 +167,7 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
             }
         }
 
+        snapshot.ExpectFit(listing);
         return content.FetchedBytes;
     }
 
@@ -269,7 +271,7 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
 
         if (entry.Marks.HasFlag(TreeEntryMarks.Changed))
         {
-            Note(path, "it changed while it was backed up");
+            Note(path, "it changed while it was backed up, or could not be read to its end");
         }
 
         Dress(file, entry, path);

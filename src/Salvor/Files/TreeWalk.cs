@@ -17,7 +17,7 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
 
     const int ReadsMax = 2;
 
-    readonly FileIntake intake = new(writer, report.Tell);
+    readonly FileIntake intake = new(writer, options.RereadBytesMax, report.Tell);
     readonly Dictionary<(ulong Device, ulong Inode), FirstName> firstNames = [];
     readonly Dictionary<uint, string> users = [];
     readonly Dictionary<uint, string> groups = [];
@@ -285,7 +285,7 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
         };
         if (taken.IsChanged)
         {
-            report.Note(path, "it changed while it was read");
+            report.Note(path, WhatHappened(taken));
         }
 
         report.CountRead(entry.ContentBytes);
@@ -294,6 +294,10 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
         await AddAsync(entry, cancellationToken);
         return entry;
     }
+
+    static string WhatHappened(TakenFile taken) => taken.Failure is { } failure
+        ? $"it is kept up to where it could be read: {Errno.Describe(failure.Error)}"
+        : "it changed while it was read";
 
     async Task OtherAsync(
         Place place, byte[] name, byte[] path, EntryStat stat, TreeEntry? known, CancellationToken cancellationToken)

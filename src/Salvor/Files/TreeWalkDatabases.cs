@@ -46,8 +46,15 @@ sealed partial class TreeWalk
             var taken = await intake.ReadAsync(copy, EntryStat.Of(copy, "copy"), DirectoryCalls.Show(path), cancellationToken);
             var entry = Describe(stat, name, TreeEntryKind.File, attributes) with
             {
-                SizeBytes = taken.SizeBytes, Extents = taken.Extents, Marks = TreeEntryMarks.Young,
+                SizeBytes = taken.SizeBytes,
+                Extents = taken.Extents,
+                Marks = taken.IsChanged ? TreeEntryMarks.Changed : TreeEntryMarks.Young,
             };
+            if (taken.IsChanged)
+            {
+                report.Note(path, WhatHappened(taken));
+            }
+
             place.Copied.Add(name);
             report.CountRead(entry.ContentBytes);
             Repeat(taken.Chunks ?? []);

@@ -42,6 +42,7 @@ public static class TreeSearch
         TreeSnapshot snapshot, byte[] path, Stream target, CancellationToken cancellationToken)
     {
         var above = new List<byte[]>();
+        (TreeEntry Entry, ulong Offset)? found = null;
         await using var listing = snapshot.ReadListing();
         while (await listing.ReadAsync(cancellationToken) is { } entry)
         {
@@ -55,15 +56,17 @@ public static class TreeSearch
                     above.Add(here);
                     break;
                 case TreeEntryKind.File when here.AsSpan().SequenceEqual(path) && !entry.Marks.HasFlag(TreeEntryMarks.Unreadable):
-                    await WriteAsync(snapshot, entry, listing.ContentOffset, target, cancellationToken);
-                    return;
+                    found = (entry, listing.ContentOffset);
+                    break;
                 default:
                     break;
             }
         }
 
-        throw new SalvorException(
+        snapshot.ExpectFit(listing);
+        var (file, offset) = found ?? throw new SalvorException(
             FailureKind.NotRestorable, "the backup has no readable file of this path", "'salvor find' looks for names in it.");
+        await WriteAsync(snapshot, file, offset, target, cancellationToken);
     }
 
     static async Task WriteAsync(

@@ -73,7 +73,15 @@ public sealed class TreeSnapshot
         }
 
         var totals = Details.Totals;
-        if (listing.ContentEnd != Details.Content.Length || entries != totals.Files + totals.Directories + totals.Others)
+        ExpectFit(listing, entries == totals.Files + totals.Directories + totals.Others);
+    }
+
+    /// <summary>
+    /// Throws where a listing, read to its end, is not one of this content: then no file is known to have its own.
+    /// </summary>
+    internal void ExpectFit(ListingReader listing, bool isComplete = true)
+    {
+        if (listing.ContentEnd != Details.Content.Length || !isComplete)
         {
             throw new DamagedObjectException(Key, "its listing does not fit its content");
         }
