@@ -31,6 +31,23 @@ public sealed record Modes(uint? Directories, uint? Files)
     /// <summary>The permissions of an entry.</summary>
     internal uint Of(TreeEntry entry) => (entry.Kind == TreeEntryKind.Directory ? Directories : Files) ?? entry.Permissions;
 
+    /// <summary>
+    /// The same without what lets a program run as its owner or group, unless that is whom it belonged to, or it was asked for.
+    /// </summary>
+    internal uint Of(TreeEntry entry, Ownership owners, bool isOwned)
+    {
+        const uint RunsAsUser = 0b100_000_000_000;
+        const uint RunsAsGroup = 0b010_000_000_000;
+        var permissions = Of(entry);
+        if (entry.Kind == TreeEntryKind.Directory || (permissions & (RunsAsUser | RunsAsGroup)) == 0)
+        {
+            return permissions;
+        }
+
+        var (user, group) = !isOwned ? (false, false) : Files is null ? owners.Keeps(entry) : (true, true);
+        return permissions & ~((user ? 0 : RunsAsUser) | (group ? 0 : RunsAsGroup));
+    }
+
     static uint? Octal(string text) =>
         text.Length is 3 or 4 && text.All(digit => digit is >= '0' and <= '7')
         && Convert.ToUInt32(text, 8) is var value and <= Most

@@ -63,6 +63,15 @@ public sealed class Ownership
     public (uint User, uint Group) Of(TreeEntry entry) => (
         user ?? Become(false, entry.User, entry.UserId).Becomes, group ?? Become(true, entry.Group, entry.GroupId).Becomes);
 
+    /// <summary>Whether user and group are those that the entry belonged to, as far as this machine knows them.</summary>
+    internal (bool User, bool Group) Keeps(TreeEntry entry)
+    {
+        var becomes = Of(entry);
+        return (
+            Seek(false, entry.User, entry.UserId) is { IsConflict: false } same && same.Becomes == becomes.User,
+            Seek(true, entry.Group, entry.GroupId) is { IsConflict: false } alike && alike.Becomes == becomes.Group);
+    }
+
     OwnerMapping Become(bool isGroup, string name, uint number)
     {
         var key = (isGroup, name, number);
@@ -76,6 +85,11 @@ public sealed class Ownership
             return new OwnerMapping(isGroup, name, number, mapped, IsConflict: false);
         }
 
+        return Seek(isGroup, name, number);
+    }
+
+    OwnerMapping Seek(bool isGroup, string name, uint number)
+    {
         var named = name.Length == 0 ? null : isGroup ? Accounts.FindGroup(name) : Accounts.Find(name)?.User;
         var here = isGroup ? Accounts.FindGroupName(number) : Accounts.FindUserName(number);
         return by == OwnerBy.Name && named is { } found

@@ -352,7 +352,7 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
             }
         }
 
-        Posix.ChangeMode(opened, PermissionsOf(entry, isOwned), DirectoryCalls.Show(path));
+        Posix.ChangeMode(opened, PermissionsOf(entry, path, isOwned), DirectoryCalls.Show(path));
         DirectoryCalls.SetModified(opened, entry.ModifiedNanoseconds, entry.Name);
     }
 
@@ -375,18 +375,21 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
 
         if (entry.Kind != TreeEntryKind.Link)
         {
-            DirectoryCalls.ChangeMode(parent, entry.Name, PermissionsOf(entry, isOwned));
+            DirectoryCalls.ChangeMode(parent, entry.Name, PermissionsOf(entry, path, isOwned));
         }
 
         DirectoryCalls.SetModified(parent, entry.Name, entry.ModifiedNanoseconds);
     }
 
-    /// <summary>A program that runs as its owner is only let do so where that is whom it belonged to.</summary>
-    uint PermissionsOf(TreeEntry entry, bool isOwned)
+    uint PermissionsOf(TreeEntry entry, byte[] path, bool isOwned)
     {
-        const uint RunsAsOwner = 0b110_000_000_000;
-        var permissions = options.Modes.Of(entry);
-        return isOwned || entry.Kind == TreeEntryKind.Directory ? permissions : permissions & ~RunsAsOwner;
+        var permissions = options.Modes.Of(entry, options.Owners, isOwned);
+        if (isOwned && permissions != options.Modes.Of(entry))
+        {
+            Note(path, "it ran as its owner, who is another one here: it no longer does");
+        }
+
+        return permissions;
     }
 
     /// <summary>Only root gives files away: for others that is told once, and not of each.</summary>

@@ -29,6 +29,37 @@ public sealed class TreeOwnerTests : IDisposable
     }
 
     [Theory]
+    [InlineData(null, null, null, "6755", false)]
+    [InlineData("user bin root", null, null, "2755", true)]
+    [InlineData("group bin root", null, null, "4755", true)]
+    [InlineData("user bin bin", null, null, "6755", false)]
+    [InlineData(null, "root", null, "755", true)]
+    [InlineData(null, "bin:root", null, "4755", true)]
+    [InlineData(null, "root", "F4755", "4755", false)]
+    public async Task What_runs_as_its_owner_no_longer_does_where_that_becomes_another(
+        string? map, string? chown, string? chmod, string mode, bool isTold)
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "only root gives files away");
+        await OwnAsync("tool", "bin:bin");
+        await ChildProcess.RunAsync("chmod", ["6755", $"{_rig.Source}/tool"]);
+        File.WriteAllText(_rig["owners"], map ?? "");
+        await _rig.BackUpAsync();
+        var options = new TreeRestoreOptions
+        {
+            Flushes = false,
+            Owners = Ownership.Parse(OwnerBy.Name, chown, OwnerMap.Read(_rig["owners"])),
+            Modes = Modes.Parse(chmod),
+        };
+        var restored = await new TreeRestorer(await _rig.SnapshotAsync(), options)
+            .RunAsync(_rig["out"], TestContext.Current.CancellationToken);
+        var stat = await ChildProcess.RunAsync("stat", ["-c", "%a", $"{_rig["out"]}{_rig.Source}/tool"]);
+
+        Assert.Equal($"{mode}\n", stat.Stdout);
+        Assert.Equal(
+            isTold ? [$"{_rig.Source}/tool: it ran as its owner, who is another one here: it no longer does"] : [], restored.Problems);
+    }
+
+    [Theory]
     [InlineData("user a", "line 1: 'user a' maps no owner")]
     [InlineData("\nowner a b", "line 2: 'owner a b' maps no owner")]
     [InlineData("user a 1\nuser a 2", "line 2: user 'a' is mapped twice")]

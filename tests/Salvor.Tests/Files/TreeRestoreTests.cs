@@ -149,6 +149,21 @@ public sealed class TreeRestoreTests : IDisposable
     }
 
     [Fact]
+    public async Task What_ran_as_an_owner_that_is_not_known_here_does_not_run_as_one_of_the_same_number()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "only root gives files away");
+        var vault = await ForgeAsync(new TreeEntry
+        {
+            Kind = TreeEntryKind.Pipe, Name = "a"u8.ToArray(), Permissions = 0b110_111_101_101, User = "no-such-user-here", UserId = 4712,
+        });
+        var snapshot = await TreeBackups.OpenAsync(
+            vault, await TreeBackups.FindAsync(await VaultCatalog.LoadAsync(vault, Cancel), null, Cancel), Cancel);
+        await new TreeRestorer(snapshot, new TreeRestoreOptions { Flushes = false }).RunAsync(_rig["out"], Cancel);
+
+        Assert.Equal("2755 4712\n", (await ChildProcess.RunAsync("stat", ["-c", "%a %u", _rig["out/a"]])).Stdout);
+    }
+
+    [Fact]
     public async Task A_damaged_pack_is_found_and_nothing_of_it_is_restored()
     {
         using var folder = new TemporaryDirectory();
