@@ -9,14 +9,15 @@ static class DatabaseCopy
     static readonly TimeSpan BusyTimeout = TimeSpan.FromSeconds(10);
 
     /// <summary>
-    /// Writes the database as of one commit, with what is in its log, page by page into a new file. Writers of a database with a rollback
-    /// journal wait meanwhile. Throws <see cref="FailureKind.SourceUnreadable"/> with the reason.
+    /// Writes the database as of one commit, with what is in its log, page by page into an empty file. Writers of a database with a
+    /// rollback journal wait meanwhile. It is only read: a journal that an app left is not played back, which would write to the files of
+    /// a user and remove what the journal names. Throws <see cref="FailureKind.SourceUnreadable"/> with the reason.
     /// </summary>
     public static void Write(string path, string target)
     {
         try
         {
-            using var source = new SqliteConnection(path, LibSqlite.OpenReadWrite);
+            using var source = new SqliteConnection(path, LibSqlite.OpenReadOnly);
             source.SetBusyTimeout(BusyTimeout);
             source.BecomeObserver();
             using var copy = new SqliteConnection(target, LibSqlite.OpenReadWrite | LibSqlite.OpenCreate);

@@ -116,6 +116,11 @@ sealed class SqliteDatabase : IDisposable
             $"database {path} cannot be opened: {e.Message}",
             "Let Salvor run as the user that owns the database, with write access to its folder.",
             e),
+        { IsJournalLeft: true } => new SalvorException(
+            FailureKind.SourceUnreadable,
+            $"database {path} has a journal that an app left in the middle of a transaction",
+            "The app plays it back when it opens the database again.",
+            e),
         { PrimaryCode: 8 } => new SalvorException(
             FailureKind.SourceUnreadable,
             $"database {path} cannot be read without write access: {e.Message}",

@@ -85,6 +85,36 @@ public sealed class TreeDatabaseTests : IDisposable
     }
 
     [Fact]
+    public async Task A_journal_that_an_app_left_is_not_played_back_but_kept_with_its_database()
+    {
+        const string Crash = """
+            import os, sqlite3, sys
+            app = sqlite3.connect(sys.argv[1], isolation_level=None)
+            app.execute("PRAGMA cache_size=2")
+            app.execute("CREATE TABLE t(x)")
+            app.executemany("INSERT INTO t VALUES(?)", [("committed" + "-" * 900,)] * 100)
+            app.execute("BEGIN IMMEDIATE")
+            app.execute("UPDATE t SET x = 'not committed' || substr(x, 20)")
+            os._exit(0)
+            """;
+        var path = Path.Combine(_rig.Source, "app.db");
+        var crashed = await ChildProcess.RunAsync("python3", ["-c", Crash, path]);
+        var (database, journal) = (File.ReadAllBytes(path), File.ReadAllBytes($"{path}-journal"));
+        var result = await BackUpAsync();
+
+        Assert.Equal("", crashed.Stderr);
+        Assert.Equal(database, File.ReadAllBytes(path));
+        Assert.Equal(journal, File.ReadAllBytes($"{path}-journal"));
+        Assert.Equal(
+            [$"{path}: it is a database, and was read as a file, which may be torn: database {path} has a journal that an app left in the "
+                + "middle of a transaction"],
+            result.Problems);
+        var restored = Path.Combine(await _rig.RestoreAsync("out"), "app.db");
+        var rows = await ChildProcess.RunAsync("sqlite3", [restored, "SELECT count(*) FROM t WHERE x LIKE 'committed%'"]);
+        Assert.Equal("100\n", rows.Stdout);
+    }
+
+    [Fact]
     public async Task A_configured_source_of_files_has_what_is_in_the_log_of_a_database_only()
     {
         var path = Path.Combine(_rig.Source, "app.db");

@@ -14,6 +14,9 @@ sealed class SqliteException(int code, string message) : Exception(message)
     /// <summary>Another connection holds a lock that is needed now.</summary>
     public bool IsBusy => PrimaryCode is 5 or 6;
 
+    /// <summary>Whether a journal has to be played back, which whoever only reads must not.</summary>
+    public bool IsJournalLeft => Code == 776;
+
     public bool IsNotADatabase => PrimaryCode == 26;
 
     /// <summary>The statement was stopped from outside.</summary>
