@@ -55,19 +55,12 @@ sealed class LiveDatabases(DatabaseCopying copying)
     public SafeFileHandle Copy(byte[] path, EntryStat stat)
     {
         var source = Encoding.UTF8.GetString(path);
-        var target = Path.Combine(copying.Scratch, $"copy-{Guid.NewGuid():N}.db");
-        try
-        {
-            copying.Copy(source, target);
-            return FileIdentity.Of(source) is { } now && (now.Device, now.Inode) == (stat.Device, stat.Inode)
-                ? File.OpenHandle(target)
-                : throw new SalvorException(
-                    FailureKind.SourceUnreadable, $"database {source} was exchanged while it was copied",
-                    "The next backup has the new one.");
-        }
-        finally
-        {
-            File.Delete(target);
-        }
+        using var target = UnfinishedFile.Create(Path.Combine(copying.Scratch, "copy.db"));
+        copying.Copy(source, target.Path);
+        return FileIdentity.Of(source) is { } now && (now.Device, now.Inode) == (stat.Device, stat.Inode)
+            ? Posix.Open(target.Path, Posix.ReadOnly | Posix.NoFollow)
+            : throw new SalvorException(
+                FailureKind.SourceUnreadable, $"database {source} was exchanged while it was copied",
+                "The next backup has the new one.");
     }
 }

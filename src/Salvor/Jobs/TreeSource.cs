@@ -53,6 +53,7 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         LocalState.EnsureDirectory(state);
         using var held = LockFile.Acquire(
             LocalState.LockPath(state, tree.Name), LockHolder.Current(time.GetUtcNow(), socket: null, LocalState.Version, Command));
+        UnfinishedFile.Sweep(state);
         var (began, started) = (time.GetUtcNow(), time.GetTimestamp());
         var mark = BackupMarkFile.Read(MarkPath);
         (TreeBackupResult Result, IReadOnlyList<TreeCopyFailure> Copies, RunRecord Run)? made = null;

@@ -115,6 +115,31 @@ public sealed class TreeDatabaseTests : IDisposable
     }
 
     [Fact]
+    public async Task A_copy_is_only_ever_for_its_owner()
+    {
+        var path = Path.Combine(_rig.Source, "app.db");
+        await ChildProcess.RunAsync("sqlite3", [path, "CREATE TABLE t(x); INSERT INTO t VALUES('secret');"]);
+        File.SetUnixFileMode(path, (UnixFileMode)0b110_100_100);
+        _rig.Write("app.db-journal", "");
+        var modes = new List<UnixFileMode>();
+        await _rig.BackUpAsync(options => options with
+        {
+            Databases = new DatabaseCopying(
+                (source, target) =>
+                {
+                    modes.Add(File.GetUnixFileMode(target));
+                    DatabaseCopy.Write(source, target);
+                    modes.Add(File.GetUnixFileMode(target));
+                },
+                _rig["scratch"], []),
+        });
+
+        const UnixFileMode Own = UnixFileMode.UserRead | UnixFileMode.UserWrite;
+        Assert.Equal([Own, Own], modes);
+        Assert.Empty(Directory.GetFileSystemEntries(_rig["scratch"]));
+    }
+
+    [Fact]
     public async Task A_configured_source_of_files_has_what_is_in_the_log_of_a_database_only()
     {
         var path = Path.Combine(_rig.Source, "app.db");
@@ -126,15 +151,20 @@ public sealed class TreeDatabaseTests : IDisposable
             _rig["salvor.yaml"],
             $$"""
             destinations: { local: { type: file, path: ./vaults } }
-            sources: { tree: { type: files, paths: [{{_rig.Source}}], to: [local] } }
+            sources: { tree: { type: files, paths: [{{_rig.Source}}], to: [local], state_dir: ./state } }
 
             """);
         Directory.CreateDirectory(_rig["vaults"]);
+
+        // As one leaves it that was killed while it copied.
+        Directory.CreateDirectory(_rig["state"]);
+        File.WriteAllText(_rig["state/.copy.db.restoring-1-1-1"], "a database");
         var made = await SalvorHere.RunAsync(["backup", "tree", "--config", _rig["salvor.yaml"]]);
         var restored = await SalvorHere.RunAsync(["restore", "tree", "--config", _rig["salvor.yaml"], "--output", _rig["out"]]);
         var rows = await ChildProcess.RunAsync("sqlite3", [_rig["out"] + path, "SELECT x FROM t"]);
 
         Assert.True((made.ExitCode, restored.ExitCode) == (0, 0), $"{made}{restored}");
+        Assert.False(File.Exists(_rig["state/.copy.db.restoring-1-1-1"]), "what a killed backup copied is there still");
         Assert.Equal("in the log\n", rows.Stdout);
     }
 
