@@ -47,6 +47,9 @@ sealed class ChunkTreeWriter(PackStore store) : IAsyncDisposable
     /// <summary>Bytes stored so far.</summary>
     public long StoredBytes => levels.Sum(level => level.Packs.StoredBytes);
 
+    /// <summary>Nodes that are complete, and not stored yet.</summary>
+    internal int WaitingNodes => levels.Sum(level => level.Closed.Count);
+
     /// <summary>Adds the next chunk.</summary>
     public void AddChunk(PendingEntry chunk, ReadOnlySpan<ulong> pageHashes)
     {

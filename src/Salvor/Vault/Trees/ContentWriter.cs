@@ -11,6 +11,9 @@ namespace Salvor.Vault.Trees;
 /// </summary>
 sealed class ContentWriter : IAsyncDisposable
 {
+    /// <summary>So many chunks of which none is new are kept in memory, before their nodes are stored.</summary>
+    const int KnownChunksMax = 4096;
+
     readonly VaultAccess vault;
     readonly KnownChunks known;
     readonly PackStore store;
@@ -23,6 +26,7 @@ sealed class ContentWriter : IAsyncDisposable
     PackedRun current = new();
     PendingPack kept = new();
     int currentNumber;
+    int knownChunks;
 
     public ContentWriter(VaultAccess vault, PackStore store, KnownChunks known)
     {
@@ -36,6 +40,9 @@ sealed class ContentWriter : IAsyncDisposable
 
     /// <summary>Bytes stored so far.</summary>
     public long StoredBytes => packs.StoredBytes + tree.StoredBytes;
+
+    /// <summary>Nodes of the tree that wait in memory.</summary>
+    internal int WaitingNodes => tree.WaitingNodes;
 
     /// <summary>Bytes of content so far that were not known, before they are compressed.</summary>
     public long NewBytes { get; private set; }
@@ -52,6 +59,12 @@ sealed class ContentWriter : IAsyncDisposable
         if (await known.FindAsync(name, cancellationToken) is { } there)
         {
             there.Tell(entry);
+            if (++knownChunks == KnownChunksMax)
+            {
+                // No run is collected meanwhile, which would do it.
+                knownChunks = 0;
+                await tree.StoreReadyAsync(cancellationToken);
+            }
         }
         else
         {
