@@ -137,19 +137,30 @@ public sealed class TreeScheduleTests
             """
             destinations: { local: { type: file, path: ./vaults } }
             sources:
-              tree: { type: files, paths: [./a], to: [local], schedule: every 1h }
+              tree: { type: files, paths: [./a], to: [local], schedule: every 6h }
 
             """,
             folder["salvor.yaml"], _ => null);
         var (time, log) = (new FastTime(Speed) { Ahead = TimeSpan.FromDays(1500) }, new LogLines());
+        var looks = 0;
         using var stop = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
-        var running = new TreeSchedule(() => config, time, log).RunAsync(stop.Token);
+        var running = new TreeSchedule(Current, time, log).RunAsync(stop.Token);
         await MadeAsync(1);
+
+        // The next one is planned before the configuration is looked at again.
+        var asked = Volatile.Read(ref looks);
+        await Eventually.HoldsAsync(() => Volatile.Read(ref looks) > asked, () => "nothing is planned");
         time.Ahead = TimeSpan.Zero;
         var made = BackupMarkFile.Read(LocalState.BackupPath(folder[".salvor"], "tree"))!.Succeeded;
-        await MadeAsync(made + 2);
+        await MadeAsync(made + 1);
         await stop.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => running);
+
+        SalvorConfig Current()
+        {
+            Interlocked.Increment(ref looks);
+            return config;
+        }
 
         Task MadeAsync(long count) => Eventually.HoldsAsync(
             () => BackupMarkFile.Read(LocalState.BackupPath(folder[".salvor"], "tree"))?.Succeeded >= count,
