@@ -1,0 +1,137 @@
+using Salvor.Tests.Files;
+using Salvor.Tests.Support;
+
+namespace Salvor.Tests.Cli;
+
+/// <summary>
+/// Salvor is killed while it backs up, restores or prunes files. What is offered is whole, and the next run needs no help.
+/// </summary>
+public sealed class FilesKillTests : IAsyncDisposable
+{
+    const int Kills = 4;
+    const int FileCount = 120;
+
+    static readonly EnumerationOptions All = new() { RecurseSubdirectories = true, AttributesToSkip = 0 };
+
+    readonly CliRig _rig = new();
+    readonly Random _random = new(TestSeed.Take());
+
+    public FilesKillTests()
+    {
+        Directory.CreateDirectory(_rig["vaults"]);
+        for (var file = 0; file < FileCount; file++)
+        {
+            Write(file);
+        }
+
+        File.CreateSymbolicLink(_rig["app/link"], "0/0");
+        _rig.Configure("tree: { type: files, paths: [./app], to: [local], max_backups: 2 }");
+    }
+
+    public ValueTask DisposeAsync() => _rig.DisposeAsync();
+
+    [Fact]
+    public async Task A_backup_killed_at_any_moment_offers_nothing_that_is_not_whole_and_the_next_one_is_complete()
+    {
+        for (var kill = 0; kill < Kills; kill++)
+        {
+            Change();
+            var growth = StoredBytes() + _random.Next(12 << 20);
+            await KillAsync(() => StoredBytes() > growth, "backup", "--config", "salvor.yaml");
+
+            var verified = await _rig.ConfiguredAsync("verify");
+            Assert.True(verified.ExitCode is 0 or 6, $"{verified}");
+        }
+
+        var made = await _rig.ConfiguredAsync("backup", "--verify");
+        Assert.True(made.ExitCode == 0, $"{made}");
+        await ExpectRestoredAsync("out");
+    }
+
+    [Fact]
+    public async Task A_restore_killed_at_any_moment_leaves_nothing_that_looks_whole_and_the_next_one_is()
+    {
+        var made = await _rig.ConfiguredAsync("backup");
+        Assert.True(made.ExitCode == 0, $"{made}");
+        for (var kill = 0; kill < Kills; kill++)
+        {
+            var target = $"out-{kill}";
+            var files = _random.Next(FileCount);
+            await KillAsync(
+                () => FilesBelow(target) > files, "restore", "--config", "salvor.yaml", "--output", target);
+
+            await ExpectRestoredAsync(target);
+        }
+    }
+
+    [Fact]
+    public async Task A_prune_killed_at_any_moment_takes_nothing_that_is_needed()
+    {
+        for (var kill = 0; kill < Kills; kill++)
+        {
+            Change();
+            var made = await _rig.ConfiguredAsync("backup");
+            Assert.True(made.ExitCode == 0, $"{made}");
+            var moment = Task.Delay(_random.Next(1500), TestContext.Current.CancellationToken);
+            await KillAsync(() => moment.IsCompleted, "prune", "--config", "salvor.yaml");
+
+            await ExpectRestoredAsync($"out-{kill}");
+        }
+
+        var pruned = await _rig.ConfiguredAsync("prune");
+        var verified = await _rig.ConfiguredAsync("verify");
+        Assert.True(pruned.ExitCode == 0, $"{pruned}");
+        Assert.True(verified.ExitCode == 0, $"{verified}");
+        var listed = await _rig.ConfiguredAsync("list");
+        Assert.Equal(2, listed.Stdout.Split('\n').Count(line => line.TrimStart().StartsWith("backup ", StringComparison.Ordinal)));
+        await ExpectRestoredAsync("out");
+    }
+
+    async Task KillAsync(Func<bool> isTime, params string[] arguments)
+    {
+        var process = _rig.Start(arguments);
+        await Eventually.HoldsAsync(() => process.HasExited || isTime(), () => process.Stderr, Eventually.StartMax);
+        await process.KillAsync();
+    }
+
+    /// <summary>What a restore left is whole, or hidden, and then the next one ends with all of it there.</summary>
+    async Task ExpectRestoredAsync(string target)
+    {
+        if (!Directory.Exists(_rig[target] + _rig["app"]))
+        {
+            var restored = await _rig.ConfiguredAsync("restore", "--output", _rig[target]);
+            Assert.True(restored.ExitCode == 0, $"{restored}");
+            Assert.Single(Directory.GetFileSystemEntries(_rig[target]));
+        }
+
+        Assert.Equal("", await TreeRig.DifferenceAsync(_rig["app"], _rig[target] + _rig["app"]));
+    }
+
+    void Change()
+    {
+        for (var change = 0; change < FileCount / 4; change++)
+        {
+            Write(_random.Next(FileCount * 2));
+        }
+
+        File.Delete(_rig[$"app/0/{_random.Next(1, 4)}"]);
+    }
+
+    /// <summary>Files of a kilobyte to a quarter of a megabyte, which do not compress: a backup of them takes a while.</summary>
+    void Write(int number)
+    {
+        var path = _rig[$"app/{number % 7}/{number}"];
+        Directory.CreateDirectory(Path.GetDirectoryName(path)!);
+        var content = new byte[_random.Next(1 << 10, 1 << 18)];
+        _random.NextBytes(content);
+        File.WriteAllBytes(path, content);
+    }
+
+    /// <summary>How many files of a restore are there, unfinished as it is.</summary>
+    int FilesBelow(string target) => Directory.GetDirectories(_rig.Folder, $"*{target}*")
+        .Sum(folder => Directory.GetFiles(folder, "*", All).Length);
+
+    long StoredBytes() => Directory.Exists(_rig["vaults/tree/packs"])
+        ? new DirectoryInfo(_rig["vaults/tree/packs"]).EnumerateFiles("*", SearchOption.AllDirectories).Sum(file => file.Length)
+        : 0;
+}
