@@ -87,7 +87,7 @@ public sealed class RestoreTests : IAsyncDisposable
     {
         await BackUpAsync();
         Directory.Move(_rig["vaults/app"], _rig["vaults/other"]);
-        Directory.CreateDirectory(_rig["app2"]);
+        File.Delete(_rig["app/.salvor/app.db.vault.json"]);
         await CliRig.StopAsync(await _rig.ReplicateAsync());
 
         CliRig.AssertError(
