@@ -30,7 +30,7 @@ static class OneShot
             options with { IsForeground = true, Keys = ConfiguredSources.KeysOf(source) },
             Destinations.OpenForWriting(config.Destinations[source.To[0]]),
             [.. source.To.Skip(1).Select(name => config.Destinations[name]).Where(destination => destination.IsRequired)
-                .Select(destination => new SourceDestination(Destinations.OpenForWriting(destination), IsRequired: true)
+                .Select(destination => new SourceDestination(Destinations.OpenOnce(destination), IsRequired: true)
                 {
                     OnIncomplete = destination.OnIncomplete,
                 })]);

@@ -129,6 +129,7 @@ static class TreeBackupRun
         foreach (var copy in copies.Where(copy => !copy.IsRequired))
         {
             invocation.Tell($"warning: the copy at {copy.Destination} waits for the next backup: {copy.Failure.Message}");
+            invocation.Tell($"  hint: {copy.Failure.Hint}");
         }
 
         if (copies.FirstOrDefault(copy => copy.IsRequired) is { } required)

@@ -181,31 +181,24 @@ public sealed class ConfiguredHost(ProtectionHost host, string configPath, ILogg
             ? list
             : storeLists[key] =
             [
-                new SourceDestination(StoreOf(destinations[0]), IsRequired: true) { Name = destinations[0].Name },
+                new SourceDestination(FirstStoreOf(destinations[0]), IsRequired: true) { Name = destinations[0].Name },
                 .. destinations.Skip(1)
-                    .Select(item => new SourceDestination(FurtherStoreOf(item), item.IsRequired)
+                    .Select(item => new SourceDestination(StoreOf(item), item.IsRequired)
                     {
                         Name = item.Name, OnIncomplete = item.OnIncomplete,
                     }),
             ];
     }
 
-    /// <summary>One that cannot be used now is waited for: it must not keep the first from being written.</summary>
-    IObjectStore FurtherStoreOf(DestinationConfig destination)
+    IObjectStore FirstStoreOf(DestinationConfig destination)
     {
-        try
-        {
-            return StoreOf(destination);
-        }
-        catch (SalvorException e)
-        {
-            logger.DestinationNotOpened(e.Message, e.Hint);
-            return Destinations.Open(destination);
-        }
+        var store = StoreOf(destination);
+        Destinations.MakeFolder(store);
+        return store;
     }
 
     IObjectStore StoreOf(DestinationConfig destination) =>
-        stores.TryGetValue(destination, out var store) ? store : stores[destination] = Destinations.OpenForWriting(destination);
+        stores.TryGetValue(destination, out var store) ? store : stores[destination] = Destinations.OpenOnce(destination);
 
     int NumberOf(DestinationConfig destination) =>
         seen.TryGetValue(destination, out var number) ? number : seen[destination] = seen.Count;

@@ -66,20 +66,30 @@ public static class Destinations
     public static IObjectStore OpenForWriting(DestinationConfig destination)
     {
         var store = StoreOf(destination);
-        if (destination is FileDestinationConfig { Path: var path } && !Directory.Exists(path))
-        {
-            if (File.Exists(path))
-            {
-                throw new SalvorException(
-                    FailureKind.DestinationUnreachable,
-                    $"destination {path} is a file, not a directory",
-                    "Name a directory, which is made if it does not exist.");
-            }
+        MakeFolder(store);
+        return store;
+    }
 
-            ((FileStore)store).CreateRoot();
+    /// <summary>A destination to write to, each call made once, of which no folder is made yet. Touches nothing there.</summary>
+    public static IObjectStore OpenOnce(DestinationConfig destination) => StoreOf(destination);
+
+    /// <summary>Makes the folder of a destination that is one. Throws where something else is in its place.</summary>
+    internal static void MakeFolder(IObjectStore store)
+    {
+        if (store is not FileStore folder || Directory.Exists(folder.Location))
+        {
+            return;
         }
 
-        return store;
+        if (File.Exists(folder.Location))
+        {
+            throw new SalvorException(
+                FailureKind.DestinationUnreachable,
+                $"destination {folder.Location} is a file, not a directory",
+                "Name a directory, which is made if it does not exist.");
+        }
+
+        folder.CreateRoot();
     }
 
     /// <summary>

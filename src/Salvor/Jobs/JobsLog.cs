@@ -38,9 +38,6 @@ static partial class JobsLog
     [LoggerMessage(2008, LogLevel.Warning, "{Failure}. hint: {Hint}")]
     public static partial void SourcesUnreadable(this ILogger logger, string failure, string hint);
 
-    [LoggerMessage(2009, LogLevel.Warning, "{Failure}; its copies wait. hint: {Hint}")]
-    public static partial void DestinationNotOpened(this ILogger logger, string failure, string hint);
-
     [LoggerMessage(2010, LogLevel.Warning, "{Source}: when it was verified cannot be written: {Failure}")]
     public static partial void VerifyNotWritten(this ILogger logger, string source, string failure);
 

@@ -12,8 +12,8 @@ namespace Salvor.Jobs;
 /// published it copies what is new. Where the destination does not work it tries again, with growing pauses.
 /// </summary>
 sealed class Mirroring(
-    string source, Keyring? keys, IObjectStore first, SourceDestination destination, SemaphoreSlim turns, TimeProvider time,
-    ILogger logger, Action changed)
+    string source, string markPath, Keyring? keys, IObjectStore first, SourceDestination destination, SemaphoreSlim turns,
+    TimeProvider time, ILogger logger, Action changed)
 {
     /// <summary>What is published within this time is copied together.</summary>
     static readonly TimeSpan Gather = TimeSpan.FromSeconds(1);
@@ -241,10 +241,7 @@ sealed class Mirroring(
                     return null;
                 }
 
-                mirror = new VaultMirror(vault, store)
-                {
-                    Incomplete = destination.OnIncomplete, IsNew = vault.Identity.CreatedAt >= startedAt, Lacks = NoteLack,
-                };
+                mirror = FurtherVault.Mirror(markPath, vault, store, destination.OnIncomplete, startedAt, NoteLack);
             }
 
             var roots = (Volatile.Read(ref rootsNoticed), time.GetTimestamp());

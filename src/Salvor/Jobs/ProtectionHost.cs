@@ -93,7 +93,8 @@ public sealed class ProtectionHost : IAsyncDisposable
         foreach (var item in further ?? [])
         {
             var mirroring = new Mirroring(
-                options.Name, options.Keys, protection.Reading, item, mirrorTurns, time, logger, () => WriteSoon(protection));
+                options.Name, LocalState.VaultPath(options.StateDirectory, options.Path), options.Keys, protection.Reading, item,
+                mirrorTurns, time, logger, () => WriteSoon(protection));
             protection.Mirrors.Add(mirroring);
             protection.Mirrored.Add(mirroring.RunAsync(protection.Stopping.Token));
         }

@@ -66,7 +66,7 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
                     var vault = await OpenAsync(request, keys, cancellationToken);
                     mark = mark?.VaultId == vault.Id ? mark : new BackupMark { VaultId = vault.Id };
                     var backup = await MakeAsync(vault, request, cancellationToken);
-                    var failed = await CopyAsync(vault, cancellationToken);
+                    var failed = await CopyAsync(vault, began, cancellationToken);
                     var seconds = Math.Round(time.GetElapsedTime(started).TotalSeconds, 3);
                     mark = MarkOf(mark, backup, failed, seconds);
                     BackupMarkFile.Write(MarkPath, mark);
@@ -221,7 +221,8 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         return vault.With(request.Compression ?? tree.Compression);
     }
 
-    async Task<IReadOnlyList<TreeCopyFailure>> CopyAsync(VaultAccess vault, CancellationToken cancellationToken)
+    async Task<IReadOnlyList<TreeCopyFailure>> CopyAsync(
+        VaultAccess vault, DateTimeOffset began, CancellationToken cancellationToken)
     {
         var failures = new List<TreeCopyFailure>();
         foreach (var destination in tree.To.Skip(1).Select(name => config.Destinations[name]))
@@ -229,7 +230,10 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
             Progressed?.Invoke(new WorkProgress("copying") { Item = $"to {destination.Name}" });
             try
             {
-                var pass = await new VaultMirror(vault, Retrying(destination)).RunAsync(everything: true, cancellationToken);
+                var mirror = FurtherVault.Mirror(
+                    LocalState.VaultPath(state, tree.Name), vault, Destinations.Open(destination), destination.OnIncomplete,
+                    began.AddMilliseconds(-1), Warn);
+                var pass = await mirror.RunAsync(everything: true, cancellationToken);
                 if (pass.Damage is { } damage)
                 {
                     failures.Add(new TreeCopyFailure(destination.Name, destination.IsRequired, damage));
@@ -242,6 +246,14 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         }
 
         return failures;
+    }
+
+    void Warn(string? lack)
+    {
+        if (lack is not null)
+        {
+            Warned?.Invoke(lack);
+        }
     }
 
     /// <summary>A folder is made if it is not there; what a network does may pass.</summary>

@@ -26,7 +26,7 @@ public sealed class IncompleteDestinationTests : IDisposable
             Assert.NotEmpty(await KeysAsync(early));
         });
 
-        var late = new MemoryStore();
+        var late = new FileStore(scratch["late"], createRoot: true);
         await RunAsync(late, async _ =>
         {
             await Eventually.HoldsAsync(() => Copy is { Error.Length: > 0 }, () => "nothing is said");
@@ -39,7 +39,7 @@ public sealed class IncompleteDestinationTests : IDisposable
 
     CopyStatus? Copy => StatusFile.Read(LocalState.StatusPath(scratch["state"], scratch["app.db"]))?.Copies.Single();
 
-    async Task RunAsync(MemoryStore copy, Func<ProtectionHost, Task> look)
+    async Task RunAsync(IObjectStore copy, Func<ProtectionHost, Task> look)
     {
         await using var host = new ProtectionHost("test", TimeProvider.System, new Random(1), NullLogger.Instance);
         host.Add(
@@ -53,6 +53,6 @@ public sealed class IncompleteDestinationTests : IDisposable
         await look(host);
     }
 
-    static async Task<List<string>> KeysAsync(MemoryStore store) =>
+    static async Task<List<string>> KeysAsync(IObjectStore store) =>
         await store.ListAsync("app/", null, default).Select(row => row.Key).ToListAsync();
 }

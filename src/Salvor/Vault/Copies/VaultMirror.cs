@@ -29,6 +29,11 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
     /// <summary>Told what the copy lacks before that is copied, where it is to be said; then null, when all was.</summary>
     public Action<string?>? Lacks { get; init; }
 
+    /// <summary>
+    /// Told which vault is at the copy before anything is made there, null for none: whoever knows better throws. And once it was made.
+    /// </summary>
+    public Action<Guid?>? Found { get; init; }
+
     /// <summary>Up to where the log of each branch is known to be copied: the last key.</summary>
     readonly Dictionary<string, string> copied = [];
 
@@ -86,6 +91,12 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
 
         if (damage is null)
         {
+            if (!isChecked)
+            {
+                Found?.Invoke(first.Id);
+                isChecked = true;
+            }
+
             known = roots;
             IsNew &= !hasBegun;
             foreach (var (branch, end) in ends)
@@ -105,7 +116,8 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
             return;
         }
 
-        if (await first.IdAtAsync(store, cancellationToken) is { } there && there != first.Id)
+        var there = await first.IdAtAsync(store, cancellationToken);
+        if (there is not null && there != first.Id)
         {
             throw new SalvorException(
                 FailureKind.DestinationUnreachable,
@@ -113,7 +125,8 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
                 "Move that folder away, or give this source another destination.");
         }
 
-        isChecked = true;
+        Found?.Invoke(there);
+        isChecked = there is not null;
     }
 
     /// <summary>Says what the copy lacks of its history, or refuses it for that.</summary>
