@@ -27,17 +27,6 @@ public sealed record TreeRestoreOptions
     public Action<WorkProgress>? Progressed { get; init; }
 }
 
-/// <summary>A tree that was restored.</summary>
-/// <param name="Files">Regular files.</param>
-/// <param name="Entries">All names.</param>
-/// <param name="Bytes">What was written of content.</param>
-/// <param name="FetchedBytes">What was read from the vault.</param>
-public sealed record RestoredTree(long Files, long Entries, long Bytes, long FetchedBytes)
-{
-    /// <summary>What is not as it was, each a line; at most <see cref="TreeBackupResult.ProblemsMax"/>.</summary>
-    public required IReadOnlyList<string> Problems { get; init; }
-}
-
 /// <summary>
 /// Writes a snapshot into a directory that is new or empty. Everything is made below one hidden directory and moved into place when all of
 /// it is there, checked and durable; stopped before that, nothing of it shows. Whatever the vault says, nothing is written elsewhere: each
@@ -53,6 +42,7 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
     long files;
     long entries;
     long bytes;
+    (long Files, long Bytes) lacking;
     long foreign;
 
     /// <summary>A directory of the snapshot that the restore is in; made when something of it is wanted.</summary>
@@ -92,7 +82,7 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
                 DirectoryCalls.RemoveTree(root, Staging);
                 DurableFile.FlushDirectory(target);
                 NoteForeign();
-                return new RestoredTree(files, entries, bytes, fetched) { Problems = problems };
+                return new RestoredTree(files, entries, bytes, fetched) { Lacking = lacking, Problems = problems };
             }
         }
         catch
@@ -217,6 +207,7 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
         {
             case TreeEntryKind.File when entry.Marks.HasFlag(TreeEntryMarks.Unreadable):
                 Note(path, "it could not be read when it was backed up");
+                lacking = (lacking.Files + 1, lacking.Bytes + (entry.FirstPath.Length == 0 ? entry.SizeBytes : 0));
                 return;
             case TreeEntryKind.File:
                 if (entry.FirstPath.Length == 0 || !TryLink(staging, parent, entry))

@@ -1,3 +1,4 @@
+using Salvor.Files;
 using Salvor.Vault.Trees;
 
 namespace Salvor.Jobs.Drills;
@@ -63,13 +64,18 @@ static class DrillJudgement
         _ => $"Run 'salvor drill {source} --keep', and look at the restored database.",
     };
 
-    /// <summary>What was restored against what the backup lists. Of what could not be read there is the name at most.</summary>
-    public static DrillCheck OfFiles(TreeTotals listed, TreeTotals counted, double seconds)
+    /// <summary>
+    /// What is there against what the backup lists: the same, but for the files that could not be read when it was made. Devices and the
+    /// like, which only root can make, may be fewer.
+    /// </summary>
+    public static DrillCheck OfFiles(TreeTotals listed, TreeTotals counted, RestoredTree restored, double seconds)
     {
-        var isSame = (listed.Files, listed.Directories, listed.Bytes) == (counted.Files, counted.Directories, counted.Bytes);
-        var outcome = isSame && listed.Others == counted.Others ? CheckOutcome.Pass
-            : isSame || listed.Unreadable > 0 ? CheckOutcome.Warn
-            : CheckOutcome.Fail;
+        var (lacking, bytes) = restored.Lacking;
+        var isSame = (listed.Files - lacking, listed.Directories, listed.Bytes - bytes)
+            == (counted.Files, counted.Directories, counted.Bytes);
+        var outcome = !isSame || lacking > listed.Unreadable || counted.Others > listed.Others ? CheckOutcome.Fail
+            : lacking > 0 || listed.Others != counted.Others ? CheckOutcome.Warn
+            : CheckOutcome.Pass;
         return new DrillCheck("files", "files", outcome, Text(listed), Text(counted), seconds);
 
         static string Text(TreeTotals totals) =>

@@ -32,7 +32,8 @@ sealed class SmokeRunner(string path, TimeProvider time)
                 _ => throw new InvalidOperationException($"no way to make a {check.Kind} check"),
             };
         }
-        catch (Exception e) when ((e is OperationCanceledException or SqliteException { IsInterrupted: true } or HttpRequestException)
+        catch (Exception e) when ((e is OperationCanceledException or SqliteException { IsInterrupted: true } or HttpRequestException
+                or IOException)
             && limit.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
             found = $"not done after {DurationText.Format(check.Limit)}";
@@ -41,7 +42,7 @@ sealed class SmokeRunner(string path, TimeProvider time)
         {
             found = e.Message;
         }
-        catch (Exception e) when (e is HttpRequestException or ProgramException)
+        catch (Exception e) when (e is HttpRequestException or ProgramException or IOException or PosixException)
         {
             found = e.Message;
         }
@@ -62,13 +63,15 @@ sealed class SmokeRunner(string path, TimeProvider time)
 
     (CheckOutcome Outcome, string Expected, string Found, string Output) Look(SmokeCheck.Exists check)
     {
-        var file = new FileInfo(path + check.Path);
-        return file switch
+        const string Expected = "a file with content";
+        return RestoredEntry.Find(path, check.Path) switch
         {
-            { Exists: true, Length: > 0 } => (CheckOutcome.Pass, "a file with content", SizeText.Format(file.Length), ""),
-            { Exists: true } => (CheckOutcome.Fail, "a file with content", "an empty file", ""),
-            _ when Directory.Exists(file.FullName) => (CheckOutcome.Pass, "a file with content", "a directory", ""),
-            _ => (CheckOutcome.Fail, "a file with content", "nothing", ""),
+            ({ Type: EntryStat.Regular, SizeBytes: > 0 } file, _) => (CheckOutcome.Pass, Expected, SizeText.Format(file.SizeBytes), ""),
+            ({ Type: EntryStat.Regular }, _) => (CheckOutcome.Fail, Expected, "an empty file", ""),
+            ({ Type: EntryStat.Directory }, _) => (CheckOutcome.Pass, Expected, "a directory", ""),
+            ({ }, _) => (CheckOutcome.Fail, Expected, "neither a file nor a directory", ""),
+            (null, { } target) => (CheckOutcome.Fail, Expected, $"a link to {target}, which is not among what was restored", ""),
+            _ => (CheckOutcome.Fail, Expected, "nothing", ""),
         };
     }
 

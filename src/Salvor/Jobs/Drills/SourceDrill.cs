@@ -107,7 +107,7 @@ public sealed class SourceDrill(DrillRequest request, TimeProvider time)
         var checking = time.GetTimestamp();
         var counted = await StepAsync(
             record, "files", () => Task.Run(() => TreeCount.Of(tree.Path, cancellationToken), cancellationToken));
-        checks.Add(DrillJudgement.OfFiles(tree.Totals, counted, SmokeRunner.Seconds(time.GetElapsedTime(checking))));
+        checks.Add(DrillJudgement.OfFiles(tree.Totals, counted, tree.Restored, SmokeRunner.Seconds(time.GetElapsedTime(checking))));
         record = AddPhase(record, "check", time.GetElapsedTime(checking));
         record = await SmokeAsync(record, tree.Path, cancellationToken);
         record = Measure(record, request.Point.Time is null);

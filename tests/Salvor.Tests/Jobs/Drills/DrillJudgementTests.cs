@@ -1,5 +1,7 @@
+using Salvor.Files;
 using Salvor.Jobs.Drills;
 using Salvor.Jobs.Drills.Reports;
+using Salvor.Vault.Trees;
 
 namespace Salvor.Tests.Jobs.Drills;
 
@@ -73,6 +75,29 @@ public sealed class DrillJudgementTests
         Assert.Equal(
             (CheckOutcome.Pass, "2 table(s), 499 row(s); nothing to compare with yet"),
             RowComparison.Judge(now, null, 0, accepted: false));
+    }
+
+    [Theory]
+    [InlineData(10, 3, 1, 1_000, 0, 0, CheckOutcome.Pass)]
+    [InlineData(9, 3, 1, 900, 1, 100, CheckOutcome.Warn)]
+    [InlineData(10, 3, 0, 1_000, 0, 0, CheckOutcome.Warn)]
+    [InlineData(8, 3, 1, 900, 1, 100, CheckOutcome.Fail)]
+    [InlineData(9, 2, 1, 900, 1, 100, CheckOutcome.Fail)]
+    [InlineData(9, 3, 1, 899, 1, 100, CheckOutcome.Fail)]
+    [InlineData(10, 3, 1, 999, 0, 0, CheckOutcome.Fail)]
+    [InlineData(8, 3, 1, 800, 2, 200, CheckOutcome.Fail)]
+    public void What_could_not_be_read_excuses_that_it_is_missing_and_nothing_else(
+        long files, long directories, long others, long bytes, long lacking, long lackingBytes, CheckOutcome outcome)
+    {
+        var listed = new TreeTotals(10, 3, 1, 1_000, Unreadable: 1, Changed: 0);
+        var restored = new RestoredTree(files, files + directories, bytes, 0)
+        {
+            Lacking = (lacking, lackingBytes), Problems = [],
+        };
+
+        var check = DrillJudgement.OfFiles(listed, new TreeTotals(files, directories, others, bytes, 0, 0), restored, 0);
+
+        Assert.Equal(outcome, check.Outcome);
     }
 
     [Fact]

@@ -67,7 +67,7 @@ public sealed class SmokeRunnerTests : IDisposable
         using var listener = new TcpListener(IPAddress.Loopback, 0);
         listener.Start();
         var url = $"http://127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}/health";
-        _ = AnswerAsync(listener, "200 OK", "500 Broken", "302 Found\r\nLocation: /login", "200 OK");
+        _ = AnswerAsync(listener, 11, "200 OK", "500 Broken", "302 Found\r\nLocation: /login", "200 OK");
 
         Assert.Equal((CheckOutcome.Pass, "status 200"), await FetchAsync(url, 200, "fine"));
         Assert.Equal((CheckOutcome.Fail, "status 500"), await FetchAsync(url, 200, null));
@@ -79,7 +79,61 @@ public sealed class SmokeRunnerTests : IDisposable
         Assert.Contains("refused", found, StringComparison.OrdinalIgnoreCase);
     }
 
-    static async Task AnswerAsync(TcpListener listener, params string[] answers)
+    [Fact]
+    public async Task A_page_that_is_cut_off_is_a_check_that_failed()
+    {
+        using var listener = new TcpListener(IPAddress.Loopback, 0);
+        listener.Start();
+        _ = AnswerAsync(listener, 99, "200 OK");
+
+        var (outcome, found) = await FetchAsync($"http://127.0.0.1:{((IPEndPoint)listener.LocalEndpoint).Port}/health", 200, "fine");
+
+        Assert.Equal(CheckOutcome.Fail, outcome);
+        Assert.StartsWith("The response ended prematurely", found, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_file_is_looked_for_among_those_that_were_restored_and_links_lead_nowhere_else()
+    {
+        var live = _scratch["live"];
+        Directory.CreateDirectory($"{live}/sub");
+        File.WriteAllText($"{live}/lost", "on the live disk");
+        var restored = _scratch["a b.db"];
+        var app = restored + live;
+        Directory.CreateDirectory($"{app}/sub");
+        File.WriteAllText($"{app}/file", "content");
+        File.WriteAllText($"{app}/empty", "");
+        File.CreateSymbolicLink($"{app}/good", $"{live}/file");
+        File.CreateSymbolicLink($"{app}/sub/near", "../file");
+        File.CreateSymbolicLink($"{app}/above", $"../../../../../../../../../../..{live}/lost");
+        File.CreateSymbolicLink($"{app}/bad", $"{live}/lost");
+        Directory.CreateSymbolicLink($"{app}/folder", $"{live}/sub");
+        Directory.CreateSymbolicLink($"{app}/outside", live);
+        File.CreateSymbolicLink($"{app}/round", "round");
+        File.CreateSymbolicLink($"{app}/long", new string('x', 300));
+
+        Assert.Equal((CheckOutcome.Pass, "7 B"), await LookAsync($"{live}/file"));
+        Assert.Equal((CheckOutcome.Pass, "7 B"), await LookAsync($"{live}/good"));
+        Assert.Equal((CheckOutcome.Pass, "7 B"), await LookAsync($"{live}/folder/near"));
+        Assert.Equal((CheckOutcome.Pass, "a directory"), await LookAsync($"{live}/folder/"));
+        Assert.Equal((CheckOutcome.Fail, "an empty file"), await LookAsync($"{live}/empty"));
+        Assert.Equal((CheckOutcome.Fail, "nothing"), await LookAsync($"{live}/lost"));
+        Assert.Equal((CheckOutcome.Fail, "nothing"), await LookAsync($"{live}/file/more"));
+        Assert.Equal(
+            (CheckOutcome.Fail, $"a link to {live}/lost, which is not among what was restored"), await LookAsync($"{live}/bad"));
+        Assert.Equal(CheckOutcome.Fail, (await LookAsync($"{live}/above")).Outcome);
+        Assert.Equal(CheckOutcome.Fail, (await LookAsync($"{live}/outside/lost")).Outcome);
+        Assert.Equal(CheckOutcome.Fail, (await LookAsync($"{live}/round")).Outcome);
+        Assert.Equal(CheckOutcome.Fail, (await LookAsync($"{live}/long")).Outcome);
+    }
+
+    async Task<(CheckOutcome Outcome, string Found)> LookAsync(string file)
+    {
+        var check = await RunAsync(new SmokeCheck.Exists("check", Long, file));
+        return (check.Outcome, check.Found);
+    }
+
+    static async Task AnswerAsync(TcpListener listener, int length, params string[] answers)
     {
         foreach (var answer in answers)
         {
@@ -87,7 +141,7 @@ public sealed class SmokeRunnerTests : IDisposable
             await using var stream = client.GetStream();
             _ = await stream.ReadAsync(new byte[4096]);
             await stream.WriteAsync(Encoding.ASCII.GetBytes(
-                $"HTTP/1.1 {answer}\r\nContent-Length: 11\r\nConnection: close\r\n\r\nall is fine"));
+                $"HTTP/1.1 {answer}\r\nContent-Length: {length}\r\nConnection: close\r\n\r\nall is fine"));
         }
     }
 
