@@ -116,8 +116,10 @@ public sealed class FurtherDestinationTests : IAsyncDisposable
         var gone = $"vault {_rig["more/app"]} is not there any more (it was {id})";
         await Eventually.HoldsAsync(() => daemon.Stderr.Contains(gone, StringComparison.Ordinal), () => daemon.Stderr);
         Assert.Contains("run 'salvor repair app'", daemon.Stderr, StringComparison.Ordinal);
-        var status = await _rig.ConfiguredAsync("status", "--json");
-        Assert.Contains($"\"error\": \"{gone}\"", status.Stdout, StringComparison.Ordinal);
+        await Eventually.HoldsAsync(
+            async () => (await _rig.ConfiguredAsync("status", "--json")).Stdout.Contains(
+                $"\"error\": \"{gone}\"", StringComparison.Ordinal),
+            () => "the status does not say so");
         ExpectNothingMade(hasMountPoint);
         BringBack();
 
