@@ -65,15 +65,7 @@ public sealed class SourceDrill(DrillRequest request, TimeProvider time)
             return await RestoreFilesAsync(record, scratch, restore, found, copies, cancellationToken);
         }
 
-        DrilledImage image;
-        try
-        {
-            image = await StepAsync(record, "restore", () => restore.RunAsync(copies, cancellationToken));
-        }
-        finally
-        {
-            checks.InsertRange(checks.Count(check => check.Kind == "destination"), restore.Checks);
-        }
+        var image = await RestoreAsync(record, restore, () => restore.RunAsync(copies, cancellationToken));
 
         var fetched = found + restore.Meter.Busy;
         record = Restored(record, image, time.GetElapsedTime(started) - fetched, fetched);
@@ -87,20 +79,25 @@ public sealed class SourceDrill(DrillRequest request, TimeProvider time)
             : record;
     }
 
-    /// <summary>Files are counted where a database is checked: the content of each was when it was written.</summary>
-    async Task<DrillRecord> RestoreFilesAsync(
-        DrillRecord record, DrillScratch scratch, DrillRestore restore, TimeSpan found, IReadOnlyList<SourceCopy> copies,
-        CancellationToken cancellationToken)
+    /// <summary>One restore, whose own checks stand after those of the destinations, however it ends.</summary>
+    async Task<T> RestoreAsync<T>(DrillRecord record, DrillRestore restore, Func<Task<T>> run)
     {
-        DrilledTree tree;
         try
         {
-            tree = await StepAsync(record, "restore", () => restore.RunFilesAsync(copies, cancellationToken));
+            return await StepAsync(record, "restore", run);
         }
         finally
         {
             checks.InsertRange(checks.Count(check => check.Kind == "destination"), restore.Checks);
         }
+    }
+
+    /// <summary>Files are counted where a database is checked: the content of each was when it was written.</summary>
+    async Task<DrillRecord> RestoreFilesAsync(
+        DrillRecord record, DrillScratch scratch, DrillRestore restore, TimeSpan found, IReadOnlyList<SourceCopy> copies,
+        CancellationToken cancellationToken)
+    {
+        var tree = await RestoreAsync(record, restore, () => restore.RunFilesAsync(copies, cancellationToken));
 
         var fetched = found + restore.Meter.Busy;
         record = Restored(record, tree, Later(time.GetElapsedTime(started) - fetched), fetched);
