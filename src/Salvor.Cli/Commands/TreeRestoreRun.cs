@@ -79,7 +79,7 @@ static class TreeRestoreRun
         var restorer = new TreeRestorer(snapshot, options);
         var restored = dryRun
             ? await restorer.PlanAsync(invocation.Cancellation)
-            : await restorer.RunAsync(target, invocation.Cancellation);
+            : await RestoreAsync(restorer, target, invocation.Cancellation);
         progress.Dispose();
         var seconds = Math.Round(invocation.Time.GetElapsedTime(started).TotalSeconds, 3);
         Print(invocation, source, target, record, restored, options.Owners, dryRun);
@@ -92,10 +92,29 @@ static class TreeRestoreRun
                     record.Id, restored.Files, restored.Entries,
                     [.. options.Owners.Mappings.Select(item => new OwnerBody(
                         item.IsGroup ? "group" : "user", item.Name, item.Number, item.Becomes, item.IsConflict))],
-                    restored.Problems),
+                    restored.Problems, restored.ReusedBytes),
             },
             () => CliJson.Default.RestoreDocument);
         return 0;
+    }
+
+    /// <summary>A failure says what is there already, and how to go on.</summary>
+    static async Task<RestoredTree> RestoreAsync(TreeRestorer restorer, string target, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await restorer.RunAsync(target, cancellationToken);
+        }
+        catch (Exception e) when (restorer.Unfinished is { } place)
+        {
+            var hint = $"What is restored so far waits in {place}: the same restore goes on from it.";
+            throw e switch
+            {
+                OperationCanceledException => new SalvorException(FailureKind.Interrupted, "interrupted", hint, e),
+                SalvorException known => new SalvorException(known.Kind, known.Message, $"{known.Hint} {hint}", known),
+                _ => new SalvorException(FailureKind.Failure, e.Message, hint, e),
+            };
+        }
     }
 
     static void Print(
@@ -120,6 +139,11 @@ static class TreeRestoreRun
         if (!dryRun)
         {
             invocation.Print($"downloaded: {SizeText.Format(restored.FetchedBytes)}");
+            if (restored.ReusedBytes > 0)
+            {
+                invocation.Print($"there already, and the same: {SizeText.Format(restored.ReusedBytes)}");
+            }
+
             invocation.Print($"{Symbols.Ok} every chunk matches its name");
         }
     }

@@ -62,7 +62,8 @@ sealed record RestoreDocument(
 }
 
 sealed record TreeRestoreBody(
-    ulong BackupId, long Files, long Entries, IReadOnlyList<OwnerBody> Owners, IReadOnlyList<string> Problems);
+    ulong BackupId, long Files, long Entries, IReadOnlyList<OwnerBody> Owners, IReadOnlyList<string> Problems,
+    long ReusedBytes);
 
 sealed record OwnerBody(string Kind, string Name, uint Number, uint Becomes, bool Conflict);
 

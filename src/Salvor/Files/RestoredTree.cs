@@ -3,12 +3,15 @@ namespace Salvor.Files;
 /// <summary>A tree that was restored.</summary>
 /// <param name="Files">Regular files.</param>
 /// <param name="Entries">All names.</param>
-/// <param name="Bytes">What was written of content.</param>
+/// <param name="Bytes">How much content they have.</param>
 /// <param name="FetchedBytes">What was read from the vault.</param>
 public sealed record RestoredTree(long Files, long Entries, long Bytes, long FetchedBytes)
 {
     /// <summary>The files that are left out, because they could not be read when they were backed up.</summary>
     public (long Files, long Bytes) Lacking { get; init; }
+
+    /// <summary>What of the content was here already, and proved to be the same.</summary>
+    public long ReusedBytes { get; init; }
 
     /// <summary>What is not as it was, each a line; at most <see cref="TreeBackupResult.ProblemsMax"/>.</summary>
     public required IReadOnlyList<string> Problems { get; init; }

@@ -67,6 +67,10 @@ static partial class DirectoryCalls
         TryOpen(parent, name, Posix.WriteOnly | Posix.Create | Posix.Exclusive, Posix.OwnerOnlyFile, out var error)
             ?? throw Failed(error, "create", name);
 
+    /// <summary>Opens a file for reading and writing; null with the error number where that fails.</summary>
+    public static SafeFileHandle? TryOpenForChange(SafeFileHandle parent, ReadOnlySpan<byte> name, out int error) =>
+        TryOpen(parent, name, Posix.ReadWrite | Posix.NonBlocking, 0, out error);
+
     /// <summary>The names in an open directory but <c>.</c> and <c>..</c>, in the order of their bytes.</summary>
     public static List<byte[]> List(SafeFileHandle directory, string path)
     {

@@ -26,6 +26,10 @@ static partial class ExtendedAttributes
             ? Marshal.GetLastPInvokeError()
             : 0;
 
+    /// <summary>Removes one of an open file or directory. Returns 0 or the error number.</summary>
+    public static int TryRemove(SafeFileHandle file, byte[] name) =>
+        RemoveCall(PathOf(file), [.. name, 0]) < 0 ? Marshal.GetLastPInvokeError() : 0;
+
     static List<ExtendedAttribute> Read(byte[] file, string path)
     {
         var count = ListCall(file, null, 0);
@@ -82,4 +86,7 @@ static partial class ExtendedAttributes
 
     [LibraryImport("libc", EntryPoint = "setxattr", SetLastError = true)]
     private static partial int SetCall(byte[] path, byte[] name, byte[] value, nuint size, int flags);
+
+    [LibraryImport("libc", EntryPoint = "removexattr", SetLastError = true)]
+    private static partial int RemoveCall(byte[] path, byte[] name);
 }

@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Salvor.Tests.Files;
 using Salvor.Tests.Support;
 
@@ -65,6 +66,34 @@ public sealed class FilesKillTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_restore_that_was_killed_goes_on_from_what_it_had_fetched()
+    {
+        const int Large = 10, LargeBytes = 8 << 20;
+        for (var file = 0; file < Large; file++)
+        {
+            File.WriteAllBytes(_rig[$"app/large-{file}"], TreeRig.Bytes(file, LargeBytes));
+        }
+
+        await _rig.ConfiguredAsync("backup");
+        var config = File.ReadAllText(_rig["salvor.yaml"]);
+        File.WriteAllText(_rig["salvor.yaml"], config.Replace("./vaults", "./vaults, max_download: 30MiB/s", StringComparison.Ordinal));
+        await KillAsync(
+            () => BytesBelow("out") > Large / 2 * LargeBytes, "restore", "--config", "salvor.yaml", "--output", "out");
+        var there = BytesBelow("out");
+        File.WriteAllText(_rig["salvor.yaml"], config);
+        var restored = await _rig.ConfiguredAsync("restore", "--output", _rig["out"], "--json");
+
+        Assert.True(restored.ExitCode == 0, $"{restored}");
+        var document = JsonElement.Parse(restored.Stdout);
+        var (reused, fetched) = (
+            document.GetProperty("files").GetProperty("reused_bytes").GetInt64(), document.GetProperty("downloaded_bytes").GetInt64());
+        Assert.InRange(reused, there - LargeBytes, there);
+        var rest = document.GetProperty("size_bytes").GetInt64() - reused;
+        Assert.True(fetched < rest + (32 << 20), $"{fetched} bytes were fetched: {restored}");
+        Assert.Equal("", await TreeRig.DifferenceAsync(_rig["app"], _rig["out"] + _rig["app"]));
+    }
+
+    [Fact]
     public async Task A_prune_killed_at_any_moment_takes_nothing_that_is_needed()
     {
         for (var kill = 0; kill < Kills; kill++)
@@ -126,6 +155,10 @@ public sealed class FilesKillTests : IAsyncDisposable
         _random.NextBytes(content);
         File.WriteAllBytes(path, content);
     }
+
+    long BytesBelow(string target) => Directory.Exists(_rig[$"{target}/.salvor-restoring"])
+        ? new DirectoryInfo(_rig[$"{target}/.salvor-restoring"]).EnumerateFiles("*", All).Sum(file => file.Length)
+        : 0;
 
     /// <summary>How many files of a restore are there, unfinished as it is.</summary>
     int FilesBelow(string target) => Directory.GetDirectories(_rig.Folder, $"*{target}*")
