@@ -1,6 +1,7 @@
 using Microsoft.Win32.SafeHandles;
 using Salvor.Platform;
 using Salvor.Text;
+using Salvor.Vault.Format;
 using Salvor.Vault.Trees;
 
 namespace Salvor.Files;
@@ -77,6 +78,11 @@ public sealed class StreamRestorer(TreeSnapshot snapshot)
     public async Task WriteAsync(Stream target, Action<WorkProgress>? progressed, CancellationToken cancellationToken)
     {
         await snapshot.ExpectSoundAsync(cancellationToken);
+        if (snapshot.Details.Totals is not { Files: 1, Directories: 0, Others: 0 } || (ulong)SizeBytes != snapshot.Details.Content.Length)
+        {
+            throw new DamagedObjectException(snapshot.Key, "it is not of one stream");
+        }
+
         await using var content = snapshot.ReadContent();
         for (var offset = 0UL; offset < content.Length;)
         {

@@ -98,6 +98,12 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
     async Task EntryAsync(Place place, byte[] name, bool isRoot, CancellationToken cancellationToken)
     {
         var path = place.PathOf(name);
+        if (path.Length > TreeEntry.PathBytesMax)
+        {
+            report.NoteUnreadable(path, $"its path is longer than {TreeEntry.PathBytesMax} bytes");
+            return;
+        }
+
         if (EntryStat.In(place.Directory, name, out var error) is not { } stat)
         {
             // What vanished since it was listed was not there at the end of the backup either.

@@ -23,16 +23,7 @@ sealed class WalkReport(Action<WorkProgress>? progressed, long expectedBytes)
     /// <summary>Counts an entry that was written down.</summary>
     public void Count(TreeEntry entry)
     {
-        var totals = Totals;
-        Totals = totals with
-        {
-            Files = totals.Files + (entry.Kind == TreeEntryKind.File ? 1 : 0),
-            Directories = totals.Directories + (entry.Kind == TreeEntryKind.Directory ? 1 : 0),
-            Others = totals.Others + (entry.Kind is TreeEntryKind.File or TreeEntryKind.Directory ? 0 : 1),
-            Bytes = totals.Bytes + (entry.Kind == TreeEntryKind.File && entry.FirstPath.Length == 0 ? entry.SizeBytes : 0),
-            Unreadable = totals.Unreadable + (entry.Marks.HasFlag(TreeEntryMarks.Unreadable) ? 1 : 0),
-            Changed = totals.Changed + (entry.Marks.HasFlag(TreeEntryMarks.Changed) ? 1 : 0),
-        };
+        Totals = Totals.With(entry);
         if (entry.Kind == TreeEntryKind.File)
         {
             Tell(0);

@@ -97,7 +97,9 @@ static partial class DirectoryCalls
         }
 
         names.Sort(static (a, b) => a.AsSpan().SequenceCompareTo(b));
-        return names;
+
+        // What is renamed and renamed back meanwhile may be listed twice.
+        return [.. names.Where((name, i) => i == 0 || !name.AsSpan().SequenceEqual(names[i - 1]))];
     }
 
     /// <summary>The target of a link; null with the error number where it cannot be read.</summary>

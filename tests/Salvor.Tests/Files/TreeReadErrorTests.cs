@@ -56,6 +56,29 @@ public sealed partial class TreeReadErrorTests : IDisposable
     }
 
     [Fact]
+    public async Task What_lies_too_deep_is_named_and_the_rest_is_kept()
+    {
+        _rig.Write("a", "a");
+        var directory = DirectoryCalls.OpenRoot(_rig.Source);
+        var name = Enumerable.Repeat((byte)'d', 255).ToArray();
+        for (var depth = 0; depth < 70; depth++)
+        {
+            DirectoryCalls.MakeDirectory(directory, name);
+            var inner = DirectoryCalls.TryOpenDirectory(directory, name, out _)!;
+            directory.Dispose();
+            directory = inner;
+        }
+
+        directory.Dispose();
+        var result = await _rig.BackUpAsync();
+        var restored = await _rig.RestoreAsync("out");
+
+        Assert.EndsWith("/ddd: its path is longer than 16384 bytes", Assert.Single(result.Problems).Replace(new string('d', 255), "ddd"));
+        Assert.Equal(1, result.Totals.Unreadable);
+        Assert.Equal("a", await File.ReadAllTextAsync($"{restored}/a", Cancel));
+    }
+
+    [Fact]
     public async Task A_snapshot_with_more_content_than_its_files_have_is_refused_and_nothing_of_it_is_written()
     {
         await ForgeAsync();

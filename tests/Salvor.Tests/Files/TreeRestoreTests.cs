@@ -229,7 +229,8 @@ public sealed class TreeRestoreTests : IDisposable
             await writer.AddAsync(entry, Cancel);
         }
 
-        var stored = await writer.FinishAsync(new TreeTotals(0, 0, entries.Count, 0, 0, 0), _rig.Time.GetUtcNow(), Cancel);
+        var counted = entries.Aggregate(new TreeTotals(), (totals, entry) => totals.With(entry));
+        var stored = await writer.FinishAsync(counted, _rig.Time.GetUtcNow(), Cancel);
         await TreeBackups.PutAsync(
             vault, new BackupRequest("", "full", null), stored, sizeBytes: 0, _rig.Time.GetUtcNow(), _rig.Time, Cancel);
         return vault;

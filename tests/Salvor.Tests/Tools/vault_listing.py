@@ -43,7 +43,7 @@ class Vault:
         self.id = identity.vault_id
         self.identity = identity.json()
         micros(self.identity["created_at"])
-        if self.identity["kind"] != "sqlite":
+        if self.identity["kind"] not in ("sqlite", "files", "command"):
             raise Damaged("vault", "identity", "another kind of source")
         if "encryption" in self.identity:
             self.unlock(passphrase, key_file)
@@ -52,6 +52,10 @@ class Vault:
         else:
             raise Damaged("vault", "identity", "no page seed")
         self.condemned = Condemned(self)
+
+    @property
+    def is_tree(self):
+        return self.identity["kind"] != "sqlite"
 
     @staticmethod
     def kind_of(key):
@@ -166,6 +170,9 @@ class Vault:
         """What is there of a kind and not condemned: the numbers in the key, and the key."""
         return sorted((groups, key) for key, (found, groups) in self.keys.items() if found == kind and not self.is_hidden(key))
 
+    def has(self, key):
+        return key in self.keys and not self.is_hidden(key)
+
     def is_hidden(self, key):
         return self.condemned is not None and key in self.condemned.hidden
 
@@ -267,8 +274,33 @@ class Vault:
         return self.moves.get(pack, [])
 
 
+def node_of(fields):
+    """A node: level, entries, length of what it covers, page hashes."""
+    level, packs, entries, total = fields.take("B"), fields.list("32s"), [], 0
+    if level > 5:
+        raise fields.damage("its level is too high", "tree")
+    for name, length, pack in fields.list("32sIH" if level == 0 else "32sQH"):
+        if pack >= len(packs) or length == 0 or level == 0 and length > MIB:
+            raise fields.damage("an impossible entry", "tree")
+        entries.append((name, length, packs[pack]))
+        total += length
+    if len(entries) > 256 or total >= 1 << 64:
+        raise fields.damage("too many entries", "tree")
+    return level, entries, total, fields.list("Q") if level == 0 else []
+
+
+def child_of(key, length, level, content, read):
+    """The node below one of a level, which is stored as a chunk."""
+    fields = Fields(key, content)
+    child = read(fields)
+    fields.end()
+    if child[0] != level - 1 or child[2] != length:
+        raise fields.damage("a node with another level or length", "tree")
+    return child
+
+
 class Snapshot:
-    """The root of a snapshot; its tree is read when it is restored."""
+    """The root of a snapshot of a database; its tree is read when it is restored."""
 
     def __init__(self, vault, key, branch, position):
         self.vault, self.key = vault, key
@@ -293,20 +325,10 @@ class Snapshot:
         return max(16384, self.page_size)
 
     def node(self, fields):
-        level, packs, entries, total = fields.take("B"), fields.list("32s"), [], 0
-        if level > 5:
-            raise fields.damage("its level is too high", "tree")
-        for name, length, pack in fields.list("32sIH" if level == 0 else "32sQH"):
-            if pack >= len(packs) or length == 0 or level == 0 and length > MIB:
-                raise fields.damage("an impossible entry", "tree")
-            entries.append((name, length, packs[pack]))
-            total += length
-        if len(entries) > 256:
-            raise fields.damage("too many entries", "tree")
-        hashes = fields.list("Q") if level == 0 else []
-        if level == 0 and len(hashes) != -(-total // self.page_size):
+        node = node_of(fields)
+        if node[0] == 0 and len(node[3]) != -(-node[2] // self.page_size):
             raise fields.damage("other pages than its chunks have", "tree")
-        return level, entries, total, hashes
+        return node
 
     def chunks(self):
         """(content, page hashes) of each chunk in order."""
@@ -324,10 +346,6 @@ class Snapshot:
                 first = index * full // self.page_size
                 yield content, hashes[first:first + pages], key
             else:
-                fields = Fields(f"{self.key}#{name.hex()}", content)
-                child = self.node(fields)
-                fields.end()
-                if child[0] != level - 1 or child[2] != length:
-                    raise fields.damage("a node with another level or length", "tree")
-                yield from self.walk(child, fields.key, offset)
+                key_of_child = f"{self.key}#{name.hex()}"
+                yield from self.walk(child_of(key_of_child, length, level, content, self.node), key_of_child, offset)
             offset += length

@@ -6,16 +6,19 @@ from vault_objects import BACKUP, CONDEMNED, KEYS, LOG, OUTCOME, PACK, SNAPSHOT,
 
 
 class Condemned:
-    """What a vault does not offer: the keys of objects, and by branch the log numbers that are not missing."""
+    """What a vault does not offer: the keys of objects, and by branch the log numbers that are not missing; likewise backups."""
 
     def __init__(self, vault):
-        self.hidden, ranges = set(), {}
+        self.hidden, self.backups, ranges = set(), [], {}
         for number in numbers(vault, CONDEMNED):
             record = readable(condemned_record, vault, number)
             decision, kept = readable(outcome_record, vault, number) or (None, ())
             if record is None or decision == "undeleted":
                 continue
-            self.hidden.update(key for _, keys in record[0] for key in keys if key not in kept)
+            keys = [key for _, keys in record[0] for key in keys]
+            self.hidden.update(key for key in keys if key not in kept)
+            ids = [int(match[1]) for match in (re.fullmatch(KEYS[BACKUP], key) for key in keys) if match]
+            self.backups += [(number, number) for number in ids] + record[2]
             for branch, first, last in record[1]:
                 ranges.setdefault(branch, []).append((first, last))
         self.ranges = {branch: joined(some) for branch, some in ranges.items()}
@@ -38,7 +41,8 @@ def readable(read, vault, number):
 
 
 def condemned_record(vault, number):
-    """The groups of a record, each (key of what stands for it, keys), and the log numbers that it prunes, each (branch, first, last)."""
+    """The groups of a record, each (key of what stands for it, keys), the log numbers that it prunes, each (branch, first, last), and the
+    backups of records that it takes over, each (first, last)."""
     item = vault.open(f"condemned/{number:010}", CONDEMNED).expect(number=number)
     value, damage = item.json(), lambda why: Damaged(item.key, "details", why)
     check_maker(value, damage)
@@ -53,6 +57,11 @@ def condemned_record(vault, number):
     for row in value.get("retired", []):
         if not whole(row.get("first"), 64) or not whole(row.get("last"), 64) or not 1 <= row["first"] <= row["last"] < number:
             raise damage("it takes over records that are none")
+    if not lists(value.get("pruned_backups", []), dict):
+        raise damage("what it says of backups is of another type")
+    backups = [(row.get("first"), row.get("last")) for row in value.get("pruned_backups", [])]
+    if not all(whole(first, 64) and whole(last, 64) and 1 <= first <= last for first, last in backups):
+        raise damage("it prunes backups that are none")
     groups = []
     for group in value["groups"]:
         if not isinstance(group.get("reason"), str) or not isinstance(group.get("by"), str) or not lists(group.get("keys"), str):
@@ -61,7 +70,7 @@ def condemned_record(vault, number):
             if not may_go(key, group["by"], pruned):
                 raise damage(f"it condemns {key}, which no prune does")
         groups.append((group["by"], group["keys"]))
-    return groups, pruned
+    return groups, pruned, backups
 
 
 def outcome_record(vault, number):

@@ -4,30 +4,33 @@ page is proved to be enough and a mistake of ours in both writing and reading is
 
     vault_reader.py VAULT list
     vault_reader.py VAULT restore BRANCH:POSITION FILE
-    vault_reader.py VAULT restore backup:ID FILE
-    vault_reader.py VAULT digest BRANCH:POSITION...      SHA-256 of each restored database, without writing it
+    vault_reader.py VAULT restore backup:ID FILE          of files: a new directory
+    vault_reader.py VAULT digest BRANCH:POSITION...      SHA-256 of each restored database, without writing it; of files
+                                                         what tree_digest.py says of a directory; of a command that of its stream
     vault_reader.py VAULT digest all
-    vault_reader.py VAULT verify                         every object by itself, with the hash in its footer
+    vault_reader.py VAULT verify                         every object by itself, with the hash in its footer; backups, and of files all
     vault_reader.py --many FILE                          a line of JSON for each line of FILE: a list of arguments
 
 Options before VAULT: --key-file FILE, --passphrase-file FILE. Where something is wrong, the last line of stderr is one of
 `damaged OBJECT LAYER: why`, `unknown_version OBJECT: N`, `wrong_key`, `missing_key`, `no_such_point POINT`, and the exit code is
-5, 7, 3, 4 or 6. Layers: name, size, magic, header, place, index, footer, frame, seal, details, page, chunk, tree, lineage, position,
-missing, checksum, identity, key.
+5, 7, 3, 4 or 6. Layers: name, size, magic, header, place, index, footer, frame, seal, details, page, chunk, tree, listing, lineage,
+position, missing, checksum, identity, key.
 """
 import hashlib
 import json
 import sys
 
+from vault_backups import backup_record, check_backups
 from vault_pruned import condemned_record, numbers, outcome_record
 from vault_restore import *
+from vault_trees import Tree
 
 
 def listing(vault):
     restorer = Restorer(vault)
     backups = []
     for groups, key in vault.of_kind(BACKUP):
-        record = vault.open(key, BACKUP).expect(number=int(groups[0])).json()
+        record, _ = backup_record(vault, int(groups[0]))
         backups.append({name: record[name] for name in ("id", "branch", "position", "label", "mode")})
     branches = []
     for number in vault.branches():
@@ -42,7 +45,15 @@ def digests(vault, points):
     restorer = Restorer(vault)
     if points == ["all"]:
         points = [f"{branch}:{position}" for branch in vault.branches() for position, _ in restorer.points(branch)]
-    return {point: hashlib.sha256(restorer.restore(*place(vault, point))).hexdigest() for point in points}
+        points = [f"backup:{number}" for number in numbers(vault, BACKUP)] if vault.is_tree else points
+    return {point: digest_of(vault, restorer, point) for point in points}
+
+
+def digest_of(vault, restorer, point):
+    where = place(vault, point)
+    if vault.identity["kind"] == "files":
+        return Tree(vault, *where).digest()
+    return hashlib.sha256(Tree(vault, *where).stream() if vault.is_tree else restorer.restore(*where)).hexdigest()
 
 
 def place(vault, point):
@@ -51,13 +62,13 @@ def place(vault, point):
     if not number.isdigit() or not (kind == "backup" or kind.isdigit()):
         raise Refusal(2, f"usage: {point}")
     if kind != "backup":
+        if vault.is_tree:
+            raise Refusal(6, f"no_such_point {point}")
         return int(kind), int(number)
     key = f"backups/{int(number):010}"
-    if key not in vault.keys or vault.is_hidden(key):
+    if not vault.has(key):
         raise Refusal(6, f"no_such_point {point}")
-    record = vault.open(key, BACKUP).expect(number=int(number)).json()
-    if record["id"] != int(number) or not all(isinstance(record[name], int) for name in ("branch", "position")):
-        raise Damaged(key, "details", "another id")
+    record, _ = backup_record(vault, int(number))
     return record["branch"], record["position"]
 
 
@@ -74,6 +85,14 @@ def verify(vault):
                 raise Damaged(key, "footer", "the hash of its bytes does not match")
             for row in range(item.frames):
                 item.frame(row)
+    check_backups(vault)
+    for number in numbers(vault, BACKUP) if vault.is_tree else ():
+        record, _ = backup_record(vault, number)
+        if not vault.has(f"snapshots/{record['branch']:06}/{record['position']:016}"):
+            raise Damaged(f"backups/{number:010}", "missing", "its snapshot is not there")
+    for groups, _ in vault.of_kind(SNAPSHOT) if vault.is_tree else ():
+        for _ in Tree(vault, *map(int, groups)).read():
+            pass
     return {"objects": sum(kind is not None for kind, _ in vault.keys.values())}
 
 
@@ -95,7 +114,11 @@ def run(arguments):
     if verb == "verify":
         return verify(vault)
     if verb == "restore" and len(rest) == 2:
-        content = Restorer(vault).restore(*place(vault, rest[0]))
+        where = place(vault, rest[0])
+        if vault.identity["kind"] == "files":
+            Tree(vault, *where).restore(rest[1])
+            return {}
+        content = Tree(vault, *where).stream() if vault.is_tree else Restorer(vault).restore(*where)
         with open(rest[1], "xb") as file:
             file.write(content)
         return {"bytes": len(content)}

@@ -54,20 +54,23 @@ class Writer:
     """Makes a vault. `change` may hold functions by key: each gets the parts of that object (a dictionary) just before they are sealed,
     and what follows is linked to the result."""
 
-    def __init__(self, name, page_size=512, data_key=None, change=None, identity=None):
+    def __init__(self, name, page_size=512, data_key=None, change=None, identity=None, kind="sqlite"):
         self.id = hashlib.sha256(name.encode()).digest()[:16]
         self.page_size, self.data_key, self.change = page_size, data_key, change or {}
         self.codecs = (ZSTD,)
         self.files, self.points, self.database, self.tips = {}, {}, Database(self), {}
-        self.history, self.before, self.pending = {}, {}, {}
+        self.history, self.before, self.pending, self.names = {}, {}, {}, {}
         self.seed = 0x0123456789ABCDEF if data_key is None else int.from_bytes(self.derive("salvor page seed", 8), "little")
-        value = {"source": "app", "kind": "sqlite", "path": "/data/app.db", "created_at": ISO}
+        path = "/data/app.db" if kind == "sqlite" else "app"
+        value = {"source": "app", "kind": kind, "path": path, "created_at": ISO}
         if data_key is None:
             value["page_seed"] = f"{self.seed:016x}"
         else:
-            body = text("app") + text("sqlite") + text("/data/app.db") + struct.pack("<q", TIME)
+            body = text("app") + text(kind) + text(path) + struct.pack("<q", TIME)
             value["encryption"] = {"cipher": "aes-256-gcm", "check": hmac.digest(self.derive("salvor identity"), body, "sha256").hex()}
         self.json("vault", VAULT, value | (identity or {}))
+        if kind != "sqlite":
+            return
         claim = {"host": "h", "boot_id": "b", "pid": 1, "start_ticks": 1, "writer_id": "w", "since": ISO, "version": "1.0"}
         self.json("claims/0000000001", CLAIM, claim, epoch=1)
 
@@ -125,7 +128,7 @@ class Writer:
         data += hashlib.sha256(data).digest() + END
         if kind == PACK:
             key = "packs/" + data[-40:-8].hex()
-        self.files[key] = data
+        self.files[key], self.names[key] = data, self.name(parts["details"])
         return key
 
     def json(self, key, kind, value, **header):

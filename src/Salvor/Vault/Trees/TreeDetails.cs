@@ -10,7 +10,17 @@ namespace Salvor.Vault.Trees;
 /// <param name="Bytes">The lengths of all files; of several names of one file one counts.</param>
 /// <param name="Unreadable">What could not be read, and is there as a name alone.</param>
 /// <param name="Changed">Files that changed while they were read.</param>
-public readonly record struct TreeTotals(long Files, long Directories, long Others, long Bytes, long Unreadable, long Changed);
+public readonly record struct TreeTotals(long Files, long Directories, long Others, long Bytes, long Unreadable, long Changed)
+{
+    /// <summary>The same with one more entry.</summary>
+    public TreeTotals With(TreeEntry entry) => entry.Kind == TreeEntryKind.End ? this : new(
+        Files + (entry.Kind == TreeEntryKind.File ? 1 : 0),
+        Directories + (entry.Kind == TreeEntryKind.Directory ? 1 : 0),
+        Others + (entry.Kind is TreeEntryKind.File or TreeEntryKind.Directory ? 0 : 1),
+        Bytes + (entry.Kind == TreeEntryKind.File && entry.FirstPath.Length == 0 ? entry.SizeBytes : 0),
+        Unreadable + (entry.Marks.HasFlag(TreeEntryMarks.Unreadable) ? 1 : 0),
+        Changed + (entry.Marks.HasFlag(TreeEntryMarks.Changed) ? 1 : 0));
+}
 
 /// <summary>
 /// The root of a snapshot of files: what it holds, and the tops of two trees of chunks. One is the listing, entry after entry, the other

@@ -65,6 +65,12 @@ public sealed record TreeEntry
     /// <summary>No entry is longer: names, targets and attributes are bounded by the system.</summary>
     internal const int BytesMax = 8 << 20;
 
+    /// <summary>
+    /// No path from the top is longer, a slash before each name: four times what a system call takes. Whoever keeps the paths of all
+    /// directories above a place needs a bounded memory.
+    /// </summary>
+    internal const int PathBytesMax = 16 << 10;
+
     const int ExtentBytes = 16;
     const int AttributeBytesMin = 2 + 4;
 
@@ -229,7 +235,12 @@ public sealed record TreeEntry
                         ? (long)size
                         : throw new DamagedObjectException(key, $"it lists a file of {size} bytes"),
                     FirstPath = first,
-                    Extents = reader.U8() == 0 ? null : ExtentsFrom(key, size, ref reader),
+                    Extents = reader.U8() switch
+                    {
+                        0 => null,
+                        1 => ExtentsFrom(key, size, ref reader),
+                        var unknown => throw new DamagedObjectException(key, $"it lists a file with holes of the unknown kind {unknown}"),
+                    },
                 };
                 return file;
             case TreeEntryKind.Link:

@@ -55,7 +55,13 @@ sealed class ListingReader(string key, ContentStream content) : IAsyncDisposable
     ulong offset;
     ReadOnlyMemory<byte> ready;
     byte[] joined = [];
-    int depth;
+
+    /// <summary>The directories that were begun and not ended, outermost first.</summary>
+    readonly List<byte[]> above = [];
+
+    /// <summary>The name before, in the directory that the reader is in; empty where it is the first.</summary>
+    byte[] previous = [];
+    int pathBytes;
 
     /// <summary>Where the content of the entry that was read last begins.</summary>
     public ulong ContentOffset { get; private set; }
@@ -63,12 +69,15 @@ sealed class ListingReader(string key, ContentStream content) : IAsyncDisposable
     /// <summary>Where the content of the next one begins: at the end the length of all content.</summary>
     public ulong ContentEnd { get; private set; }
 
+    /// <summary>What was read so far, counted.</summary>
+    public TreeTotals Totals { get; private set; }
+
     /// <summary>The next entry; null at the end, when all directories are ended.</summary>
     public async ValueTask<TreeEntry?> ReadAsync(CancellationToken cancellationToken)
     {
         if (!await TryTakeAsync(sizeof(uint), cancellationToken))
         {
-            return depth == 0 ? null : throw new DamagedObjectException(key, "its listing ends within a directory");
+            return above.Count == 0 ? null : throw new DamagedObjectException(key, "its listing ends within a directory");
         }
 
         var length = BinaryPrimitives.ReadUInt32LittleEndian(joined);
@@ -78,15 +87,47 @@ sealed class ListingReader(string key, ContentStream content) : IAsyncDisposable
         }
 
         var entry = TreeEntry.Read(key, joined.AsSpan(0, (int)length));
-        depth += entry.Kind switch { TreeEntryKind.Directory => 1, TreeEntryKind.End => -1, _ => 0 };
+        Place(entry);
+        Totals = Totals.With(entry);
         ContentOffset = ContentEnd;
         ContentEnd += (ulong)entry.ContentBytes;
-        return depth >= 0 && ContentEnd >= ContentOffset
+        return ContentEnd >= ContentOffset
             ? entry
-            : throw new DamagedObjectException(key, "its listing ends a directory that it did not begin");
+            : throw new DamagedObjectException(key, "its listing has more content than can be counted");
     }
 
     public ValueTask DisposeAsync() => content.DisposeAsync();
+
+    /// <summary>Throws where an entry cannot follow the one before it: so no two have one path.</summary>
+    void Place(TreeEntry entry)
+    {
+        if (entry.Kind == TreeEntryKind.End)
+        {
+            previous = above.Count > 0
+                ? above[^1]
+                : throw new DamagedObjectException(key, "its listing ends a directory that it did not begin");
+            above.RemoveAt(above.Count - 1);
+            pathBytes -= previous.Length + 1;
+            return;
+        }
+
+        if (entry.Name.AsSpan().SequenceCompareTo(previous) <= 0)
+        {
+            throw new DamagedObjectException(key, "its listing has names that do not ascend");
+        }
+
+        if (pathBytes + entry.Name.Length + 1 > TreeEntry.PathBytesMax)
+        {
+            throw new DamagedObjectException(key, $"its listing has a path of more than {TreeEntry.PathBytesMax} bytes");
+        }
+
+        previous = entry.Name;
+        if (entry.Kind == TreeEntryKind.Directory)
+        {
+            above.Add(entry.Name);
+            (pathBytes, previous) = (pathBytes + entry.Name.Length + 1, []);
+        }
+    }
 
     /// <summary>Puts so many bytes into <see cref="joined"/>; false where none are left.</summary>
     async ValueTask<bool> TryTakeAsync(int count, CancellationToken cancellationToken)

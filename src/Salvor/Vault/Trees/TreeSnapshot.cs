@@ -66,24 +66,29 @@ public sealed class TreeSnapshot
     internal async Task ExpectSoundAsync(CancellationToken cancellationToken)
     {
         await using var listing = ReadListing();
-        var entries = 0L;
-        while (await listing.ReadAsync(cancellationToken) is { } entry)
+        while (await listing.ReadAsync(cancellationToken) is not null)
         {
-            entries += entry.Kind == TreeEntryKind.End ? 0 : 1;
+            // The reader counts.
         }
 
-        var totals = Details.Totals;
-        ExpectFit(listing, entries == totals.Files + totals.Directories + totals.Others);
+        ExpectFit(listing);
     }
 
     /// <summary>
-    /// Throws where a listing, read to its end, is not one of this content: then no file is known to have its own.
+    /// Throws where a listing, read to its end, is not one of this content, so that no file is known to have its own, or has not what the
+    /// root counts. What could not be read may have no entry.
     /// </summary>
-    internal void ExpectFit(ListingReader listing, bool isComplete = true)
+    internal void ExpectFit(ListingReader listing)
     {
-        if (listing.ContentEnd != Details.Content.Length || !isComplete)
+        if (listing.ContentEnd != Details.Content.Length)
         {
             throw new DamagedObjectException(Key, "its listing does not fit its content");
+        }
+
+        if (Details.Totals.Unreadable < listing.Totals.Unreadable
+            || Details.Totals != listing.Totals with { Unreadable = Details.Totals.Unreadable })
+        {
+            throw new DamagedObjectException(Key, "its listing has other entries than it counts");
         }
     }
 }

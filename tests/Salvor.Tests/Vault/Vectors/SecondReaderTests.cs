@@ -1,6 +1,7 @@
 using System.Security.Cryptography;
 using System.Text.Json;
 using Salvor.Storage;
+using Salvor.Tests.Files;
 using Salvor.Tests.Support;
 using Salvor.Tests.Vault.Compaction;
 using Salvor.Tests.Vault.Pruning;
@@ -115,6 +116,27 @@ public sealed class SecondReaderTests
             var ours = Convert.ToHexStringLower(SHA256.HashData(await VaultReading.WriteAsync(catalog, plan)));
             Assert.True(read[$"1:{position}"] == ours, $"the readers differ at position {position}");
         }
+    }
+
+    [Fact]
+    public async Task It_restores_what_the_program_backed_up_of_files()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "only root gives files away and makes devices");
+        using var rig = new TreeRig();
+        var made = await Tool.RunAsync("make_tree.py", rig.Source);
+        Assert.Equal("", made.Stderr);
+        rig.Write("d/more", TreeRig.Bytes(1, 5_000_000));
+        await rig.BackUpAsync();
+        rig.Write("d/more", TreeRig.Bytes(2, 4_000_000));
+        await rig.BackUpAsync();
+        await SecondReader.SaveAsync(rig.Store, rig["vault"]);
+
+        var vault = rig["vault/tree"];
+        await SecondReader.AnswersAsync(
+            [vault, "restore", "backup:2", rig["out"]], [vault, "verify"], [vault, "restore", "backup:1", rig["first"]]);
+
+        Assert.Equal("", await TreeRig.DifferenceAsync(rig.Source, rig["out"] + rig.Source));
+        Assert.Equal(TreeRig.Bytes(1, 5_000_000), await File.ReadAllBytesAsync($"{rig["first"]}{rig.Source}/d/more"));
     }
 
     static string NameOf(ModelPoint point) => $"{point.Branch}:{point.Position}";

@@ -1,6 +1,8 @@
 using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
+using Salvor.Files;
+using Salvor.Platform;
 using Salvor.Storage;
 using Salvor.Tests.Support;
 using Salvor.Tests.Tidy;
@@ -8,6 +10,8 @@ using Salvor.Vault;
 using Salvor.Vault.Format;
 using Salvor.Vault.Keys;
 using Salvor.Vault.Restore;
+using Salvor.Vault.Trees;
+using Salvor.Vault.Verify;
 
 namespace Salvor.Tests.Vault.Vectors;
 
@@ -65,7 +69,18 @@ sealed record Vector(
                 return "damaged vault";
             }
 
+            if (point == "verify")
+            {
+                var report = await new VaultVerifier(vault, new VerifyOptions()).RunAsync(default);
+                return report.Findings.Count == 0 ? "sound" : $"damaged {string.Join(", ", report.Findings.Select(item => item.Key))}";
+            }
+
             var catalog = await VaultCatalog.LoadAsync(vault, default);
+            if (vault.Identity.IsTree)
+            {
+                return await RestoreTreeAsync(catalog, point.Split(':')[1]);
+            }
+
             var (branch, position) = await PlaceAsync(catalog, point.Split(':'));
             var plan = await new RestorePlanner(catalog).PlanAsync(branch, new Position(position), default);
             return Convert.ToHexStringLower(SHA256.HashData(await VaultReading.WriteAsync(catalog, plan)));
@@ -91,6 +106,40 @@ sealed record Vector(
             return e.Message.Contains("key slots", StringComparison.Ordinal) ? "damaged keys"
                 : e.Message.Contains("no snapshot", StringComparison.Ordinal) ? "damaged snapshots"
                 : e.Message;
+        }
+    }
+
+    /// <summary>
+    /// Restores a backup of files, or of a command, and looks at it with another program. Of what is refused nothing may be left.
+    /// </summary>
+    static async Task<string> RestoreTreeAsync(VaultCatalog catalog, string id)
+    {
+        using var directory = new TemporaryDirectory();
+        var target = Path.Combine(directory.Path, "out");
+        try
+        {
+            var snapshot = await TreeBackups.OpenAsync(catalog.Vault, await TreeBackups.FindAsync(catalog, id, default), default);
+            if (catalog.Vault.Identity.Kind == StreamBackup.Kind)
+            {
+                await new StreamRestorer(snapshot).WriteFileAsync(target, replaces: false, progressed: null, default);
+                return Convert.ToHexStringLower(SHA256.HashData(await File.ReadAllBytesAsync(target)));
+            }
+
+            var options = new TreeRestoreOptions { Owners = new Ownership(OwnerBy.Number, null, null), Flushes = false };
+            await new TreeRestorer(snapshot, options).RunAsync(target, default);
+            var result = await Tool.RunAsync("tree_digest.py", target);
+            return result.Stdout.Trim();
+        }
+        catch (SalvorException)
+        {
+            Assert.Empty(Directory.EnumerateFileSystemEntries(directory.Path));
+            throw;
+        }
+        finally
+        {
+            // Its names need not be text, which .NET cannot delete.
+            using var opened = DirectoryCalls.OpenRoot(directory.Path);
+            DirectoryCalls.RemoveTree(opened, "out"u8);
         }
     }
 
