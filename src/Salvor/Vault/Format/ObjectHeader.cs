@@ -41,6 +41,9 @@ public enum ObjectKind : byte
 
     /// <summary>What became of that: it is deleted, or was taken back.</summary>
     Outcome = 12,
+
+    /// <summary>A range of the write-ahead log of PostgreSQL.</summary>
+    Wal = 13,
 }
 
 /// <summary>Facts about kinds of objects.</summary>
@@ -187,9 +190,11 @@ public sealed class NewerFormatException(string key, int version)
 /// <summary>The checksum of headers, frames and indexes: CRC-32C (Castagnoli), as in RFC 3720.</summary>
 public static class Checksum
 {
-    public static uint Crc32C(ReadOnlySpan<byte> bytes)
+    public static uint Crc32C(ReadOnlySpan<byte> bytes) => ~Update(uint.MaxValue, bytes);
+
+    /// <summary>Goes on with what follows, from a state that begins as all ones and is inverted in the end.</summary>
+    internal static uint Update(uint crc, ReadOnlySpan<byte> bytes)
     {
-        var crc = uint.MaxValue;
         while (bytes.Length >= 8)
         {
             crc = BitOperations.Crc32C(crc, BinaryPrimitives.ReadUInt64LittleEndian(bytes));
@@ -201,6 +206,6 @@ public static class Checksum
             crc = BitOperations.Crc32C(crc, value);
         }
 
-        return ~crc;
+        return crc;
     }
 }
