@@ -252,6 +252,22 @@ public sealed class VaultCatalog
         }
     }
 
+    /// <summary>The branches of a vault alone, in order of their numbers.</summary>
+    internal static async Task<IReadOnlyList<Branch>> ListBranchesAsync(VaultAccess vault, CancellationToken cancellationToken)
+    {
+        var keys = await vault.ListAsync(VaultKeys.Branches, after: null, cancellationToken).Select(row => row.Key)
+            .ToListAsync(cancellationToken);
+        return await ReadBranchesAsync(vault, keys, cancellationToken);
+    }
+
+    static async Task<Branch[]> ReadBranchesAsync(VaultAccess vault, List<string> keys, CancellationToken cancellationToken)
+    {
+        var read = new Branch[keys.Count];
+        await InFlight.ForEachAsync(
+            read.Length, async i => read[i] = await ReadBranchAsync(vault, keys[i], cancellationToken), cancellationToken);
+        return read;
+    }
+
     static async Task<Branch> ReadBranchAsync(VaultAccess vault, string key, CancellationToken cancellationToken)
     {
         var number = (uint)VaultKeys.NumberOf(key);
@@ -291,10 +307,7 @@ public sealed class VaultCatalog
             }
         }
 
-        var read = new Branch[begun.Count];
-        await InFlight.ForEachAsync(
-            read.Length, async i => read[i] = await ReadBranchAsync(Vault, begun[i], cancellationToken), cancellationToken);
-        foreach (var branch in read)
+        foreach (var branch in await ReadBranchesAsync(Vault, begun, cancellationToken))
         {
             branches[branch.Number] = branch;
         }

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Salvor.Vault.Format;
+using Salvor.Vault.Wal;
 
 namespace Salvor.Vault;
 
@@ -18,6 +19,7 @@ static class VaultKeys
     public const string Backups = "backups/";
     public const string Condemned = "condemned/";
     public const string Outcomes = "outcomes/";
+    public const string Wals = "wal/";
 
     /// <summary>Beside the vaults of a destination, and no name of a source begins like it.</summary>
     public const string Heads = "_heads/";
@@ -41,6 +43,12 @@ static class VaultKeys
     /// <summary>An earlier part of a compacted log object, from 1.</summary>
     public static string LogPart(uint branch, LogEntry entry, uint part) =>
         string.Create(CultureInfo.InvariantCulture, $"{Log(branch, entry)}-{part:D4}");
+
+    /// <summary>A range of the log of PostgreSQL.</summary>
+    public static string Wal(uint branch, WalRange range) =>
+        string.Create(CultureInfo.InvariantCulture, $"{WalsOf(branch)}{range.First.Value:x16}-{range.End.Value:x16}");
+
+    public static string WalsOf(uint branch) => string.Create(CultureInfo.InvariantCulture, $"{Wals}{branch:D6}/");
 
     public static string Snapshot(uint branch, Position position) =>
         string.Create(CultureInfo.InvariantCulture, $"{Snapshots}{branch:D6}/{position.Value:D16}");
@@ -135,7 +143,26 @@ static class VaultKeys
             : throw new DamagedObjectException(key, "its name is not how Salvor writes that number; it is not an object of Salvor");
     }
 
-    /// <summary>The branch in the key of a log object or a snapshot.</summary>
+    /// <summary>What the key of an object of the log of PostgreSQL says that it holds.</summary>
+    public static WalRef WalOf(string key, long storedBytes)
+    {
+        const int Digits = 16;
+        var name = key.AsSpan(key.LastIndexOf('/') + 1);
+        if (name.Length == (2 * Digits) + 1
+            && ulong.TryParse(name[..Digits], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var first)
+            && ulong.TryParse(name[(Digits + 1)..], NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var end))
+        {
+            var entry = new WalRef(BranchOf(key), new WalRange(new Lsn(first), new Lsn(end)), storedBytes);
+            if (key == entry.Key && first < end && (end - 1) / WalRange.BlockBytes == first / WalRange.BlockBytes)
+            {
+                return entry;
+            }
+        }
+
+        throw new DamagedObjectException(key, "its name is not a range of the log within one block; it is not an object of Salvor");
+    }
+
+    /// <summary>The branch in the key of a log object, a snapshot or an object of the log of PostgreSQL.</summary>
     public static uint BranchOf(string key)
     {
         var (first, last) = (key.IndexOf('/'), key.LastIndexOf('/'));

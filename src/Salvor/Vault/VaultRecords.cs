@@ -8,17 +8,24 @@ namespace Salvor.Vault;
 /// <summary>What a vault is of. The details of its first object, as JSON.</summary>
 public sealed record VaultIdentity
 {
+    /// <summary>The kind of a cluster of PostgreSQL.</summary>
+    public const string Postgres = "postgres";
+
     /// <summary>No name or path is longer, and the check is computed over what a stranger may have written.</summary>
     const int TextLengthMax = 16384;
 
     public required string Source { get; init; }
 
-    /// <summary>The kind of source: <c>sqlite</c>, <c>files</c> or <c>command</c>.</summary>
+    /// <summary>The kind of source: <c>sqlite</c>, <c>files</c>, <c>command</c> or <c>postgres</c>.</summary>
     public required string Kind { get; init; }
 
     /// <summary>Whether its snapshots are trees of files, and backups all that can be restored.</summary>
     [JsonIgnore]
-    public bool IsTree => Kind is "files" or "command";
+    public bool IsTree => Kind is "files" or "command" or Postgres;
+
+    /// <summary>Whether it holds a write-ahead log, and its positions are addresses in that.</summary>
+    [JsonIgnore]
+    public bool IsPostgres => Kind == Postgres;
 
     /// <summary>The configured path. A source is its name and path, never its content.</summary>
     public required string Path { get; init; }
@@ -86,6 +93,18 @@ public sealed record BranchRecord
     public required string Reason { get; init; }
 
     public required DateTimeOffset CreatedAt { get; init; }
+
+    /// <summary>The timeline of PostgreSQL that this is; absent in other vaults, as are the next two.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public uint? Timeline { get; init; }
+
+    /// <summary>The system identifier of the cluster, in decimal: no JSON number holds it for sure.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public string? SystemId { get; init; }
+
+    /// <summary>The history file of the timeline, in base64; of no bytes for the first.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public byte[]? History { get; init; }
 }
 
 /// <summary>Who writes to a vault. The details of a claim object, as JSON.</summary>

@@ -36,7 +36,7 @@ sealed class PostgresCluster : IAsyncDisposable
         string[] arguments =
             ["-D", cluster.Data, "-U", "postgres", "-A", "trust", "--no-sync", "-E", "UTF8", "--locale=C.UTF-8",
                 string.Create(CultureInfo.InvariantCulture, $"--wal-segsize={segmentMegabytes}")];
-        await ExpectAsync(cluster.RunAsync("initdb", arguments));
+        await ExpectAsync(RunAsync("initdb", arguments));
         return cluster;
     }
 
@@ -74,7 +74,7 @@ sealed class PostgresCluster : IAsyncDisposable
     }
 
     /// <summary>Runs one of PostgreSQL's programs.</summary>
-    public Task<ProcessResult> RunAsync(string program, IEnumerable<string> arguments)
+    public static Task<ProcessResult> RunAsync(string program, IEnumerable<string> arguments)
     {
         var (file, all) = Command(program, arguments);
         return ChildProcess.RunAsync(file, all);
@@ -117,7 +117,7 @@ sealed class PostgresCluster : IAsyncDisposable
         }
     }
 
-    ChildProcess StartProgram(string program, IEnumerable<string> arguments)
+    static ChildProcess StartProgram(string program, IEnumerable<string> arguments)
     {
         var (file, all) = Command(program, arguments);
         return ChildProcess.Start(file, all);

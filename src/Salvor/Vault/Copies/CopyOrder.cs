@@ -19,7 +19,7 @@ static class CopyOrder
     static readonly string[] Known =
     [
         .. First, VaultKeys.Moves, VaultKeys.Snapshots, VaultKeys.Backups, VaultKeys.Branches, VaultKeys.Logs, VaultKeys.Condemned,
-        VaultKeys.Outcomes,
+        VaultKeys.Outcomes, VaultKeys.Wals,
     ];
 
     /// <summary>Every key that any of the destinations has.</summary>
@@ -35,6 +35,17 @@ static class CopyOrder
         var branches = await ListAsync(copies, VaultKeys.Branches, cancellationToken).ToListAsync(cancellationToken);
         foreach (var prefix in First)
         {
+            if (prefix == VaultKeys.Packs && copies[0].Identity.IsPostgres)
+            {
+                // A base backup needs the log; that needs nothing but its branch.
+                await foreach (var row in branches.ToAsyncEnumerable().Concat(ListAsync(copies, VaultKeys.Wals, cancellationToken)))
+                {
+                    yield return row;
+                }
+
+                branches = [];
+            }
+
             await foreach (var row in ListAsync(copies, prefix, cancellationToken))
             {
                 yield return row;

@@ -1,6 +1,7 @@
 using Salvor.Storage;
 using Salvor.Vault.Format;
 using Salvor.Vault.Pruning;
+using Salvor.Vault.Wal;
 
 namespace Salvor.Vault.Copies;
 
@@ -37,6 +38,8 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
     /// <summary>Up to where the log of each branch is known to be copied: the last key.</summary>
     readonly Dictionary<string, string> copied = [];
 
+    readonly Dictionary<uint, Lsn> walReached = [];
+
     string known = "";
     bool isChecked;
     long objects;
@@ -55,6 +58,12 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
         }
 
         damage = null;
+        if (first.Identity.IsPostgres)
+        {
+            await FollowWalAsync(cancellationToken);
+            return damage is null;
+        }
+
         var end = copied[log];
         await foreach (var row in first.ListHereAsync(log, copied[log], cancellationToken))
         {
@@ -87,6 +96,10 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
             await ExpectBeginningAsync(cancellationToken);
             await CopyAllAsync(ends, cancellationToken);
             Lacks?.Invoke(null);
+        }
+        else
+        {
+            await FollowWalAsync(cancellationToken);
         }
 
         if (damage is null)
@@ -318,6 +331,34 @@ public sealed class VaultMirror(VaultAccess first, IObjectStore store)
         }
 
         return true;
+    }
+
+    /// <summary>
+    /// Copies what of the log of PostgreSQL followed: from the block before the one that was reached on, because what is merged sorts
+    /// before what it is made of. What comes later still is compared with all keys.
+    /// </summary>
+    async Task FollowWalAsync(CancellationToken cancellationToken)
+    {
+        foreach (var branch in await first.ListHereAsync(VaultKeys.Branches, after: null, cancellationToken)
+            .Select(row => (uint)VaultKeys.NumberOf(row.Key)).ToListAsync(cancellationToken))
+        {
+            var reached = walReached.GetValueOrDefault(branch).Value;
+            var from = new Lsn(reached - Math.Min(reached, WalRange.BlockBytes)).Floor(WalRange.BlockBytes);
+            var after = VaultKeys.Wal(branch, new WalRange(from, from));
+            await foreach (var (key, rows) in CopyListing.SideBySideAsync(
+                [.. new[] { first, copy }.Select(at => at.ListHereAsync(VaultKeys.WalsOf(branch), after, cancellationToken))]))
+            {
+                if (rows[0] is not null && rows[1] is null)
+                {
+                    await CopyAsync(key, cancellationToken);
+                }
+
+                if (rows[0] is not null && damage is null)
+                {
+                    walReached[branch] = Lsn.Max(walReached.GetValueOrDefault(branch), VaultKeys.WalOf(key, 0).Range.End);
+                }
+            }
+        }
     }
 
     static bool IsDue(string key, Dictionary<string, string> ends) =>

@@ -32,6 +32,7 @@ public static class UsageMeter
     static UsageKind KindOf(string key) =>
         key.StartsWith(VaultKeys.Logs, StringComparison.Ordinal)
             ? key.Contains('-', StringComparison.Ordinal) ? UsageKind.Compacted : UsageKind.Log
+        : key.StartsWith(VaultKeys.Wals, StringComparison.Ordinal) ? UsageKind.Wal
         : key.StartsWith(VaultKeys.Packs, StringComparison.Ordinal) ? UsageKind.Packs
         : key.StartsWith(VaultKeys.Snapshots, StringComparison.Ordinal) ? UsageKind.Snapshots
         : UsageKind.Other;
@@ -80,7 +81,8 @@ public static class UsageMeter
     {
         var (content, stored) = (0L, 0L);
         foreach (var (kind, objectKind) in ((UsageKind, ObjectKind)[])
-            [(UsageKind.Packs, ObjectKind.Pack), (UsageKind.Log, ObjectKind.Log), (UsageKind.Compacted, ObjectKind.Log)])
+            [(UsageKind.Packs, ObjectKind.Pack), (UsageKind.Log, ObjectKind.Log), (UsageKind.Compacted, ObjectKind.Log),
+                (UsageKind.Wal, ObjectKind.Wal)])
         {
             foreach (var row in Sample(rows[kind]))
             {

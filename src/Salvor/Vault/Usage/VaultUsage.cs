@@ -9,6 +9,9 @@ public enum UsageKind
     /// <summary>Log objects that were made of several.</summary>
     Compacted,
 
+    /// <summary>The log of PostgreSQL.</summary>
+    Wal,
+
     Packs,
     Snapshots,
 

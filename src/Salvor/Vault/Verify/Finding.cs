@@ -68,4 +68,10 @@ public sealed record VerifyReport
 
     /// <summary>How many there are in all.</summary>
     public required long FindingCount { get; init; }
+
+    /// <summary>
+    /// What of the log of PostgreSQL is missing between what is there: no damage, because a server may have removed it before it was had.
+    /// No recovery gets past one.
+    /// </summary>
+    public IReadOnlyList<Wal.WalGap> WalGaps { get; init; } = [];
 }

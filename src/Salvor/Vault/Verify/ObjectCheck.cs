@@ -6,6 +6,7 @@ using Salvor.Vault.Keys;
 using Salvor.Vault.Pruning;
 using Salvor.Vault.Snapshots;
 using Salvor.Vault.Trees;
+using Salvor.Vault.Wal;
 
 namespace Salvor.Vault.Verify;
 
@@ -16,6 +17,9 @@ sealed class LayerException(FindingLayer layer, DamagedObjectException damage) :
 
     public DamagedObjectException Damage { get; } = damage;
 }
+
+/// <summary>What a range of the log of PostgreSQL says of where it belongs.</summary>
+readonly record struct WalFacts(WalRef Ref, uint Timeline, ulong SystemId);
 
 /// <summary>
 /// The checks of one object by itself, one function for each kind. What is read whole is held to the hash in its footer, and each of its
@@ -35,6 +39,7 @@ static class ObjectCheck
             VaultKeys.Packs => PackAsync(vault, key, whole: true, cancellationToken),
             VaultKeys.Snapshots => SnapshotAsync(
                 vault, key, new SnapshotRef(VaultKeys.BranchOf(key), new Position(VaultKeys.NumberOf(key))), cancellationToken),
+            VaultKeys.Wals => WalAsync(vault, key, whole: true, cancellationToken),
             VaultKeys.Branches => BranchAsync(vault, key, cancellationToken),
             VaultKeys.Claims => ClaimAsync(vault, key, cancellationToken),
             VaultKeys.Moves => MoveAsync(vault, key, cancellationToken),
@@ -59,6 +64,11 @@ static class ObjectCheck
         var record = await RecordAsync(
             vault, key, ObjectKind.Branch, VaultJson.Default.BranchRecord,
             header => header.Branch == number ? null : $"it is branch {header.Branch}, put in this place", cancellationToken);
+        if (vault.Identity.IsPostgres)
+        {
+            WalBranches.HistoryOf(new Branch((uint)number, record));
+        }
+
         return record.Parent < number && Hash256.TryParse(record.ForkLineage, out _)
             ? record
             : throw new DamagedObjectException(key, $"it claims to leave branch {record.Parent}, which it cannot");
@@ -174,6 +184,58 @@ static class ObjectCheck
         }
 
         return log;
+    }
+
+    /// <summary>
+    /// A range of the log of PostgreSQL: that it has the bytes that its details were made with, and read whole also that a recovery can
+    /// read them, and that its index tells what is in them.
+    /// </summary>
+    public static async Task<WalFacts> WalAsync(VaultAccess vault, string key, bool whole, CancellationToken cancellationToken)
+    {
+        var stored = await InLayerAsync(
+            FindingLayer.Envelope, () => WalObject.OpenEnvelopeAsync(vault, key, whole, cancellationToken));
+        using var wal = await InLayerAsync(FindingLayer.Details, () => WalObject.ReadAsync(vault, stored, cancellationToken));
+        if (whole)
+        {
+            var range = wal.Ref.Range;
+            var content = ArrayPool<byte>.Shared.Rent((int)range.Length);
+            try
+            {
+                await InLayerAsync(FindingLayer.Frame, async () =>
+                {
+                    await wal.ReadAsync(range, content.AsMemory(0, (int)range.Length), cancellationToken);
+                    return true;
+                });
+                CheckRecords(key, range, wal.Details, content.AsSpan(0, (int)range.Length));
+            }
+            finally
+            {
+                ArrayPool<byte>.Shared.Return(content);
+            }
+
+            ExpectHash(stored);
+        }
+
+        return new WalFacts(wal.Ref, wal.Details.Timeline, wal.Details.Shape.SystemId);
+    }
+
+    static void CheckRecords(string key, WalRange range, WalDetails details, ReadOnlySpan<byte> content)
+    {
+        var events = new List<WalEvent>();
+        var records = new WalRecords(details.Shape, details.Timeline, range.First, events.Add);
+        records.Add(content);
+        var (found, told) = (WalIndex.Of(events, range), details.Index);
+
+        // What begins before the range, only a writer that had that could count.
+        var problem = records.Problem is { } wrong ? $"no recovery gets past {wrong.At}: {wrong.What}"
+            : found.Commits > told.Commits || (found.Commits > 0 && found.Last != told.Last)
+                || !found.Names.SequenceEqual(told.Names.TakeLast(found.Names.Count))
+                ? "its index does not tell the commits and restore points that it holds"
+            : null;
+        if (problem is not null)
+        {
+            throw new LayerException(FindingLayer.Details, new DamagedObjectException(key, problem));
+        }
     }
 
     /// <summary>A pack, by its name.</summary>

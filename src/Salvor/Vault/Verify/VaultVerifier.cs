@@ -3,6 +3,7 @@ using Salvor.Vault.Format;
 using Salvor.Vault.Pruning;
 using Salvor.Vault.Snapshots;
 using Salvor.Vault.Trees;
+using Salvor.Vault.Wal;
 
 namespace Salvor.Vault.Verify;
 
@@ -40,6 +41,7 @@ public sealed class VaultVerifier
     readonly Dictionary<SnapshotRef, SnapshotFacts> snapshots = [];
     readonly HashSet<SnapshotRef> listedSnapshots = [];
     readonly SortedSet<ulong> trees = [];
+    readonly List<WalNeed> needs = [];
     Condemnations condemned = Condemnations.None;
 
     /// <param name="vault">The copy; its own copies elsewhere are not asked.</param>
@@ -73,6 +75,12 @@ public sealed class VaultVerifier
         var log = new LogCheck(run, condemned, branches, snapshots);
         await log.RunAsync(cancellationToken);
         CheckHead(head, log.Chain);
+        var wal = new WalCheck(run, condemned, branches);
+        if (vault.Identity.IsPostgres)
+        {
+            await wal.RunAsync(needs, cancellationToken);
+        }
+
         await CheckNamesAsync(cancellationToken);
         await run.LookBeneathAsync(cancellationToken);
         foreach (var key in run.Hidden.Where(key => !condemned.Hides(key) && !run.IsNamed(key)))
@@ -80,7 +88,7 @@ public sealed class VaultVerifier
             run.AddHidden(key);
         }
 
-        return Report(log.Chain);
+        return Report(log.Chain) with { WalGaps = wal.Gaps };
     }
 
     async Task<HeadEntry?> FindHeadAsync(CancellationToken cancellationToken)
@@ -249,6 +257,7 @@ public sealed class VaultVerifier
 
         var (header, hash, details) = root;
         snapshots[snapshot] = new SnapshotFacts(header.Number, header.LineageAfter, hash, details.IsImage);
+        needs.Add(new WalNeed(snapshot, new WalRange(new Lsn(header.PositionFirst), new Lsn(header.PositionLast))));
         var damages = await chunks.RunAsync(row.Key, details, cancellationToken);
         foreach (var (key, what) in damages)
         {

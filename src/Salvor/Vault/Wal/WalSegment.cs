@@ -1,3 +1,4 @@
+using System.Buffers;
 using System.Globalization;
 
 namespace Salvor.Vault.Wal;
@@ -9,6 +10,8 @@ namespace Salvor.Vault.Wal;
 public readonly record struct WalSegment(uint Timeline, ulong Number, uint SizeBytes)
 {
     const int NameLength = 24;
+
+    static readonly SearchValues<char> Digits = SearchValues.Create("0123456789ABCDEF");
 
     /// <summary>What follows the name of a segment that is not complete.</summary>
     public const string Partial = ".partial";
@@ -28,7 +31,7 @@ public readonly record struct WalSegment(uint Timeline, ulong Number, uint SizeB
     public static bool TryParse(string name, uint sizeBytes, out WalSegment segment)
     {
         segment = default;
-        if (name.Length != NameLength || name.AsSpan().ContainsAnyExcept("0123456789ABCDEF"))
+        if (name.Length != NameLength || name.AsSpan().ContainsAnyExcept(Digits))
         {
             return false;
         }
@@ -41,7 +44,7 @@ public readonly record struct WalSegment(uint Timeline, ulong Number, uint SizeB
 
     /// <summary>The timeline of the name of a history file; 0 for another name.</summary>
     public static uint TimelineOfHistory(string name) =>
-        name.Length == 16 && name.EndsWith(".history", StringComparison.Ordinal) && !name.AsSpan(0, 8).ContainsAnyExcept("0123456789ABCDEF")
+        name.Length == 16 && name.EndsWith(".history", StringComparison.Ordinal) && !name.AsSpan(0, 8).ContainsAnyExcept(Digits)
             ? Field(name, 0)
             : 0;
 

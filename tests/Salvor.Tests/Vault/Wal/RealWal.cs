@@ -44,11 +44,12 @@ static partial class RealWal
     /// <summary>What <c>pg_waldump</c> reads from an address on, or where that is within a record, from the next one.</summary>
     public static async Task<IReadOnlyList<Line>> DumpAsync(PostgresCluster cluster, uint timeline, Lsn start, Lsn end)
     {
-        var result = await cluster.RunAsync(
+        var result = await PostgresCluster.RunAsync(
             "pg_waldump",
             ["-p", cluster.Wal, "-t", timeline.ToString(CultureInfo.InvariantCulture), "-s", start.ToString(), "-e", end.ToString()]);
         Assert.True(result.ExitCode == 0, result.ToString());
-        var lines = result.Stdout.Split('\n').Select(line => LinePattern().Match(line)).Where(match => match.Success).Select(Parse).ToList();
+        var matches = result.Stdout.Split('\n').Select(line => LinePattern().Match(line));
+        var lines = matches.Where(match => match.Success).Select(Parse).ToList();
         Assert.NotEmpty(lines);
         return lines;
     }
