@@ -48,7 +48,11 @@ static class RestoreCommand
         Description = "Replace the source's own database; the old one is moved aside. Refused while any app has it open.",
     };
 
-    static readonly Option<bool> Force = new("--force") { Description = "Replace an existing file at --output." };
+    static readonly Option<bool> Force = new("--force")
+    {
+        Description = "Replace what is at --output: a file, or of files what has their names.",
+    };
+
     static readonly Option<bool> NoCheck = new("--no-check")
     {
         Description = "Skip PRAGMA integrity_check; checksums are always verified.",
@@ -119,7 +123,7 @@ static class RestoreCommand
         Option[] others =
         [
             PositionOption, BranchOption, IfDbNotExists, InPlace, NoCheck, StateDirectory,
-            .. isStream ? TreeRestoreRun.Own.Except([TreeRestoreRun.Snapshot]) : [.. StreamRestoreRun.Own, Force],
+            .. isStream ? TreeRestoreRun.Own.Except([TreeRestoreRun.Snapshot]) : StreamRestoreRun.Own,
         ];
         if (others.FirstOrDefault(invocation.Has) is { } stray)
         {
@@ -128,7 +132,7 @@ static class RestoreCommand
                 isStream ? $"'{stray.Name}' does not go with what a command printed" : $"'{stray.Name}' does not go with files",
                 isStream
                     ? "It is restored into a file, which '--output' names, or by '--pipe' into a command."
-                    : "Files are restored into a directory that is new or empty: name it with '--output'.");
+                    : "Files are restored into a directory, which '--output' names.");
         }
 
         string?[] names = [invocation.Get(TreeRestoreRun.Snapshot), $"{invocation.Get(BackupId)}", invocation.Get(Timestamp)];
@@ -151,7 +155,7 @@ static class RestoreCommand
         Task<int> RestoreAsync() => isStream
             ? StreamRestoreRun.RunAsync(
                 invocation, vault, name, output, consumer, ScratchOf(invocation), dryRun, invocation.Get(Force))
-            : TreeRestoreRun.RunAsync(invocation, vault, name, output, ScratchOf(invocation), dryRun);
+            : TreeRestoreRun.RunAsync(invocation, vault, name, output, ScratchOf(invocation), dryRun, invocation.Get(Force), source);
         return dryRun ? await RestoreAsync() : await RestoreHooks.AroundAsync(invocation, source, output ?? "", RestoreAsync);
     }
 

@@ -1,6 +1,8 @@
 using System.CommandLine;
 using Salvor.Cli.Terminal;
 using Salvor.Files;
+using Salvor.Jobs;
+using Salvor.Jobs.Config;
 using Salvor.Text;
 using Salvor.Vault;
 using Salvor.Vault.Trees;
@@ -47,8 +49,27 @@ static class TreeRestoreRun
         Description = "Of files: permissions of directories and files, in octal.", HelpName = "D750,F640",
     };
 
+    public static readonly Option<bool> Delete = new("--delete")
+    {
+        Description = "Of files: remove what is there and not in the backup, inside of the paths that it is of.",
+    };
+
     /// <summary>What goes with files alone.</summary>
-    public static readonly Option[] Own = [Snapshot, Include, Exclude, Chown, OwnedBy, OwnerMapFile, Chmod];
+    public static readonly Option[] Own = [Snapshot, Include, Exclude, Delete, Chown, OwnedBy, OwnerMapFile, Chmod];
+
+    /// <summary>What is never removed of this machine: what is restored from, all destinations, and local state.</summary>
+    static List<string> Never(Invocation invocation, VaultAccess vault, SourceConfig? configured)
+    {
+        List<string> never = [vault.Location];
+        if (configured is not null)
+        {
+            var config = invocation.LoadConfig();
+            never.AddRange(config.Destinations.Values.OfType<FileDestinationConfig>().Select(destination => destination.Path));
+            never.AddRange(config.Trees.Values.Select(tree => ConfiguredSources.StateOf(config, tree)));
+        }
+
+        return never;
+    }
 
     /// <param name="invocation">The command line.</param>
     /// <param name="vault">The vault, with its copies.</param>
@@ -56,8 +77,11 @@ static class TreeRestoreRun
     /// <param name="output">Where to; a folder of its own where it is null.</param>
     /// <param name="scratch">Where folders are made.</param>
     /// <param name="dryRun">Whether nothing is written.</param>
+    /// <param name="isOver">Whether there may be something.</param>
+    /// <param name="configured">The source; null where there is no configuration.</param>
     public static async Task<int> RunAsync(
-        Invocation invocation, VaultAccess vault, string? name, string? output, string scratch, bool dryRun)
+        Invocation invocation, VaultAccess vault, string? name, string? output, string scratch, bool dryRun, bool isOver,
+        SourceConfig? configured)
     {
         var started = invocation.Time.GetTimestamp();
         var catalog = await VaultCatalog.LoadAsync(vault, invocation.Cancellation);
@@ -74,11 +98,15 @@ static class TreeRestoreRun
                 invocation.Get(OwnedBy) == "number" ? OwnerBy.Number : OwnerBy.Name, invocation.Get(Chown),
                 invocation.Get(OwnerMapFile) is { } map ? OwnerMap.Read(map) : OwnerMap.None),
             Modes = Modes.Parse(invocation.Get(Chmod)),
+            IsOver = isOver,
+            Deletes = invocation.Get(Delete),
+            Kept = (configured as FilesSourceConfig)?.Options.Exclude ?? PathPatterns.None,
+            Never = Never(invocation, vault, configured),
             Progressed = progress.Reporter,
         };
         var restorer = new TreeRestorer(snapshot, options);
         var restored = dryRun
-            ? await restorer.PlanAsync(invocation.Cancellation)
+            ? await restorer.PlanAsync(target, invocation.Cancellation)
             : await RestoreAsync(restorer, target, invocation.Cancellation);
         progress.Dispose();
         var seconds = Math.Round(invocation.Time.GetElapsedTime(started).TotalSeconds, 3);
@@ -92,7 +120,7 @@ static class TreeRestoreRun
                     record.Id, restored.Files, restored.Entries,
                     [.. options.Owners.Mappings.Select(item => new OwnerBody(
                         item.IsGroup ? "group" : "user", item.Name, item.Number, item.Becomes, item.IsConflict))],
-                    restored.Problems, restored.ReusedBytes),
+                    restored.Problems, restored.ReusedBytes, restored.RemovedCount, restored.Removed),
             },
             () => CliJson.Default.RestoreDocument);
         return 0;
@@ -128,6 +156,16 @@ static class TreeRestoreRun
         invocation.Print($"{(dryRun ? "would restore" : "Restored")} \"{source}\" -> {target}");
         invocation.Print($"backup {record.Id} of {InstantText.Format(record.Time)}");
         invocation.Print($"{restored.Entries} name(s), {restored.Files} of them files, {SizeText.Format(restored.Bytes)}");
+        foreach (var path in restored.Removed)
+        {
+            invocation.Print($"  {(dryRun ? "would remove" : "removed")} {path}");
+        }
+
+        if (restored.RemovedCount > restored.Removed.Count)
+        {
+            invocation.Print($"  and {restored.RemovedCount - restored.Removed.Count} more");
+        }
+
         foreach (var owner in owners.Mappings.Where(item => dryRun || item.IsConflict))
         {
             var was = owner.Name.Length > 0 ? $"{owner.Name} ({owner.Number})" : $"{owner.Number}";

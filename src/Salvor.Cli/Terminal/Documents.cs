@@ -63,7 +63,7 @@ sealed record RestoreDocument(
 
 sealed record TreeRestoreBody(
     ulong BackupId, long Files, long Entries, IReadOnlyList<OwnerBody> Owners, IReadOnlyList<string> Problems,
-    long ReusedBytes);
+    long ReusedBytes, long RemovedCount, IReadOnlyList<string> Removed);
 
 sealed record OwnerBody(string Kind, string Name, uint Number, uint Becomes, bool Conflict);
 

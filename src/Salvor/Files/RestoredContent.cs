@@ -1,10 +1,17 @@
 using System.Buffers;
+using System.Security.Cryptography;
 using Microsoft.Win32.SafeHandles;
 using Salvor.Vault.Format;
 using Salvor.Vault.Snapshots;
 using Salvor.Vault.Trees;
 
 namespace Salvor.Files;
+
+/// <summary>The beginning of a file on this disk that is what the snapshot has.</summary>
+/// <param name="File">Open for reading.</param>
+/// <param name="Length">How much of the content.</param>
+/// <param name="Digest">Its SHA-256: what is copied later must still be that.</param>
+readonly record struct SameFront(SafeFileHandle File, long Length, byte[] Digest);
 
 /// <summary>
 /// Writes the content of files, in their order in the snapshot: chunks that a file on this disk has in the same place are taken from it,
@@ -40,15 +47,101 @@ sealed class RestoredContent : IAsyncDisposable
     /// <summary>What of the content was here already.</summary>
     public long ReusedBytes { get; private set; }
 
+    /// <summary>How much of a file on this disk is what it is to have, from its first byte on.</summary>
+    public async Task<SameFront> FrontAsync(SafeFileHandle old, WantedEntry wanted, CancellationToken cancellationToken)
+    {
+        var places = new FilePlaces(wanted.Entry);
+        var (at, end) = (wanted.Offset, wanted.Offset + (ulong)wanted.Entry.ContentBytes);
+        using var digest = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var buffer = ArrayPool<byte>.Shared.Rent(ChunkBytesMax);
+        try
+        {
+            while (at < end)
+            {
+                var chunk = await ChunkAtAsync(at, end, cancellationToken);
+                if (!Has(old, places, (long)(at - wanted.Offset), chunk, buffer))
+                {
+                    break;
+                }
+
+                digest.AppendData(buffer, 0, (int)chunk.Length);
+                at += chunk.Length;
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+
+        return new SameFront(old, (long)(at - wanted.Offset), digest.GetCurrentHash());
+    }
+
+    /// <summary>The file is left where it is, because all of it is the same.</summary>
+    public void Leave(WantedEntry wanted)
+    {
+        ReusedBytes += wanted.Entry.ContentBytes;
+        notes.CountContent(wanted.Path, (int)Math.Min(wanted.Entry.ContentBytes, int.MaxValue));
+    }
+
+    /// <summary>The same as the other, where the front of a file on this disk is known to be the same.</summary>
+    public async Task WriteAsync(SafeFileHandle file, WantedEntry wanted, SameFront front, CancellationToken cancellationToken)
+    {
+        if (TryCopy(file, wanted, front))
+        {
+            await WriteAsync(file, wanted, front.File, cancellationToken, front.Length);
+        }
+        else
+        {
+            // Somebody writes to it: nothing of it is relied on.
+            await WriteAsync(file, wanted, old: null, cancellationToken);
+        }
+    }
+
+    bool TryCopy(SafeFileHandle file, WantedEntry wanted, SameFront front)
+    {
+        var places = new FilePlaces(wanted.Entry);
+        using var digest = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        var buffer = ArrayPool<byte>.Shared.Rent(ChunkBytesMax);
+        try
+        {
+            for (var at = 0L; at < front.Length;)
+            {
+                var part = buffer.AsSpan(0, (int)Math.Min(ChunkBytesMax, front.Length - at));
+                if (!places.TryRead(front.File, at, part))
+                {
+                    return false;
+                }
+
+                digest.AppendData(part);
+                places.Write(file, at, part);
+                at += part.Length;
+            }
+        }
+        finally
+        {
+            ArrayPool<byte>.Shared.Return(buffer);
+        }
+
+        if (!digest.GetCurrentHash().AsSpan().SequenceEqual(front.Digest))
+        {
+            return false;
+        }
+
+        ReusedBytes += front.Length;
+        return true;
+    }
+
     /// <summary>Writes what a file is to have into one that is new, or into the one that has some of it.</summary>
     /// <param name="file">Open for writing.</param>
     /// <param name="wanted">The entry of it.</param>
     /// <param name="old">A file that may have some of it, open for reading; may be the same. Null where there is none.</param>
     /// <param name="cancellationToken">Ends it.</param>
-    public async Task WriteAsync(SafeFileHandle file, WantedEntry wanted, SafeFileHandle? old, CancellationToken cancellationToken)
+    /// <param name="from">How much of its content it has already.</param>
+    public async Task WriteAsync(
+        SafeFileHandle file, WantedEntry wanted, SafeFileHandle? old, CancellationToken cancellationToken, long from = 0)
     {
         var places = new FilePlaces(wanted.Entry);
-        var (at, end) = (wanted.Offset, wanted.Offset + (ulong)wanted.Entry.ContentBytes);
+        var (at, end) = (wanted.Offset + (ulong)from, wanted.Offset + (ulong)wanted.Entry.ContentBytes);
         if (old is not null)
         {
             var buffer = ArrayPool<byte>.Shared.Rent(ChunkBytesMax);

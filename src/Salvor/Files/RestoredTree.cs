@@ -13,6 +13,12 @@ public sealed record RestoredTree(long Files, long Entries, long Bytes, long Fet
     /// <summary>What of the content was here already, and proved to be the same.</summary>
     public long ReusedBytes { get; init; }
 
+    /// <summary>How many names were removed, or would be.</summary>
+    public long RemovedCount { get; init; }
+
+    /// <summary>Their paths in the backup, in order; at most <see cref="TreeBackupResult.ProblemsMax"/>.</summary>
+    public IReadOnlyList<string> Removed { get; init; } = [];
+
     /// <summary>What is not as it was, each a line; at most <see cref="TreeBackupResult.ProblemsMax"/>.</summary>
     public required IReadOnlyList<string> Problems { get; init; }
 }

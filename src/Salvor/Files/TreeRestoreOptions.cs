@@ -15,6 +15,20 @@ public sealed record TreeRestoreOptions
     /// <summary>What permissions it gets.</summary>
     public Modes Modes { get; init; } = new(null, null);
 
+    /// <summary>Whether the directory may have something in it: what the snapshot has takes the place of what has its name.</summary>
+    public bool IsOver { get; init; }
+
+    /// <summary>
+    /// Whether what the snapshot does not have is removed, as far as it would be restored if it had: inside of the paths that it is of.
+    /// </summary>
+    public bool Deletes { get; init; }
+
+    /// <summary>What is never removed, beside what is excluded: what the source leaves out of its backups.</summary>
+    public PathPatterns Kept { get; init; } = PathPatterns.None;
+
+    /// <summary>Files and directories of this machine that are never removed: those of destinations, and of local state.</summary>
+    public IReadOnlyList<string> Never { get; init; } = [];
+
     /// <summary>Whether all is made durable before it appears. Tests of something else need not wait for the disk.</summary>
     internal bool Flushes { get; init; } = true;
 

@@ -6,15 +6,16 @@ using Salvor.Vault.Trees;
 namespace Salvor.Files;
 
 /// <summary>
-/// Writes a snapshot into a directory that is new or empty. Everything is made below one hidden directory and moved into place when all of
-/// it is there, checked and durable; stopped before that, nothing of it shows, and the next restore there goes on from it. Whatever the
-/// vault says, nothing is written elsewhere.
+/// Writes a snapshot into a directory that is new or empty, or over what is in it where that is asked for. Everything is made below one
+/// hidden directory and moved into place when all of it is there, checked and durable; stopped before that, nothing of it shows, and the
+/// next restore there goes on from it. Whatever the vault says, nothing is written elsewhere.
 /// </summary>
 public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions options)
 {
     static ReadOnlySpan<byte> Staging => ".salvor-restoring"u8;
 
     readonly RestoreNotes notes = new(snapshot, options);
+    TreeSurplus? surplus;
 
     /// <summary>Where a restore that failed left what the next one goes on from; null where it left nothing.</summary>
     public string? Unfinished { get; private set; }
@@ -25,20 +26,25 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
         var isNew = !Directory.Exists(target);
         Directory.CreateDirectory(target);
         using var root = DirectoryCalls.OpenRoot(target);
-        ExpectFree(root, target);
+        var isOver = ExpectFree(root, target);
+        if (isOver)
+        {
+            await ExpectHarmlessAsync(root, target, cancellationToken);
+        }
+
         var resumes = IsUnfinished(root);
         if (!resumes)
         {
-            RequireSpace(target);
+            RequireSpace(target, isOver);
             DirectoryCalls.RemoveTree(root, Staging);
             DirectoryCalls.MakeDirectory(root, Staging);
         }
 
         try
         {
-            var (fetched, reused) = await StageAsync(root, target, resumes, cancellationToken);
+            var (fetched, reused) = await StageAsync(root, target, resumes, isOver, cancellationToken);
             DurableFile.FlushDirectory(target);
-            return notes.Result(fetched, reused);
+            return notes.Result(fetched, reused) with { RemovedCount = surplus?.Count ?? 0, Removed = surplus?.Removed ?? [] };
         }
         catch (Exception e)
         {
@@ -58,8 +64,8 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
         }
     }
 
-    /// <summary>What owners would become, without writing anything.</summary>
-    public async Task<RestoredTree> PlanAsync(CancellationToken cancellationToken)
+    /// <summary>What owners would become, and what would be removed, without writing anything.</summary>
+    public async Task<RestoredTree> PlanAsync(string target, CancellationToken cancellationToken)
     {
         await using var listing = new WantedListing(snapshot, options);
         while (await listing.ReadAsync(cancellationToken) is { } item)
@@ -72,30 +78,94 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
         }
 
         notes.ExpectSomething();
-        return notes.Result(fetched: 0, reused: 0);
+        var plan = notes.Result(fetched: 0, reused: 0);
+        if (!options.Deletes || !Directory.Exists(target))
+        {
+            return plan;
+        }
+
+        using var root = DirectoryCalls.OpenRoot(target);
+        await ExpectHarmlessAsync(root, target, cancellationToken);
+        return plan with { RemovedCount = surplus!.Count, Removed = surplus.Removed };
     }
 
     async Task<(long Fetched, long Reused)> StageAsync(
-        SafeFileHandle root, string target, bool resumes, CancellationToken cancellationToken)
+        SafeFileHandle root, string target, bool resumes, bool isOver, CancellationToken cancellationToken)
     {
         using var staging = DirectoryCalls.TryOpenDirectory(root, Staging, out var error)
             ?? throw new PosixException(error, "open", target);
-        using var staged = new TreeStaging(snapshot, options, notes, staging, resumes);
+        var existing = isOver ? new ExistingTree(root, options.Deletes) : null;
+        using var staged = new TreeStaging(snapshot, options, notes, staging, resumes, existing);
         var counted = await staged.RunAsync(cancellationToken);
         notes.ExpectSomething();
-        if (options.Flushes)
+        Flush(staging, target);
+        if (isOver)
         {
-            options.Progressed?.Invoke(new WorkProgress("flushing to the disk"));
-            DirectoryCalls.FlushFileSystem(staging, target);
+            await MergeAsync(root, staging, cancellationToken);
         }
-
-        foreach (var name in DirectoryCalls.List(staging, target))
+        else
         {
-            Move(staging, name, root);
+            foreach (var name in DirectoryCalls.List(staging, target))
+            {
+                Move(staging, name, root);
+            }
         }
 
         DirectoryCalls.RemoveTree(root, Staging);
+        if (isOver)
+        {
+            Flush(root, target);
+        }
+
         return counted;
+    }
+
+    async Task MergeAsync(SafeFileHandle root, SafeFileHandle staging, CancellationToken cancellationToken)
+    {
+        if (options.Deletes)
+        {
+            options.Progressed?.Invoke(new WorkProgress("removing what the backup does not have"));
+            surplus = new TreeSurplus(snapshot, options, root, removes: true);
+            await surplus.RunAsync(cancellationToken);
+        }
+
+        options.Progressed?.Invoke(new WorkProgress("moving into place"));
+        using var merge = new TreeMerge(snapshot, options, notes, staging, root);
+        await merge.RunAsync(cancellationToken);
+    }
+
+    void Flush(SafeFileHandle directory, string target)
+    {
+        if (options.Flushes)
+        {
+            options.Progressed?.Invoke(new WorkProgress("flushing to the disk"));
+            DirectoryCalls.FlushFileSystem(directory, target);
+        }
+    }
+
+    /// <summary>Looks what would be removed. Throws where that looks like a mistake, before anything is done.</summary>
+    async Task ExpectHarmlessAsync(SafeFileHandle root, string target, CancellationToken cancellationToken)
+    {
+        if (!options.Deletes)
+        {
+            return;
+        }
+
+        if (!options.IsOver && options.Include.IsEmpty && Path.GetFullPath(target) == "/")
+        {
+            throw new SalvorException(
+                FailureKind.Usage, "'--delete' in / removes from the running system",
+                "Say with '--include' in which paths, or say '--force'; '--dry-run' prints what would go.");
+        }
+
+        var found = surplus = new TreeSurplus(snapshot, options, root, removes: false);
+        await found.RunAsync(cancellationToken);
+        if (!options.IsOver && found is { Count: > 0, Common: 0 })
+        {
+            throw new SalvorException(
+                FailureKind.Usage, $"nothing in {target} is in this backup, and '--delete' would remove {found.Count} name(s) of it",
+                "Check the path; '--dry-run' with '--force' prints what would go, and '--force' does it.");
+        }
     }
 
     /// <summary>What nobody else could have put there.</summary>
@@ -107,7 +177,8 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
     static bool IsPassing(Exception e) => e is OperationCanceledException or IOException
         or SalvorException { Kind: FailureKind.Failure or FailureKind.DestinationUnreachable };
 
-    static void ExpectFree(SafeFileHandle root, string target)
+    /// <summary>Whether there is something in the target. Throws where nothing may be.</summary>
+    bool ExpectFree(SafeFileHandle root, string target)
     {
         if (!Posix.TryLock(root, exclusive: true, target))
         {
@@ -115,17 +186,18 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
                 FailureKind.Locked, $"another restore writes to {target}", "Let it end, or name another directory with '--output'.");
         }
 
-        if (DirectoryCalls.List(root, target).Any(name => !name.AsSpan().SequenceEqual(Staging)))
-        {
-            throw new SalvorException(
-                FailureKind.Usage, $"{target} is not empty", "Name a directory with '--output' that is new or empty.");
-        }
+        var isOver = DirectoryCalls.List(root, target).Any(name => !name.AsSpan().SequenceEqual(Staging));
+        return !isOver || options.IsOver || options.Deletes
+            ? isOver
+            : throw new SalvorException(
+                FailureKind.Usage, $"{target} is not empty",
+                "Name a directory with '--output' that is new or empty, or restore over what is in it with '--force'.");
     }
 
-    void RequireSpace(string target)
+    void RequireSpace(string target, bool isOver)
     {
         var needed = Math.Min(snapshot.Details.Totals.Bytes, (long)snapshot.Details.Content.Length);
-        if (options.IsWhole && DiskSpace.FreeBytes(target) is { } free && free < needed)
+        if (!isOver && options.IsWhole && DiskSpace.FreeBytes(target) is { } free && free < needed)
         {
             throw new SalvorException(
                 FailureKind.Failure,
@@ -135,7 +207,7 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
     }
 
     /// <summary>A directory that its owner may not write to cannot be moved by others than root until they may.</summary>
-    static void Move(SafeFileHandle from, byte[] name, SafeFileHandle to)
+    internal static void Move(SafeFileHandle from, byte[] name, SafeFileHandle to)
     {
         try
         {

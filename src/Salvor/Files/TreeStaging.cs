@@ -13,16 +13,28 @@ namespace Salvor.Files;
 /// <param name="notes">Told what there is to say.</param>
 /// <param name="staging">The directory.</param>
 /// <param name="resumes">Whether something is there.</param>
+/// <param name="existing">What is in the target beside it, where that is not empty: what is the same there is not made again.</param>
 sealed class TreeStaging(
-    TreeSnapshot snapshot, TreeRestoreOptions options, RestoreNotes notes, SafeFileHandle staging, bool resumes) : IDisposable
+    TreeSnapshot snapshot, TreeRestoreOptions options, RestoreNotes notes, SafeFileHandle staging, bool resumes, ExistingTree? existing)
+    : IDisposable
 {
-    readonly List<Level> levels = [new(TreeEntry.End, [], false) { Directory = staging, Names = resumes ? new(staging, []) : null }];
+    readonly List<Level> levels =
+    [
+        new(TreeEntry.End, [], false) { Directory = staging, Names = resumes ? new(staging, []) : null, There = existing?.Root },
+    ];
+
     readonly EntryDress dress = new(options, notes);
 
     /// <summary>A directory of the snapshot that the restore is in; made when something of it is wanted.</summary>
     sealed record Level(TreeEntry Entry, byte[] Path, bool IsWanted)
     {
         public SafeFileHandle? Directory { get; set; }
+
+        /// <summary>The same directory in the target; null where that has none.</summary>
+        public SafeFileHandle? There { get; set; }
+
+        /// <summary>Whether all that was in it is known.</summary>
+        public bool IsInside { get; init; }
 
         /// <summary>What was in it; null where it was made just now.</summary>
         public NamesThere? Names { get; set; }
@@ -36,7 +48,7 @@ sealed class TreeStaging(
     public async Task<(long Fetched, long Reused)> RunAsync(CancellationToken cancellationToken)
     {
         await using var listing = new WantedListing(snapshot, options);
-        await using var content = new RestoredContent(snapshot, notes, isAllFetched: options.IsWhole && !resumes);
+        await using var content = new RestoredContent(snapshot, notes, isAllFetched: options.IsWhole && !resumes && existing is null);
         while (await listing.ReadAsync(cancellationToken) is { } item)
         {
             switch (item.Entry.Kind)
@@ -45,7 +57,10 @@ sealed class TreeStaging(
                     Leave();
                     break;
                 case TreeEntryKind.Directory:
-                    levels.Add(new Level(item.Entry, item.Path, item.IsWanted));
+                    levels.Add(new Level(item.Entry, item.Path, item.IsWanted)
+                    {
+                        IsInside = levels[^1].IsInside || item.Entry.Marks.HasFlag(TreeEntryMarks.Root),
+                    });
                     if (item.IsWanted)
                     {
                         _ = Reach();
@@ -66,7 +81,14 @@ sealed class TreeStaging(
         return (content.FetchedBytes, content.ReusedBytes);
     }
 
-    public void Dispose() => levels.Skip(1).ToList().ForEach(level => level.Directory?.Dispose());
+    public void Dispose()
+    {
+        foreach (var level in levels.Skip(1))
+        {
+            level.Directory?.Dispose();
+            level.There?.Dispose();
+        }
+    }
 
     /// <summary>The directory in which the next name is made: it is made with those above it, if it was not yet.</summary>
     Level Reach()
@@ -104,6 +126,7 @@ sealed class TreeStaging(
         level.Directory = DirectoryCalls.TryOpenDirectory(parent.Directory!, name, out var error)
             ?? throw new PosixException(error, "open", DirectoryCalls.Show(level.Path));
         level.Names = isThere ? new NamesThere(level.Directory, level.Path) : null;
+        level.There = existing?.Enter(parent.There, level.Entry, level.Path, parent.IsInside);
         notes.Count(level.Entry, 0);
         if (level.Entry.Marks.HasFlag(TreeEntryMarks.Unreadable))
         {
@@ -119,9 +142,13 @@ sealed class TreeStaging(
         if (level.Directory is { } directory)
         {
             using (directory)
+            using (level.There)
             {
                 level.Names?.End(level.Remove);
-                dress.Dress(directory, level.Entry, level.Path, isNew: level.Names is null);
+                if (level.There is null)
+                {
+                    dress.Dress(directory, level.Entry, level.Path, isNew: level.Names is null);
+                }
             }
         }
     }
@@ -130,6 +157,7 @@ sealed class TreeStaging(
     {
         var (entry, path) = (item.Entry, item.Path);
         var isThere = parent.Had(entry.Name);
+        var met = existing?.Meet(parent.There, entry, path, parent.IsInside);
         if (entry.Kind != TreeEntryKind.File)
         {
             Clear(parent, entry, isThere);
@@ -142,9 +170,16 @@ sealed class TreeStaging(
         }
         else
         {
+            if (entry.Marks.HasFlag(TreeEntryMarks.Changed))
+            {
+                notes.Note(path, "it changed while it was backed up, or could not be read to its end");
+            }
+
             if (entry.FirstPath.Length == 0 || !TryLink(parent, entry, isThere))
             {
-                await FileAsync(parent, item, content, isThere, cancellationToken);
+                await (isThere || existing is null
+                    ? FileAsync(parent, item, content, isThere, cancellationToken)
+                    : FileBesideAsync(parent, item, content, met, cancellationToken));
             }
 
             notes.Count(entry, 0);
@@ -172,12 +207,59 @@ sealed class TreeStaging(
         using var made = isMine ? null : DirectoryCalls.CreateFile(directory, entry.Name);
         var file = made ?? old!;
         await content.WriteAsync(file, item, old, cancellationToken);
-        if (entry.Marks.HasFlag(TreeEntryMarks.Changed))
+        dress.Dress(file, entry, item.Path, isNew: made is not null);
+    }
+
+    /// <summary>
+    /// A file that the target may have already: one that is the same stays where it is, unless it has other names, which would change with
+    /// it; else what is the same in it is copied.
+    /// </summary>
+    async Task FileBesideAsync(
+        Level parent, WantedEntry item, RestoredContent content, EntryStat? met, CancellationToken cancellationToken)
+    {
+        var entry = item.Entry;
+        using var first = entry.FirstPath.Length > 0 && options.Wants(entry.FirstPath, isDirectory: false)
+            ? PathWalk.At(existing!.Root, entry.FirstPath, TryOpenThere)
+            : null;
+        using var same = first is null && met is { Type: EntryStat.Regular } ? TryOpenThere(parent.There!, entry.Name) : null;
+        if ((first ?? same) is not { } old)
         {
-            notes.Note(item.Path, "it changed while it was backed up, or could not be read to its end");
+            await FileAsync(parent, item, content, isThere: false, cancellationToken);
+            return;
         }
 
-        dress.Dress(file, entry, item.Path, isNew: made is not null);
+        var front = await content.FrontAsync(old, item, cancellationToken);
+        var stat = EntryStat.Of(old, DirectoryCalls.Show(item.Path));
+        var isSame = front.Length == entry.ContentBytes && stat.SizeBytes == entry.SizeBytes && entry.Extents is null;
+        if (isSame && (first is null ? stat.LinkCount == 1 : TryLinkThere(parent, entry, stat)))
+        {
+            content.Leave(item);
+            return;
+        }
+
+        using var file = DirectoryCalls.CreateFile(parent.Directory!, entry.Name);
+        await content.WriteAsync(file, item, front, cancellationToken);
+        dress.Dress(file, entry, item.Path, isNew: true);
+    }
+
+    static SafeFileHandle? TryOpenThere(SafeFileHandle directory, byte[] name) =>
+        EntryStat.In(directory, name, out _) is { Type: EntryStat.Regular } ? DirectoryCalls.TryOpenFile(directory, name, out _) : null;
+
+    /// <summary>Gives the file that was met first, and stays in the target, another name; false where it is another one by now.</summary>
+    bool TryLinkThere(Level parent, TreeEntry entry, EntryStat stat)
+    {
+        PathWalk.At(existing!.Root, entry.FirstPath, (from, name) =>
+        {
+            DirectoryCalls.AddName(from, name, parent.Directory!, entry.Name);
+            return true;
+        });
+        var isSame = EntryStat.In(parent.Directory!, entry.Name, out _) is { } made && made.Inode == stat.Inode;
+        if (!isSame)
+        {
+            parent.Remove(entry.Name);
+        }
+
+        return isSame;
     }
 
     static SafeFileHandle? Nothing(out bool isMine)
@@ -233,36 +315,15 @@ sealed class TreeStaging(
     /// Gives the file that was met first another name. False where that is not there: then this name gets the content, which the snapshot
     /// has for each.
     /// </summary>
-    bool TryLink(Level parent, TreeEntry entry, bool isThere)
+    bool TryLink(Level parent, TreeEntry entry, bool isThere) => PathWalk.At(staging, entry.FirstPath, (from, name) =>
     {
-        var parts = entry.FirstPath.AsSpan().Trim((byte)'/').ToArray().AsMemory();
-        var opened = new List<SafeFileHandle>();
-        try
+        if (EntryStat.In(from, name, out _) is not { Type: EntryStat.Regular })
         {
-            var from = staging;
-            for (int slash; (slash = parts.Span.IndexOf((byte)'/')) >= 0; parts = parts[(slash + 1)..])
-            {
-                if (!TreeEntry.IsName(parts.Span[..slash])
-                    || DirectoryCalls.TryOpenDirectory(from, parts.Span[..slash], out _) is not { } next)
-                {
-                    return false;
-                }
-
-                opened.Add(from = next);
-            }
-
-            if (!TreeEntry.IsName(parts.Span) || EntryStat.In(from, parts.Span, out _) is not { Type: EntryStat.Regular })
-            {
-                return false;
-            }
-
-            Clear(parent, entry, isThere);
-            DirectoryCalls.AddName(from, parts.Span, parent.Directory!, entry.Name);
-            return true;
+            return false;
         }
-        finally
-        {
-            opened.ForEach(item => item.Dispose());
-        }
-    }
+
+        Clear(parent, entry, isThere);
+        DirectoryCalls.AddName(from, name, parent.Directory!, entry.Name);
+        return true;
+    });
 }

@@ -164,9 +164,12 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
             return;
         }
 
-        await AddAsync(Describe(stat, name, TreeEntryKind.Directory, AttributesOf(directory, stat, known, path)), cancellationToken);
         var device = isRoot ? stat.Device : place.Device;
-        if (!(options.OneFileSystem && stat.Device != device) && !IsLeftOut(directory))
+        var isLeftOut = (options.OneFileSystem && stat.Device != device) || IsLeftOut(directory);
+        var described = Describe(stat, name, TreeEntryKind.Directory, AttributesOf(directory, stat, known, path));
+        var marks = (isRoot || place.Path.Length == 0 ? TreeEntryMarks.Root : 0) | (isLeftOut ? TreeEntryMarks.LeftOut : 0);
+        await AddAsync(described with { Marks = marks }, cancellationToken);
+        if (!isLeftOut)
         {
             await TryInsideAsync(new Place(directory, path, device, isKnown), cancellationToken);
         }

@@ -137,6 +137,10 @@ static partial class DirectoryCalls
     public static void Move(SafeFileHandle oldParent, ReadOnlySpan<byte> name, SafeFileHandle parent) =>
         Expect(RenameCall(oldParent, Ended(name), parent, Ended(name)), "move", name);
 
+    /// <summary>Removes a name: of a directory one that is empty. Throws where that fails.</summary>
+    public static void Remove(SafeFileHandle parent, ReadOnlySpan<byte> name, bool isDirectory) =>
+        Expect(RemoveCall(parent, Ended(name), isDirectory ? RemoveDirectoryFlag : 0), "remove", name);
+
     /// <summary>Removes a name with all that is below it. Throws where that fails; what is not there is removed.</summary>
     public static void RemoveTree(SafeFileHandle parent, ReadOnlySpan<byte> name)
     {

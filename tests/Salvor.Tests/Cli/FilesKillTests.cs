@@ -94,6 +94,31 @@ public sealed class FilesKillTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_restore_over_other_files_that_was_killed_at_any_moment_is_whole_after_the_next_one()
+    {
+        await _rig.ConfiguredAsync("backup");
+        for (var kill = 0; kill < Kills; kill++)
+        {
+            var target = _rig[$"out-{kill}"] + _rig["app"];
+            await _rig.ConfiguredAsync("restore", "--output", _rig[$"out-{kill}"]);
+            foreach (var file in Directory.GetFiles(target, "*", All).Where(_ => _random.Next(2) == 0))
+            {
+                File.WriteAllText(file + "-new", "new");
+                File.Delete(file);
+            }
+
+            var moment = Task.Delay(_random.Next(1500), TestContext.Current.CancellationToken);
+            await KillAsync(
+                () => moment.IsCompleted, "restore", "--config", "salvor.yaml", "--output", $"out-{kill}", "--delete");
+            var restored = await _rig.ConfiguredAsync("restore", "--output", _rig[$"out-{kill}"], "--delete");
+
+            Assert.True(restored.ExitCode == 0, $"{restored}");
+            Assert.Single(Directory.GetFileSystemEntries(_rig[$"out-{kill}"]));
+            Assert.Equal("", await TreeRig.DifferenceAsync(_rig["app"], target));
+        }
+    }
+
+    [Fact]
     public async Task A_prune_killed_at_any_moment_takes_nothing_that_is_needed()
     {
         for (var kill = 0; kill < Kills; kill++)

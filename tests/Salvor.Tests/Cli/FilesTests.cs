@@ -61,6 +61,39 @@ public sealed class FilesTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_restore_over_what_is_there_says_what_it_removes_and_does_it_only_where_that_is_asked_for()
+    {
+        await _rig.ConfiguredAsync("backup");
+        await _rig.ConfiguredAsync("restore", "--output", _rig["out"]);
+        File.WriteAllText(_rig["out"] + _rig["app/new"], "new");
+        File.WriteAllText(_rig["out"] + _rig["app/x.tmp"], "left out");
+        var refused = await _rig.ConfiguredAsync("restore", "--output", _rig["out"]);
+        var forced = await _rig.ConfiguredAsync("restore", "--output", _rig["out"], "--force");
+        var planned = await _rig.ConfiguredAsync("restore", "--output", _rig["out"], "--delete", "--dry-run");
+        var isThere = File.Exists(_rig["out"] + _rig["app/new"]);
+        var deleted = await _rig.ConfiguredAsync("restore", "--output", _rig["out"], "--delete", "--json");
+        var root = await _rig.ConfiguredAsync("restore", "--output", "/", "--delete", "--dry-run");
+
+        Assert.Equal(2, refused.ExitCode);
+        Assert.Equal(
+            $"salvor: {_rig["out"]} is not empty\nhint: Name a directory with '--output' that is new or empty, or restore over what is in "
+                + "it with '--force'.\n",
+            refused.Stderr);
+        Assert.Contains("\nthere already, and the same: 3 B\n", forced.Stdout, StringComparison.Ordinal);
+        Assert.Contains($"\n  would remove {_rig["app/new"]}\n", planned.Stdout, StringComparison.Ordinal);
+        Assert.True(isThere, "a dry run removed something");
+        AssertDocument("restore", deleted);
+        var removed = JsonElement.Parse(deleted.Stdout).GetProperty("files").GetProperty("removed");
+        Assert.Equal([_rig["app/new"]], removed.EnumerateArray().Select(item => item.GetString()));
+        Assert.False(File.Exists(_rig["out"] + _rig["app/new"]));
+        Assert.True(File.Exists(_rig["out"] + _rig["app/x.tmp"]), "what the source leaves out was removed");
+        Assert.Equal(
+            "salvor: '--delete' in / removes from the running system\nhint: Say with '--include' in which paths, or say '--force'; "
+                + "'--dry-run' prints what would go.\n",
+            root.Stderr);
+    }
+
+    [Fact]
     public async Task What_looks_like_ransomware_is_a_warning_and_stays_to_be_seen()
     {
         await _rig.ConfiguredAsync("backup");

@@ -134,8 +134,8 @@ public sealed class TreeRestoreTests : IDisposable
         var snapshot = await TreeBackups.OpenAsync(
             vault, await TreeBackups.FindAsync(await VaultCatalog.LoadAsync(vault, Cancel), null, Cancel), Cancel);
         var (byName, byNumber) = (new Ownership(OwnerBy.Name, null, 0), new Ownership(OwnerBy.Number, null, 0));
-        await new TreeRestorer(snapshot, new TreeRestoreOptions { Owners = byName }).PlanAsync(Cancel);
-        await new TreeRestorer(snapshot, new TreeRestoreOptions { Owners = byNumber }).PlanAsync(Cancel);
+        await new TreeRestorer(snapshot, new TreeRestoreOptions { Owners = byName }).PlanAsync(_rig["out"], Cancel);
+        await new TreeRestorer(snapshot, new TreeRestoreOptions { Owners = byNumber }).PlanAsync(_rig["out"], Cancel);
 
         Assert.Equal(
             [new(false, "root", 4711, 0, false), new(false, "no-such-user-here", 4712, 4712, true), new(false, "", 4713, 4713, false)],

@@ -44,6 +44,12 @@ public enum TreeEntryMarks
 
     /// <summary>Its time is so young that it may have changed again without showing it: the next backup reads it.</summary>
     Young = 4,
+
+    /// <summary>A directory that is a configured path (of the root of the file system: one in it). All below it is listed.</summary>
+    Root = 8,
+
+    /// <summary>A directory of which a rule of the source left out what is in it.</summary>
+    LeftOut = 16,
 }
 
 /// <summary>An extended attribute of an entry.</summary>

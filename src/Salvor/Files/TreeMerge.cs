@@ -1,0 +1,167 @@
+using Microsoft.Win32.SafeHandles;
+using Salvor.Platform;
+using Salvor.Vault.Trees;
+
+namespace Salvor.Files;
+
+/// <summary>
+/// Moves what <see cref="TreeStaging"/> made into a directory that has something in it, file after file: each takes the place of what has
+/// its name. What it left where it was, because it is the same, gets its attributes.
+/// </summary>
+sealed class TreeMerge(
+    TreeSnapshot snapshot, TreeRestoreOptions options, RestoreNotes notes, SafeFileHandle staging, SafeFileHandle root) : IDisposable
+{
+    static readonly byte[][] Sides = ["-wal"u8.ToArray(), "-shm"u8.ToArray(), "-journal"u8.ToArray()];
+
+    readonly List<Level> levels = [new(TreeEntry.End, [], false) { Staged = staging, Target = root }];
+    readonly EntryDress dress = new(options, notes);
+
+    sealed record Level(TreeEntry Entry, byte[] Path, bool IsWanted)
+    {
+        public SafeFileHandle? Staged { get; set; }
+
+        public SafeFileHandle? Target { get; set; }
+
+        /// <summary>Whether it was moved as a whole.</summary>
+        public bool IsMoved { get; set; }
+
+        public bool IsInside { get; init; }
+
+        /// <summary>What belonged to databases that were replaced. What the snapshot has of it stays.</summary>
+        public HashSet<byte[]> Stale { get; } = new(ByteArrays.Comparer);
+    }
+
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        await using var listing = new WantedListing(snapshot, options);
+        while (await listing.ReadAsync(cancellationToken) is { } item)
+        {
+            var parent = levels[^1];
+            if (item.Entry.Kind == TreeEntryKind.End)
+            {
+                Leave(parent);
+                continue;
+            }
+
+            parent.Stale.Remove(item.Entry.Name);
+            if (item.Entry.Kind == TreeEntryKind.Directory)
+            {
+                levels.Add(new Level(item.Entry, item.Path, item.IsWanted)
+                {
+                    IsInside = parent.IsInside || item.Entry.Marks.HasFlag(TreeEntryMarks.Root),
+                });
+            }
+
+            if (item.IsWanted && Reach() is { IsMoved: false } level && item.Entry.Kind != TreeEntryKind.Directory)
+            {
+                Place(level, item);
+            }
+        }
+    }
+
+    public void Dispose() => levels.Skip(1).ToList().ForEach(Close);
+
+    Level Reach()
+    {
+        for (var i = 1; i < levels.Count; i++)
+        {
+            if (levels[i] is { Target: null, IsMoved: false } level)
+            {
+                Enter(levels[i - 1], level);
+            }
+        }
+
+        return levels[^1];
+    }
+
+    static void Enter(Level parent, Level level)
+    {
+        var name = level.Entry.Name;
+        if (parent.IsMoved)
+        {
+            level.IsMoved = true;
+            return;
+        }
+
+        level.Target = DirectoryCalls.TryOpenDirectory(parent.Target!, name, out var error);
+        if (level.Target is null && error == Errno.NoEntry)
+        {
+            TreeRestorer.Move(parent.Staged!, name, parent.Target!);
+            level.IsMoved = true;
+            return;
+        }
+
+        level.Staged = level.Target is null ? null : DirectoryCalls.TryOpenDirectory(parent.Staged!, name, out error);
+        if (level.Staged is null)
+        {
+            throw new PosixException(error, "open", DirectoryCalls.Show(level.Path));
+        }
+    }
+
+    void Place(Level level, WantedEntry item)
+    {
+        var name = item.Entry.Name;
+        var isFile = item.Entry.Kind == TreeEntryKind.File && !item.Entry.Marks.HasFlag(TreeEntryMarks.Unreadable);
+        if (EntryStat.In(level.Staged!, name, out _) is not null)
+        {
+            NoteStale(level, level.Staged!, name, isFile);
+            DirectoryCalls.Move(level.Staged!, name, level.Target!);
+        }
+        else if (isFile)
+        {
+            NoteStale(level, level.Target!, name, isFile);
+            using var file = DirectoryCalls.TryOpenFile(level.Target!, name, out var error)
+                ?? throw new PosixException(error, "open", DirectoryCalls.Show(item.Path));
+            dress.Dress(file, item.Entry, item.Path, isNew: false);
+        }
+    }
+
+    /// <summary>SQLite would play the log of the database that was there into the one that takes its place.</summary>
+    static void NoteStale(Level level, SafeFileHandle directory, byte[] name, bool isFile)
+    {
+        foreach (var side in isFile ? Sides : [])
+        {
+            byte[] beside = [.. name, .. side];
+            if (beside.Length <= DirectoryCalls.NameBytesMax
+                && EntryStat.In(level.Target!, beside, out _) is { Type: EntryStat.Regular } && IsDatabase(directory, name))
+            {
+                level.Stale.Add(beside);
+            }
+        }
+    }
+
+    static bool IsDatabase(SafeFileHandle directory, byte[] name)
+    {
+        Span<byte> begin = stackalloc byte[16];
+        using var file = DirectoryCalls.TryOpenFile(directory, name, out _);
+        return file is not null && ContentChunker.IsDatabase(begin[..RandomAccess.Read(file, begin, 0)]);
+    }
+
+    /// <summary>
+    /// The attributes of a directory come last: until then it is written to. One that only leads to what is restored keeps its own.
+    /// </summary>
+    void Leave(Level level)
+    {
+        levels.RemoveAt(levels.Count - 1);
+        if (level.Target is { } target)
+        {
+            foreach (var name in level.Stale)
+            {
+                DirectoryCalls.RemoveTree(target, name);
+            }
+
+            if (level.IsWanted && level.IsInside)
+            {
+                dress.Dress(target, level.Entry, level.Path, isNew: false);
+            }
+        }
+
+        Close(level);
+    }
+
+    static void Close(Level level)
+    {
+        level.Staged?.Dispose();
+        level.Target?.Dispose();
+    }
+}
