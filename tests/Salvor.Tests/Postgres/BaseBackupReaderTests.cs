@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Salvor.Postgres.Protocol;
 using Salvor.Tests.Support;
+using Salvor.Vault.Wal;
 
 namespace Salvor.Tests.Postgres;
 

@@ -1,5 +1,6 @@
 using Salvor.Postgres.Protocol;
 using Salvor.Tests.Support;
+using Salvor.Vault.Wal;
 
 namespace Salvor.Tests.Postgres;
 

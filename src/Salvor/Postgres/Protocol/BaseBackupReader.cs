@@ -1,4 +1,5 @@
 using System.Globalization;
+using Salvor.Vault.Wal;
 
 namespace Salvor.Postgres.Protocol;
 

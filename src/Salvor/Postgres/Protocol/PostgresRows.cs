@@ -1,5 +1,6 @@
 using System.Globalization;
 using System.Text;
+using Salvor.Vault.Wal;
 
 namespace Salvor.Postgres.Protocol;
 

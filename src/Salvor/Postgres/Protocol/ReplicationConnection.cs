@@ -1,3 +1,5 @@
+using Salvor.Vault.Wal;
+
 namespace Salvor.Postgres.Protocol;
 
 /// <summary>What a server says of itself.</summary>
@@ -9,7 +11,7 @@ public sealed record ServerIdentity(string SystemId, uint Timeline, Lsn Flushed)
 /// <summary>A history file: where a timeline comes from.</summary>
 /// <param name="Name">Such as <c>00000002.history</c>.</param>
 /// <param name="Content">As the server has it.</param>
-public sealed record TimelineHistory(string Name, byte[] Content);
+public sealed record HistoryFile(string Name, byte[] Content);
 
 /// <summary>A physical replication slot, which keeps the log for us.</summary>
 /// <param name="Exists">Whether there is one of this name.</param>
@@ -71,12 +73,12 @@ public sealed class ReplicationConnection : IAsyncDisposable
     }
 
     /// <summary>The history of a timeline above 1. Throws <see cref="SqlStates.Removed"/> where the server has none.</summary>
-    public async Task<TimelineHistory> ReadHistoryAsync(uint timeline, CancellationToken cancellationToken)
+    public async Task<HistoryFile> ReadHistoryAsync(uint timeline, CancellationToken cancellationToken)
     {
         var rows = await Connection.QueryOneAsync($"TIMELINE_HISTORY {timeline}", cancellationToken);
         var name = $"{timeline:X8}.history";
         return rows.Text(0, 0) == name && rows.Bytes(0, 1) is { } content
-            ? new TimelineHistory(name, content)
+            ? new HistoryFile(name, content)
             : throw Connection.Garbled($"what it sends as {name} is none");
     }
 
@@ -120,8 +122,8 @@ public sealed class ReplicationConnection : IAsyncDisposable
     /// <param name="start">The first byte wanted: best the first of a segment, as every record must be found whole.</param>
     /// <param name="timeline">The timeline; one of the past goes up to where the server left it.</param>
     /// <param name="cancellationToken">Ends the wait.</param>
-    public Task<WalReader> ReceiveAsync(string? slot, Lsn start, uint timeline, CancellationToken cancellationToken) =>
-        WalReader.BeginAsync(
+    public Task<WalStream> ReceiveAsync(string? slot, Lsn start, uint timeline, CancellationToken cancellationToken) =>
+        WalStream.BeginAsync(
             Connection,
             $"START_REPLICATION {(slot is null ? "" : $"SLOT {PostgresNames.Slot(slot)} ")}PHYSICAL {start} TIMELINE {timeline}",
             cancellationToken);

@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using Salvor.Vault.Wal;
 
 namespace Salvor.Postgres.Protocol;
 
@@ -22,7 +23,7 @@ public sealed record TimelineEnd(uint NextTimeline, Lsn SwitchPoint);
 /// The log of one timeline, as the server writes it. Questions of the server are answered during reads, so one must be going on nearly
 /// always; silence is answered by a question of our own, and longer silence counts as a loss. A read that is cancelled loses nothing.
 /// </summary>
-public sealed class WalReader
+public sealed class WalStream
 {
     const int StatusBytes = 34;
 
@@ -40,7 +41,7 @@ public sealed class WalReader
     bool isEnding;
     PostgresRows? ending;
 
-    WalReader(PostgresConnection connection) => this.connection = connection;
+    WalStream(PostgresConnection connection) => this.connection = connection;
 
     /// <summary>How long a server may be silent: after half of it, it is asked. Default 60 s.</summary>
     public TimeSpan SilenceMax { get; set; } = TimeSpan.FromSeconds(60);
@@ -54,9 +55,9 @@ public sealed class WalReader
     /// <summary>Whether the next read has something at once: a good moment to flush is when it has not.</summary>
     public bool HasMore => connection.Messages.HasMessage;
 
-    internal static async Task<WalReader> BeginAsync(PostgresConnection connection, string command, CancellationToken cancellationToken)
+    internal static async Task<WalStream> BeginAsync(PostgresConnection connection, string command, CancellationToken cancellationToken)
     {
-        var reader = new WalReader(connection);
+        var reader = new WalStream(connection);
         await connection.Messages.WriteTextAsync((byte)'Q', command, cancellationToken);
         var message = await connection.FirstAsync(cancellationToken);
         if (message.Type == (byte)'T')
