@@ -87,7 +87,7 @@ public sealed class WalRecords(WalShape shape, uint timeline, Lsn first, Action<
     {
         while (!bytes.IsEmpty)
         {
-            var taken = HasEnded ? bytes.Length : Step(bytes);
+            var taken = HasEnded ? TakeRest(bytes) : Step(bytes);
             Position += taken;
             bytes = bytes[taken..];
             Settle();
@@ -111,6 +111,17 @@ public sealed class WalRecords(WalShape shape, uint timeline, Lsn first, Action<
             State.Skipped => TakeSkipped(bytes),
             _ => bytes.Length,
         };
+    }
+
+    /// <summary>A log ends in zeros alone.</summary>
+    int TakeRest(ReadOnlySpan<byte> bytes)
+    {
+        if (Problem is null && bytes.ContainsAnyExcept((byte)0))
+        {
+            Problem = new WalProblem(recordStart, "no record begins there, and something follows", IsForeign: false);
+        }
+
+        return bytes.Length;
     }
 
     /// <summary>What follows from the place alone.</summary>
@@ -143,7 +154,7 @@ public sealed class WalRecords(WalShape shape, uint timeline, Lsn first, Action<
         if (page.IsZero)
         {
             // Of what was there before the first byte nothing is known: these may be the zeros behind a record that ended its segment.
-            state = state == State.BeforePage ? State.Switched : State.Ended;
+            (state, recordStart) = (state == State.BeforePage ? State.Switched : State.Ended, headerBytes > 0 ? recordStart : start);
             return;
         }
 
@@ -197,10 +208,10 @@ public sealed class WalRecords(WalShape shape, uint timeline, Lsn first, Action<
         }
 
         recordStart = headerBytes == 0 ? Position : recordStart;
-        var taken = Math.Min(bytes.Length, RecordHeaderBytes - headerBytes);
+        var taken = Math.Min(bytes.Length, (headerBytes < sizeof(uint) ? sizeof(uint) : RecordHeaderBytes) - headerBytes);
         bytes[..taken].CopyTo(header.AsSpan(headerBytes));
         headerBytes += taken;
-        if (headerBytes >= sizeof(uint) && TotalBytes == 0)
+        if (headerBytes == sizeof(uint) && TotalBytes == 0)
         {
             state = State.Ended;
         }

@@ -8,11 +8,14 @@ namespace Salvor.Tests.Vault.Wal;
 /// <summary>The log of a real server, and what PostgreSQL's own program reads in it.</summary>
 static partial class RealWal
 {
+    /// <summary>A setting with which a server removes nothing of its log.</summary>
+    public const string KeepAll = "wal_keep_size = '1GB'";
+
     /// <summary>A line of <c>pg_waldump</c>.</summary>
     public sealed record Line(string Manager, uint Xid, Lsn At, Lsn Before, string Text);
 
     /// <summary>The names of the complete and the open segments, in order, up to the one that holds the end.</summary>
-    public static async Task<IReadOnlyList<WalSegment>> SegmentsAsync(PostgresCluster cluster, WalShape shape)
+    public static async Task<IReadOnlyList<WalSegment>> SegmentsAsync(PostgresServer cluster, WalShape shape)
     {
         Assert.True(Lsn.TryParse(await cluster.SqlAsync("select pg_current_wal_flush_lsn()"), out var end));
         return [.. Directory.GetFiles(cluster.Wal).Select(Path.GetFileName).Order(StringComparer.Ordinal)
@@ -21,7 +24,7 @@ static partial class RealWal
             .Where(segment => segment.Range.First < end)];
     }
 
-    public static WalShape ShapeOf(PostgresCluster cluster)
+    public static WalShape ShapeOf(PostgresServer cluster)
     {
         var name = Directory.GetFiles(cluster.Wal).Where(path => Path.GetFileName(path).Length == 24).Min(StringComparer.Ordinal)!;
         using var file = File.OpenRead(name);
@@ -30,11 +33,11 @@ static partial class RealWal
         return WalShape.TryRead(start)!;
     }
 
-    public static byte[] Read(PostgresCluster cluster, WalSegment segment) =>
+    public static byte[] Read(PostgresServer cluster, WalSegment segment) =>
         File.ReadAllBytes(Path.Combine(cluster.Wal, segment.Name));
 
     /// <summary>All bytes from the first segment up to an address.</summary>
-    public static (Lsn First, byte[] Bytes) ReadUpTo(PostgresCluster cluster, IReadOnlyList<WalSegment> segments, Lsn end)
+    public static (Lsn First, byte[] Bytes) ReadUpTo(PostgresServer cluster, IReadOnlyList<WalSegment> segments, Lsn end)
     {
         var first = segments[0].Range.First;
         var all = segments.SelectMany(segment => Read(cluster, segment)).ToArray();
@@ -42,11 +45,10 @@ static partial class RealWal
     }
 
     /// <summary>What <c>pg_waldump</c> reads from an address on, or where that is within a record, from the next one.</summary>
-    public static async Task<IReadOnlyList<Line>> DumpAsync(PostgresCluster cluster, uint timeline, Lsn start, Lsn end)
+    public static async Task<IReadOnlyList<Line>> DumpAsync(PostgresServer cluster, uint timeline, Lsn start, Lsn end)
     {
-        var result = await PostgresCluster.RunAsync(
-            "pg_waldump",
-            ["-p", cluster.Wal, "-t", timeline.ToString(CultureInfo.InvariantCulture), "-s", start.ToString(), "-e", end.ToString()]);
+        var result = await PostgresServer.RunAsync(
+            "pg_waldump", "-p", cluster.Wal, "-t", $"{timeline}", "-s", start.ToString(), "-e", end.ToString());
         Assert.True(result.ExitCode == 0, result.ToString());
         var matches = result.Stdout.Split('\n').Select(line => LinePattern().Match(line));
         var lines = matches.Where(match => match.Success).Select(Parse).ToList();

@@ -54,6 +54,8 @@ public sealed class WalRecordsTests(RealLog real) : IClassFixture<RealLog>
         Assert.True(records.HasEnded);
         Assert.Null(records.Problem);
         Assert.Equal(end, records.WholeEnd);
+        records.Add([0, 1]);
+        Assert.Equal(new WalProblem(end, "no record begins there, and something follows", IsForeign: false), records.Problem);
     }
 
     [Fact]
@@ -71,7 +73,7 @@ public sealed class WalRecordsTests(RealLog real) : IClassFixture<RealLog>
             // Between records there are up to 7 bytes that nobody reads, and of a page header 4.
             if (records.Problem is not { } problem)
             {
-                Assert.True(IsUnread(at), $"byte {at} was changed, and nothing was told");
+                Assert.True(IsUnread(at), $"byte {at} was changed, and nothing was told: {About(at)}");
                 continue;
             }
 
@@ -119,6 +121,8 @@ public sealed class WalRecordsTests(RealLog real) : IClassFixture<RealLog>
         records.Add(log);
         return records.Problem;
     }
+
+    string About(int at) => $"{first + at} in {expected.Last(line => line.At <= first + at)}";
 
     bool IsUnread(int at)
     {

@@ -263,7 +263,8 @@ public sealed class WalStoreTests(RealLog real) : IClassFixture<RealLog>
         await WalWriter.PutAsync(
             vault, entry, other, new WalDetails(real.Shape, 1, [], WalIndex.Empty), (Had, Had), stored: null, default);
 
-        Assert.Equal(entry.Key, Assert.Single((await VerifyAsync(vault)).Findings).Key);
+        var finding = Assert.Single((await VerifyAsync(vault)).Findings);
+        Assert.Contains(entry.Key, $"{finding.Key} {finding.What}", StringComparison.Ordinal);
     }
 
     static async Task FlipAsync(VaultAccess vault, string key, Random random)
