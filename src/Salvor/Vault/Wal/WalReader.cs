@@ -50,6 +50,13 @@ public sealed class WalReader(WalCatalog catalog) : IDisposable
         return bytes;
     }
 
+    /// <summary>What an object says of the cluster.</summary>
+    public static async Task<WalShape> ShapeAsync(VaultAccess vault, WalRef entry, CancellationToken cancellationToken)
+    {
+        using var stored = await WalObject.OpenAsync(vault, entry, whole: false, cancellationToken);
+        return stored.Details.Shape;
+    }
+
     public void Dispose() => open?.Dispose();
 
     async Task ReadAsync(

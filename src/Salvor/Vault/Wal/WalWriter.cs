@@ -55,6 +55,9 @@ public sealed class WalWriter(VaultAccess vault, uint branch, uint timeline, Wal
         return made;
     }
 
+    /// <summary>Reads what is stored already, so that the records across the seam to what follows are known whole.</summary>
+    public void Skip(Lsn first, ReadOnlySpan<byte> bytes) => Read(new WalRange(first, first + bytes.Length), bytes);
+
     /// <summary>Reads what was not read yet, and refuses what does not belong here.</summary>
     void Read(WalRange range, ReadOnlySpan<byte> bytes)
     {
