@@ -1,0 +1,98 @@
+using Salvor.Vault;
+using Salvor.Vault.Wal;
+
+namespace Salvor.Postgres;
+
+/// <summary>
+/// Follows a server into a vault: a <see cref="WalReceiver"/>, and beside it what brings its spool into the vault. What is received does
+/// not wait for the vault; where that is away, the spool grows.
+/// </summary>
+/// <param name="options">How the server is followed.</param>
+/// <param name="open">Opens the vault; asked again until it succeeds.</param>
+/// <param name="time">The clock.</param>
+public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationToken, Task<VaultAccess>> open, TimeProvider time)
+{
+    static readonly TimeSpan MergeEvery = TimeSpan.FromMinutes(1);
+
+    VaultAccess? vault;
+    WalPublisher? publisher;
+    WalMerger? merger;
+
+    /// <summary>What an operator has to know.</summary>
+    public Action<string>? Told { get; init; }
+
+    /// <summary>The receiver, while this runs.</summary>
+    public WalReceiver? Receiver { get; private set; }
+
+    /// <summary>Up to where a timeline was published.</summary>
+    public Lsn PublishedOf(uint timeline) => publisher?.PublishedOf(timeline) ?? Lsn.None;
+
+    /// <summary>Runs until it is cancelled. Throws what does not pass by itself, such as a <see cref="WalConflictException"/>.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        using var receiver = Receiver = new WalReceiver(options, VaultEndAsync, time) { Told = Told };
+        Task[] both = [receiver.RunAsync(stopping.Token), PublishAsync(receiver, stopping.Token)];
+        try
+        {
+            await await Task.WhenAny(both);
+        }
+        finally
+        {
+            await stopping.CancelAsync();
+            await Task.WhenAll(both).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    async Task PublishAsync(WalReceiver receiver, CancellationToken cancellationToken)
+    {
+        var merged = time.GetTimestamp();
+        while (true)
+        {
+            try
+            {
+                await PublishOnceAsync(receiver, cancellationToken);
+                if (merger is not null && time.GetElapsedTime(merged) >= MergeEvery)
+                {
+                    merged = time.GetTimestamp();
+                    await merger.RunAsync(cancellationToken);
+                }
+            }
+            catch (SalvorException e) when (e is Storage.StorageException || e.Kind == FailureKind.DestinationUnreachable)
+            {
+                Told?.Invoke($"the log is not published: {e.Message}");
+            }
+
+            await Task.Delay(options.PublishEvery, time, cancellationToken);
+        }
+    }
+
+    async Task PublishOnceAsync(WalReceiver receiver, CancellationToken cancellationToken)
+    {
+        if (receiver.Spool is not { } spool)
+        {
+            return;
+        }
+
+        vault ??= await open(cancellationToken);
+        publisher ??= new WalPublisher(vault, spool, time);
+        merger ??= new WalMerger(vault, time);
+        await publisher.RunAsync(cancellationToken);
+    }
+
+    /// <summary>Where the vault cannot be reached, the spool and the slot say where the log goes on.</summary>
+    async Task<(uint Timeline, Lsn End)?> VaultEndAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            var catalog = await WalCatalog.LoadAsync(vault ??= await open(cancellationToken), cancellationToken);
+            return catalog.Branches.Select(branch => ((uint, Lsn)?)(branch.Record.Timeline ?? 0, catalog.EndOf(branch.Number)))
+                .Where(item => item!.Value.Item2 > Lsn.None).Max();
+        }
+        catch (Storage.StorageException e)
+        {
+            Told?.Invoke($"the end of the log in the vault is not known: {e.Message}");
+            return null;
+        }
+    }
+}

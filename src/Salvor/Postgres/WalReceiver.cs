@@ -1,0 +1,251 @@
+using System.Globalization;
+using System.Text.RegularExpressions;
+using Salvor.Postgres.Protocol;
+using Salvor.Vault.Wal;
+
+namespace Salvor.Postgres;
+
+/// <summary>How a server is followed.</summary>
+public sealed record WalReceiverOptions
+{
+    /// <summary>The server. Its application name is the one that <c>synchronous_standby_names</c> may list.</summary>
+    public required PostgresSettings Server { get; init; }
+
+    /// <summary>Where the log is kept until it is in the vault.</summary>
+    public required string Folder { get; init; }
+
+    /// <summary>The replication slot, which is made where it is absent, and stays.</summary>
+    public string Slot { get; init; } = "salvor";
+
+    /// <summary>How long what was received may wait for the disk. What is not there is not confirmed.</summary>
+    public TimeSpan FlushEvery { get; init; } = TimeSpan.FromMilliseconds(200);
+
+    /// <summary>How often what is new is published.</summary>
+    public TimeSpan PublishEvery { get; init; } = TimeSpan.FromSeconds(1);
+
+    /// <summary>How long it waits before it connects again.</summary>
+    public TimeSpan RetryEvery { get; init; } = TimeSpan.FromSeconds(5);
+
+    /// <summary>How much may wait on the disk. At that nothing more is received, and the server keeps its log.</summary>
+    public long SpoolBytesMax { get; init; } = 8L << 30;
+}
+
+/// <summary>
+/// Follows a server: its log comes over a replication connection to the local disk, and is confirmed when it is durable there. Timelines
+/// are followed as the server says, each after its history. Nothing of that waits for a vault; <see cref="WalPublishing"/> goes on beside.
+/// </summary>
+/// <param name="options">How.</param>
+/// <param name="vaultEnd">The newest timeline of the vault and its end, for a start without a spool; null where that is not known.</param>
+/// <param name="time">The clock.</param>
+public sealed partial class WalReceiver(
+    WalReceiverOptions options, Func<CancellationToken, Task<(uint Timeline, Lsn End)?>> vaultEnd, TimeProvider time) : IDisposable
+{
+    /// <summary>What an operator has to know: gaps, a slot that was lost, a full disk, connections.</summary>
+    public Action<string>? Told { get; init; }
+
+    /// <summary>The local copy; null before the first connection, where nothing was left of an earlier run.</summary>
+    public WalSpool? Spool { get; private set; } = WalSpool.Find(options.Folder);
+
+    /// <summary>Up to where the server has log, as far as it told.</summary>
+    public Lsn ServerEnd { get; private set; }
+
+    /// <summary>Whether commits wait for this receiver, as the server was set when it was connected to.</summary>
+    public bool IsSynchronous { get; private set; }
+
+    /// <summary>Follows the server until it is cancelled. Throws what does not pass by itself.</summary>
+    public async Task RunAsync(CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            try
+            {
+                await FollowAsync(cancellationToken);
+            }
+            catch (PostgresException e) when (e.IsConnectionLoss || e.SqlState is SqlStates.Removed or SqlStates.InUse)
+            {
+                Told?.Invoke(e.Message);
+            }
+
+            Spool?.Flush();
+            await Task.Delay(options.RetryEvery, time, cancellationToken);
+        }
+    }
+
+    public void Dispose() => Spool?.Dispose();
+
+    async Task FollowAsync(CancellationToken cancellationToken)
+    {
+        await using var connection = await ReplicationConnection.OpenAsync(options.Server, time, cancellationToken);
+        var server = await connection.IdentifyAsync(cancellationToken);
+        OpenSpool(await ShapeAsync(connection, server, cancellationToken));
+        var names = await connection.Connection.ShowAsync("synchronous_standby_names", cancellationToken);
+        IsSynchronous = NamePattern().Matches(names).Any(match =>
+            match.Value == "*" || match.Value.Equals(options.Server.ApplicationName, StringComparison.OrdinalIgnoreCase));
+
+        var kept = await SlotAsync(connection, cancellationToken);
+        var (timeline, start) = await StartAsync(server, kept, cancellationToken);
+        await KeepHistoryAsync(connection, server.Timeline, cancellationToken);
+        for (var next = (uint?)timeline; next is { } current;)
+        {
+            Told?.Invoke($"follows timeline {current} of {options.Server.Hosts[0]} from {start} on");
+            Spool!.Begin(current, start);
+            var end = await ReceiveAsync(connection, current, start, (server.Timeline, kept), cancellationToken);
+            await KeepHistoryAsync(connection, end.NextTimeline, cancellationToken);
+            (next, start) = (end.NextTimeline, end.SwitchPoint.Floor(Spool.Shape.SegmentBytes));
+        }
+    }
+
+    void OpenSpool(WalShape shape)
+    {
+        Spool ??= WalSpool.Open(options.Folder, shape);
+        if (Spool.Shape != shape)
+        {
+            throw new SalvorException(
+                FailureKind.Usage,
+                $"{options.Folder} has log of the cluster with system identifier {Spool.Shape.SystemId}, and this server has "
+                    + $"{shape.SystemId}",
+                "Name another folder for this cluster; what is in that one is still to be published.");
+        }
+    }
+
+    static async Task<WalShape> ShapeAsync(
+        ReplicationConnection connection, ServerIdentity server, CancellationToken cancellationToken)
+    {
+        var page = await connection.Connection.ShowAsync("wal_block_size", cancellationToken);
+        return new WalShape(
+            ulong.Parse(server.SystemId, CultureInfo.InvariantCulture), (uint)await connection.SegmentBytesAsync(cancellationToken),
+            uint.Parse(page, CultureInfo.InvariantCulture));
+    }
+
+    /// <summary>From where on the slot keeps the log. One that is absent is made; one that was lost is made anew.</summary>
+    async Task<Lsn> SlotAsync(ReplicationConnection connection, CancellationToken cancellationToken)
+    {
+        var slot = await connection.ReadSlotAsync(options.Slot, cancellationToken);
+        if (slot is { Exists: true, RestartLsn: null })
+        {
+            Told?.Invoke(
+                $"slot {options.Slot} was lost: the server removed log that it should have kept, because of max_slot_wal_keep_size; "
+                    + "it is made anew, and a full backup is needed where log is missing");
+            await connection.DropSlotAsync(options.Slot, cancellationToken);
+        }
+
+        if (slot.RestartLsn is null)
+        {
+            await connection.CreateSlotAsync(options.Slot, isTemporary: false, cancellationToken);
+            slot = await connection.ReadSlotAsync(options.Slot, cancellationToken);
+        }
+
+        return slot.RestartLsn ?? throw new SalvorException(
+            FailureKind.SourceUnreadable, $"slot {options.Slot} was made and keeps no log",
+            $"Drop it: SELECT pg_drop_replication_slot('{options.Slot}'); the next start makes it again.");
+    }
+
+    /// <summary>Where the log goes on: after what the disk or the vault has, whichever is further; else where the slot begins.</summary>
+    async Task<(uint Timeline, Lsn Start)> StartAsync(ServerIdentity server, Lsn kept, CancellationToken cancellationToken)
+    {
+        var ends = Spool!.Segments.Select(item => (item.Segment.Timeline, item.End)).ToList();
+        if (await vaultEnd(cancellationToken) is { } end)
+        {
+            ends.Add(end);
+        }
+
+        var (timeline, at) = ends.Count == 0 ? (server.Timeline, kept) : ends.Max();
+        return (timeline, at.Floor(Spool.Shape.SegmentBytes));
+    }
+
+    /// <summary>A history is durable before anything of its timeline. The newest has those of all timelines before it.</summary>
+    async Task KeepHistoryAsync(ReplicationConnection connection, uint timeline, CancellationToken cancellationToken)
+    {
+        if (timeline > 1)
+        {
+            Spool!.Keep(TimelineHistory.Read(timeline, (await connection.ReadHistoryAsync(timeline, cancellationToken)).Content));
+        }
+    }
+
+    /// <summary>Receives a timeline up to its end on this server.</summary>
+    async Task<TimelineEnd> ReceiveAsync(
+        ReplicationConnection connection, uint timeline, Lsn start, (uint Timeline, Lsn At) kept, CancellationToken cancellationToken)
+    {
+        try
+        {
+            var stream = await connection.ReceiveAsync(options.Slot, start, timeline, cancellationToken);
+            await ReceiveAsync(stream, cancellationToken);
+            return stream.End!;
+        }
+        catch (PostgresException e) when (e.SqlState == SqlStates.Removed && Spool!.Written == start && start < kept.At)
+        {
+            // What is gone is gone: two spans, and what is missing has a name.
+            var from = kept.At.Floor(Spool.Shape.SegmentBytes);
+            Told?.Invoke(
+                $"a gap: the server no longer has the log {start}-{from} of timeline {timeline}. No recovery gets past it: make a full "
+                    + "backup");
+            Spool.NoteGap(kept.Timeline, from);
+            throw;
+        }
+    }
+
+    async Task ReceiveAsync(WalStream stream, CancellationToken cancellationToken)
+    {
+        var spool = Spool!;
+        var flushed = time.GetTimestamp();
+        while (true)
+        {
+            var isDue = time.GetElapsedTime(flushed) >= options.FlushEvery || (IsSynchronous && !stream.HasMore);
+            if (spool.Written > spool.Flushed && isDue)
+            {
+                spool.Flush();
+                await stream.ReportAsync(spool.Written, spool.Flushed, cancellationToken);
+                flushed = time.GetTimestamp();
+                ExpectRoom();
+            }
+
+            WalPiece? piece;
+            using var due = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+            try
+            {
+                if (spool.Written > spool.Flushed && !stream.HasMore)
+                {
+                    due.CancelAfter(Max(options.FlushEvery - time.GetElapsedTime(flushed), TimeSpan.FromMilliseconds(1)));
+                }
+
+                piece = await stream.ReadAsync(due.Token);
+            }
+            catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+            {
+                continue;
+            }
+
+            ServerEnd = stream.ServerEnd;
+            if (piece is null)
+            {
+                spool.Flush();
+                return;
+            }
+
+            spool.Write(piece.Value.Start, piece.Value.Bytes.Span);
+            if (spool.Flushed == spool.Written)
+            {
+                // A segment became complete.
+                await stream.ReportAsync(spool.Written, spool.Flushed, cancellationToken);
+            }
+        }
+    }
+
+    void ExpectRoom()
+    {
+        if (Spool!.SizeBytes > options.SpoolBytesMax)
+        {
+            throw new PostgresException(
+                FailureKind.DestinationUnreachable,
+                $"{options.Folder} has {Spool.SizeBytes} bytes of log that are not in the vault, and may have {options.SpoolBytesMax}: "
+                    + "nothing more is received, and the server keeps its log",
+                "See why nothing is published; the disk of the server fills up meanwhile, up to max_slot_wal_keep_size.",
+                SqlStates.ConnectionLost);
+        }
+    }
+
+    static TimeSpan Max(TimeSpan left, TimeSpan right) => left > right ? left : right;
+
+    [GeneratedRegex(@"\*|[\w-]+")]
+    private static partial Regex NamePattern();
+}

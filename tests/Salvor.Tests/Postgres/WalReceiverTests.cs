@@ -1,0 +1,284 @@
+using System.Collections.Concurrent;
+using System.Globalization;
+using Salvor.Postgres;
+using Salvor.Postgres.Protocol;
+using Salvor.Storage;
+using Salvor.Tests.Support;
+using Salvor.Tests.Vault.Wal;
+using Salvor.Vault;
+using Salvor.Vault.Verify;
+using Salvor.Vault.Wal;
+
+namespace Salvor.Tests.Postgres;
+
+/// <summary>A receiver that follows a real server into a vault, and what is there when either of them ends.</summary>
+public sealed class WalReceiverTests : IAsyncLifetime
+{
+    readonly ScratchDirectory scratch = new();
+    readonly MemoryStore store = new();
+    readonly ConcurrentQueue<string> told = new();
+    readonly List<(CancellationTokenSource Stop, Task Run)> runs = [];
+    bool isAway;
+
+    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
+
+    public async ValueTask DisposeAsync()
+    {
+        await StopAllAsync();
+        scratch.Dispose();
+    }
+
+    [Fact]
+    public async Task The_vault_gets_what_the_server_has_while_both_are_killed_again_and_again()
+    {
+        await using var server = await PostgresServer.StartAsync(scratch, "pg", RealWal.KeepAll);
+        await server.SqlAsync("create table t (i int, body text)");
+        for (var round = 0; round < 3; round++)
+        {
+            var publishing = Follow(server);
+            await server.SqlAsync($"insert into t select i, md5(i::text) from generate_series(1, {20000 + round}) i");
+            await ReachedAsync(server, publishing, 1);
+
+            // Neither says goodbye: what the receiver had not flushed is gone, and the server ends in the middle of its work.
+            var work = server.SqlAsync("insert into t select i, md5(i::text) from generate_series(1, 300000) i");
+            await Task.Delay(100);
+            await StopAllAsync();
+            await server.StopAsync(Signal.Kill);
+            await Assert.ThrowsAnyAsync<Exception>(() => work);
+            await server.StartAsync();
+        }
+
+        var last = Follow(server);
+        await server.SqlAsync("create table the_last (i int)");
+        await ReachedAsync(server, last, 1);
+        await AssertSameAsync(server, 1);
+        Assert.Equal("1", await server.SqlAsync("select count(*) from pg_replication_slots"));
+    }
+
+    [Fact]
+    public async Task A_timeline_is_followed_to_the_next_one_and_its_history_comes_first()
+    {
+        await using var server = await PostgresServer.StartAsync(scratch, "pg", RealWal.KeepAll);
+        var publishing = Follow(server);
+        await server.SqlAsync("create table t as select i from generate_series(1, 10000) i");
+        await ReachedAsync(server, publishing, 1);
+        for (var timeline = 2U; timeline <= 3; timeline++)
+        {
+            await PromoteAsync(server);
+            await server.SqlAsync($"create table of_timeline_{timeline} as select i from generate_series(1, 5000) i");
+            await ReachedAsync(server, publishing, timeline);
+        }
+
+        await AssertSameAsync(server, 3);
+        var catalog = await WalCatalog.LoadAsync(await VaultAsync(), default);
+        Assert.Equal([(1U, 0U), (2, 1), (3, 2)], catalog.Branches.Select(branch => (branch.Record.Timeline!.Value, branch.Record.Parent)));
+        Assert.Equal(
+            await File.ReadAllBytesAsync(Path.Combine(server.Wal, "00000003.history")),
+            WalBranches.HistoryOf(catalog.Branches[2]).Bytes.ToArray());
+        Assert.Empty(catalog.Gaps(3));
+        Assert.True(catalog.Reach(3, catalog.Spans(1)[0].First) >= catalog.EndOf(3));
+    }
+
+    [Fact]
+    public async Task A_slot_that_was_lost_is_told_and_what_is_missing_has_a_name()
+    {
+        await using var server = await PostgresServer.StartAsync(scratch, "pg", "max_slot_wal_keep_size = '1MB'");
+        var publishing = Follow(server);
+        await server.SqlAsync("create table t as select i from generate_series(1, 10000) i");
+        await ReachedAsync(server, publishing, 1);
+        await StopAllAsync();
+        for (var i = 0; i < 4; i++)
+        {
+            await server.SqlAsync("insert into t select i from generate_series(1, 60000) i");
+            await server.SqlAsync("checkpoint");
+        }
+
+        Assert.Equal("lost", await server.SqlAsync("select wal_status from pg_replication_slots"));
+        publishing = Follow(server);
+        await server.SqlAsync("create table after_the_gap (i int)");
+        await ReachedAsync(server, publishing, 1);
+
+        Assert.Contains(told, text => text.StartsWith("slot salvor was lost: the server removed log", StringComparison.Ordinal));
+        var gap = Assert.Single((await WalCatalog.LoadAsync(await VaultAsync(), default)).Gaps(1));
+        Assert.Contains(
+            told, text => text.StartsWith("a gap: the server no longer has the log", StringComparison.Ordinal)
+                && text.Contains($"-{gap.Range.End} of timeline 1", StringComparison.Ordinal));
+        var report = await new VaultVerifier(await VaultAsync(), new VerifyOptions()).RunAsync(default);
+        Assert.Equal(0, report.FindingCount);
+        Assert.Equal([gap], report.WalGaps);
+    }
+
+    [Fact]
+    public async Task What_is_received_waits_for_no_vault_and_for_no_more_than_the_disk_may_hold()
+    {
+        await using var server = await PostgresServer.StartAsync(scratch, "pg", RealWal.KeepAll);
+        isAway = true;
+        var publishing = Follow(server, options => options with { SpoolBytesMax = 4 << 20 });
+        await server.SqlAsync("create table t as select i from generate_series(1, 200000) i");
+        await Eventually.HoldsAsync(
+            () => told.Any(text => text.Contains("nothing more is received, and the server keeps its log", StringComparison.Ordinal)),
+            Told, Eventually.StartMax);
+        Assert.Contains(told, text => text == "the log is not published: nobody answers");
+        Assert.True(publishing.Receiver!.Spool!.SizeBytes < 20 << 20);
+
+        isAway = false;
+        await ReachedAsync(server, publishing, 1);
+        await AssertSameAsync(server, 1);
+    }
+
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task After_the_loss_of_the_server_and_its_disk_nearly_all_acknowledged_rows_are_there(bool isSynchronous)
+    {
+        await using var server = await PostgresServer.StartAsync(
+            scratch, "pg", RealWal.KeepAll, $"synchronous_standby_names = '{(isSynchronous ? "salvor" : "")}'");
+        await using var restored = await PostgresServer.AtAsync(scratch, "restored");
+        var publishing = Follow(server);
+        await Eventually.HoldsAsync(
+            () => told.Any(text => text.StartsWith("follows timeline 1 of", StringComparison.Ordinal)), Told, Eventually.StartMax);
+        Assert.Equal(isSynchronous, publishing.Receiver!.IsSynchronous);
+        await server.SqlAsync("create table t (i int primary key)");
+        await ExpectAsync(PostgresServer.RunAsync(
+            "pg_basebackup", "-h", server.Folder, "-p", $"{server.Port}", "-U", "postgres", "-D", restored.Data, "-X", "none",
+            "-c", "fast"));
+        var acknowledged = 0;
+        var stop = false;
+        var writing = Task.Run(async () =>
+        {
+            await using var connection = await PostgresConnection.OpenAsync(
+                server.Connection, SessionKind.Sql, TimeProvider.System, default);
+            while (!Volatile.Read(ref stop))
+            {
+                await connection.QueryAsync($"insert into t values ({acknowledged + 1})", default);
+                acknowledged++;
+            }
+        });
+        await Eventually.HoldsAsync(() => Volatile.Read(ref acknowledged) > 3000 || writing.IsCompleted, Told, Eventually.StartMax);
+        await server.StopAsync(Signal.Kill);
+        Volatile.Write(ref stop, true);
+        await Assert.ThrowsAnyAsync<Exception>(() => writing);
+        Directory.Delete(server.Data, recursive: true);
+        var end = publishing.Receiver.Spool!.Flushed;
+        await Eventually.HoldsAsync(() => publishing.PublishedOf(1) >= end, Told, Eventually.StartMax);
+        await StopAllAsync();
+
+        await RestoreAsync(restored);
+        var there = int.Parse(await restored.SqlAsync("select count(*) from t"), CultureInfo.InvariantCulture);
+        Assert.Equal($"{there}", await restored.SqlAsync("select coalesce(max(i), 0) from t"));
+        TestContext.Current.TestOutputHelper!.WriteLine($"acknowledged {acknowledged}, lost {Math.Max(0, acknowledged - there)}");
+        Assert.InRange(acknowledged - there, -1, isSynchronous ? 0 : 200);
+    }
+
+    /// <summary>Recovers from the vault alone.</summary>
+    async Task RestoreAsync(PostgresServer restored)
+    {
+        var archive = scratch.Subdirectory("archive");
+        var catalog = await WalCatalog.LoadAsync(await VaultAsync(), default);
+        foreach (var span in catalog.Spans(1))
+        {
+            for (var segment = WalSegment.Of(1, span.First, PostgresServer.SegmentBytes); segment.Range.First < span.End;
+                segment = segment with { Number = segment.Number + 1 })
+            {
+                var target = Path.Combine(archive, segment.Name);
+                Assert.Equal(
+                    WalGet.Delivered, await WalGet.RunAsync(VaultAsync, segment.Name, target, e => told.Enqueue(e.Message), default));
+                File.SetUnixFileMode(target, (UnixFileMode)0b110_100_100);
+            }
+        }
+
+        File.SetUnixFileMode(archive, (UnixFileMode)0b111_101_101);
+        await File.WriteAllTextAsync(Path.Combine(restored.Data, "recovery.signal"), "");
+        await restored.ConfigureAsync($"restore_command = 'cp {archive}/%f %p'", "synchronous_standby_names = ''");
+        await restored.StartAsync();
+        await Eventually.HoldsAsync(
+            async () => await restored.SqlAsync("select pg_is_in_recovery()") == "f", () => restored.Log, Eventually.StartMax);
+    }
+
+    WalPublishing Follow(PostgresServer server, Func<WalReceiverOptions, WalReceiverOptions>? change = null)
+    {
+        var options = new WalReceiverOptions
+        {
+            Server = server.Connection, Folder = scratch["spool"], RetryEvery = TimeSpan.FromMilliseconds(100),
+            PublishEvery = TimeSpan.FromMilliseconds(100),
+        };
+        var publishing = new WalPublishing(change?.Invoke(options) ?? options, _ => VaultAsync(), TimeProvider.System)
+        {
+            Told = told.Enqueue,
+        };
+        var stop = new CancellationTokenSource();
+        runs.Add((stop, Task.Run(() => publishing.RunAsync(stop.Token))));
+        return publishing;
+    }
+
+    async Task StopAllAsync()
+    {
+        foreach (var (stop, run) in runs)
+        {
+            await stop.CancelAsync();
+            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => run);
+            stop.Dispose();
+        }
+
+        runs.Clear();
+    }
+
+    /// <summary>Returns when all that the server has is in the vault.</summary>
+    async Task ReachedAsync(PostgresServer server, WalPublishing publishing, uint timeline)
+    {
+        Assert.True(Lsn.TryParse(await server.SqlAsync("select pg_current_wal_flush_lsn()"), out var end));
+        await Eventually.HoldsAsync(
+            () => publishing.PublishedOf(timeline) >= end || runs[^1].Run.IsCompleted,
+            () => $"{publishing.PublishedOf(timeline)} of {end}\n{Told()}", Eventually.StartMax);
+        if (runs[^1].Run.IsFaulted)
+        {
+            await runs[^1].Run;
+        }
+    }
+
+    /// <summary>What the vault gives for each segment is what the server has.</summary>
+    async Task AssertSameAsync(PostgresServer server, uint timeline)
+    {
+        var vault = await VaultAsync();
+        var catalog = await WalCatalog.LoadAsync(vault, default);
+        using var reader = new WalReader(catalog);
+        var compared = 0;
+        foreach (var path in Directory.GetFiles(server.Wal))
+        {
+            if (WalSegment.TryParse(Path.GetFileName(path), PostgresServer.SegmentBytes, out var segment) && segment.Timeline <= timeline
+                && await reader.SegmentAsync(segment, default) is { } got)
+            {
+                var there = await File.ReadAllBytesAsync(path);
+                var length = (int)(Lsn.Min(catalog.Reach(catalogBranch(segment.Timeline), segment.Range.First), segment.Range.End)
+                    - segment.Range.First);
+                var same = there.AsSpan().CommonPrefixLength(got);
+                Assert.True(same >= length, $"{segment.Name} differs at {segment.Range.First + same}");
+                compared++;
+            }
+        }
+
+        Assert.True(compared > 2);
+        Assert.Empty((await new VaultVerifier(vault, new VerifyOptions()).RunAsync(default)).Findings);
+        uint catalogBranch(uint number) => WalBranches.Find(catalog.Branches, number)!.Number;
+    }
+
+    static async Task PromoteAsync(PostgresServer server)
+    {
+        await server.StopAsync();
+        await File.WriteAllTextAsync(Path.Combine(server.Data, "standby.signal"), "");
+        await server.StartAsync();
+        await server.SqlAsync("select pg_promote()");
+    }
+
+    static async Task ExpectAsync(Task<ProcessResult> run)
+    {
+        var result = await run;
+        Assert.True(result.ExitCode == 0, result.ToString());
+    }
+
+    string Told() => string.Join('\n', told);
+
+    Task<VaultAccess> VaultAsync() => isAway
+        ? throw new StorageException(StorageFailure.Unreachable, "nobody answers", "Wait.")
+        : VaultAccess.OpenOrCreateAsync(store, "pg", VaultIdentity.Postgres, "pg", TimeProvider.System, default);
+}
