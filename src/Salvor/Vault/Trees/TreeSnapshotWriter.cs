@@ -62,6 +62,32 @@ sealed class TreeSnapshotWriter : IAsyncDisposable
     /// <param name="cancellationToken">Ends it; then there is no snapshot.</param>
     public async Task<StoredTree> FinishAsync(TreeTotals totals, DateTimeOffset started, CancellationToken cancellationToken)
     {
+        var details = await DetailsAsync(totals, cancellationToken);
+        while (true)
+        {
+            var header = HeaderAt(await NextAsync(cancellationToken), Micros.Of(started));
+            if (await TryPutAsync(header, details, cancellationToken) is { } stored)
+            {
+                return stored;
+            }
+        }
+    }
+
+    /// <summary>Stores the rest and the root, at a position that the source has. Throws where another snapshot is there.</summary>
+    /// <param name="totals">What the tree holds.</param>
+    /// <param name="header">Its place.</param>
+    /// <param name="cancellationToken">Ends it; then there is no snapshot.</param>
+    public async Task<StoredTree> FinishAsync(TreeTotals totals, ObjectHeader header, CancellationToken cancellationToken)
+    {
+        var details = await DetailsAsync(totals, cancellationToken);
+        return await TryPutAsync(header, details, cancellationToken) ?? throw new SalvorException(
+            FailureKind.Locked,
+            $"vault {vault.Location} has another snapshot at position {header.PositionLast} of branch {header.Branch}",
+            "Another backup of this source was made at the same time: use that, or make this one again.");
+    }
+
+    async Task<ReadOnlyMemory<byte>> DetailsAsync(TreeTotals totals, CancellationToken cancellationToken)
+    {
         await listing.FinishAsync(cancellationToken);
         var details = new TreeDetails
         {
@@ -70,18 +96,19 @@ sealed class TreeSnapshotWriter : IAsyncDisposable
             Listing = await listingContent.FinishAsync(cancellationToken),
         };
         await store.ExpectKeptAsync(cancellationToken);
-        var bytes = details.ToBytes();
-        while (true)
-        {
-            var position = await NextAsync(cancellationToken);
-            using var writer = vault.NewObject();
-            var (stored, _) = writer.Finish(HeaderAt(position, Micros.Of(started)), bytes.Span);
-            var key = VaultKeys.Snapshot(Branch, position);
-            if (await vault.PutAsync(key, stored, cancellationToken) || await vault.HoldsAsync(key, stored, cancellationToken))
-            {
-                return new StoredTree(position, vault.Secrets.NameOf(bytes.Span), StoredBytes + stored.Length);
-            }
-        }
+        return details.ToBytes();
+    }
+
+    /// <summary>Null where something else is there.</summary>
+    async Task<StoredTree?> TryPutAsync(ObjectHeader header, ReadOnlyMemory<byte> details, CancellationToken cancellationToken)
+    {
+        using var writer = vault.NewObject();
+        var (stored, _) = writer.Finish(header, details.Span);
+        var position = new Position(header.PositionLast);
+        var key = VaultKeys.Snapshot(header.Branch, position);
+        return await vault.PutAsync(key, stored, cancellationToken) || await vault.HoldsAsync(key, stored, cancellationToken)
+            ? new StoredTree(position, vault.Secrets.NameOf(details.Span), StoredBytes + stored.Length)
+            : null;
     }
 
     public async ValueTask DisposeAsync()

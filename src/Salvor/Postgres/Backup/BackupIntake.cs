@@ -1,0 +1,197 @@
+using System.Text;
+using System.Text.RegularExpressions;
+using Salvor.Vault.Format;
+using Salvor.Vault.Trees;
+
+namespace Salvor.Postgres.Backup;
+
+/// <summary>
+/// Stores what the archives of a base backup hold, as it comes, and remembers what belongs to which file: archives are in the order in
+/// which a server happens to read its directories, and a listing is sorted.
+/// </summary>
+sealed partial class BackupIntake(TreeSnapshotWriter writer, ChunkSpill spill)
+{
+    const uint PrivateDirectory = 0x1C0;
+
+    readonly Dictionary<string, BackupItem> items = new(StringComparer.Ordinal);
+    readonly byte[] buffer = new byte[ContentChunker.BytesMax];
+    TarSplitter splitter = new();
+    string prefix = "";
+    int used;
+    uint crc;
+    long firstChunk;
+    bool isRelation;
+    (string Path, TarHeader Header)? current;
+
+    /// <summary>What came so far, by path.</summary>
+    public IReadOnlyDictionary<string, BackupItem> Items => items;
+
+    /// <summary>What comes now, for progress.</summary>
+    public string CurrentPath => current is { } item ? BackupItem.TextOf(item.Path) : "";
+
+    /// <summary>The archive of the data directory, or of a tablespace, begins.</summary>
+    public void Begin(uint? tablespace)
+    {
+        End();
+        (splitter, prefix) = (new TarSplitter(), tablespace is { } oid ? $"pg_tblspc/{oid}/" : "");
+    }
+
+    /// <summary>No archive goes on.</summary>
+    public void End()
+    {
+        if (!splitter.IsComplete)
+        {
+            throw BackupErrors.Wrong($"an archive ends within {CurrentPath}");
+        }
+    }
+
+    /// <summary>Takes more of an archive.</summary>
+    public async ValueTask AddAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        while (splitter.Next(ref bytes) is { IsNothing: false } step)
+        {
+            if (step.Entry is { } entry)
+            {
+                BeginItem(entry);
+            }
+            else if (step.IsEnd)
+            {
+                await EndItemAsync(cancellationToken);
+            }
+            else
+            {
+                await StoreAsync(step.Content, cancellationToken);
+            }
+        }
+    }
+
+    /// <summary>Adds a file that came in no archive.</summary>
+    public async Task AddFileAsync(string path, Stream content, long modifiedSeconds, CancellationToken cancellationToken)
+    {
+        BeginItem(path, new TarHeader(path, TarHeader.File, content.Length, 0x180, modifiedSeconds, []));
+        var block = new byte[ContentChunker.BytesMax];
+        for (int count; (count = await content.ReadAsync(block, cancellationToken)) > 0;)
+        {
+            await StoreAsync(block.AsMemory(0, count), cancellationToken);
+        }
+
+        await EndItemAsync(cancellationToken);
+    }
+
+    /// <summary>All items in the order of the listing, with the directories that no archive names.</summary>
+    public IReadOnlyList<BackupItem> Sorted()
+    {
+        foreach (var item in items.Values.ToArray())
+        {
+            for (var folder = item.Folder; folder.Length > 0; folder = ParentOf(folder))
+            {
+                if (!items.TryGetValue(folder, out var above))
+                {
+                    above = items[folder] = ItemOf(folder, new TarHeader(folder, TarHeader.Directory, 0, PrivateDirectory, 0, []));
+                }
+
+                if (above.Entry.Kind != TreeEntryKind.Directory)
+                {
+                    throw BackupErrors.Wrong($"{item.Text} is in {above.Text}, which is no directory");
+                }
+            }
+        }
+
+        return [.. items.Values.OrderBy(item => item.Order, StringComparer.Ordinal)];
+    }
+
+    void BeginItem(TarHeader entry)
+    {
+        var name = entry.Path.StartsWith("./", StringComparison.Ordinal) ? entry.Path[2..] : entry.Path;
+
+        // The top of an archive may be in it, under a name of its own: what is known of it is enough.
+        BeginItem(name is "" or "." && entry.Type == TarHeader.Directory ? prefix.TrimEnd('/') : prefix + name, entry);
+    }
+
+    void BeginItem(string path, TarHeader entry)
+    {
+        if (path.Length > 0 && !BackupItem.IsPath(path))
+        {
+            throw BackupErrors.Wrong($"an entry has the path {BackupItem.TextOf(path)}");
+        }
+
+        if (path.Length == 0 && entry.Type != TarHeader.Directory)
+        {
+            throw BackupErrors.Wrong("an entry has no path");
+        }
+
+        current = (path, entry);
+        (used, crc, firstChunk, isRelation) = (0, uint.MaxValue, spill.Count, Relation().IsMatch(path));
+    }
+
+    async ValueTask EndItemAsync(CancellationToken cancellationToken)
+    {
+        var (path, entry) = current!.Value;
+        await CutAsync(isEnd: true, cancellationToken);
+        var item = ItemOf(path, entry) with { Crc = ~crc, FirstChunk = firstChunk, ChunkCount = spill.Count - firstChunk };
+        current = null;
+        if (path.Length > 0 && !items.TryAdd(path, item) && entry.Type != TarHeader.Directory)
+        {
+            throw BackupErrors.Wrong($"{item.Text} comes twice");
+        }
+    }
+
+    async ValueTask StoreAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
+    {
+        crc = Checksum.Update(crc, bytes.Span);
+        while (!bytes.IsEmpty)
+        {
+            var length = Math.Min(bytes.Length, buffer.Length - used);
+            bytes[..length].CopyTo(buffer.AsMemory(used));
+            (used, bytes) = (used + length, bytes[length..]);
+            await CutAsync(isEnd: false, cancellationToken);
+        }
+    }
+
+    async ValueTask CutAsync(bool isEnd, CancellationToken cancellationToken)
+    {
+        var needed = isRelation ? ContentChunker.DatabaseBytes : ContentChunker.BytesMax;
+        var start = 0;
+        while (used - start >= needed || (isEnd && start < used))
+        {
+            var rest = buffer.AsMemory(start, used - start);
+            var length = isRelation ? Math.Min(rest.Length, ContentChunker.DatabaseBytes) : writer.Chunker.Cut(rest.Span);
+            spill.Add(await writer.Content.StoreAsync(rest[..length], cancellationToken));
+            start += length;
+        }
+
+        buffer.AsSpan(start, used - start).CopyTo(buffer);
+        used -= start;
+    }
+
+    static string ParentOf(string folder) => folder.LastIndexOf('/') is >= 0 and var slash ? folder[..slash] : "";
+
+    static BackupItem ItemOf(string path, TarHeader entry) => new(path, new TreeEntry
+    {
+        Kind = entry.Type switch
+        {
+            TarHeader.File => TreeEntryKind.File,
+            TarHeader.Directory => TreeEntryKind.Directory,
+            TarHeader.Link when entry.Target.Length > 0 => TreeEntryKind.Link,
+            _ => throw BackupErrors.Wrong($"{BackupItem.TextOf(path)} is of kind '{entry.Type}'"),
+        },
+        Name = BackupItem.NameOf(path),
+        Permissions = entry.Permissions,
+        UserId = entry.UserId,
+        GroupId = entry.GroupId,
+        User = entry.User,
+        Group = entry.Group,
+        ModifiedNanoseconds = NanosecondsOf(entry.ModifiedSeconds),
+        ChangedNanoseconds = NanosecondsOf(entry.ModifiedSeconds),
+        SizeBytes = entry.Type == TarHeader.File ? entry.SizeBytes : 0,
+        Target = entry.Target,
+    });
+
+    /// <summary>A time beyond what a file system has is none that a server sends.</summary>
+    static long NanosecondsOf(long seconds) =>
+        seconds <= long.MaxValue / 1_000_000_000 ? seconds * 1_000_000_000 : throw BackupErrors.Wrong($"an entry is of second {seconds}");
+
+    /// <summary>What has pages that are written in place: relations, their maps, and what they were at the last commit.</summary>
+    [GeneratedRegex(@"^(global|base/\d+|pg_tblspc/\d+/[^/]+/\d+)/\d+(_\w+)?(\.\d+)?$")]
+    private static partial Regex Relation();
+}

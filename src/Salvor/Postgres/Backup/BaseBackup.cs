@@ -1,0 +1,268 @@
+using Salvor.Platform;
+using Salvor.Postgres.Protocol;
+using Salvor.Vault;
+using Salvor.Vault.Format;
+using Salvor.Vault.Snapshots;
+using Salvor.Vault.Trees;
+using Salvor.Vault.Wal;
+
+namespace Salvor.Postgres.Backup;
+
+/// <summary>A base backup that is in the vault, and not offered yet.</summary>
+/// <param name="Branch">The branch of its timeline.</param>
+/// <param name="Timeline">That.</param>
+/// <param name="Log">The log that it needs: from where it began to where it is consistent.</param>
+/// <param name="Totals">What it holds.</param>
+public sealed record StoredBaseBackup(uint Branch, uint Timeline, WalRange Log, TreeTotals Totals)
+{
+    /// <summary>When it began, by the clock of this machine.</summary>
+    public required DateTimeOffset StartedAt { get; init; }
+
+    /// <summary>When its last byte was received.</summary>
+    public required DateTimeOffset FinishedAt { get; init; }
+
+    /// <summary>The name of what its root says.</summary>
+    public required Hash256 DetailsHash { get; init; }
+
+    /// <summary>What it added to the vault.</summary>
+    public required long StoredBytes { get; init; }
+}
+
+/// <summary>
+/// Makes a base backup: the server sends all files of the cluster once, and what is new of them goes into packs. Relations are cut at
+/// pages, so that one that changed in places is stored in those places again.
+/// </summary>
+/// <param name="vault">The first destination of the source.</param>
+/// <param name="time">The clock.</param>
+public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
+{
+    const int ChunksAtOnce = 1024;
+
+    /// <summary>The keys of objects that a verification found damaged: what of them is there still is stored again.</summary>
+    public IReadOnlySet<string> Damaged { get; init; } = new HashSet<string>();
+
+    /// <summary>Told how far it is.</summary>
+    public Action<WorkProgress>? Progressed { get; init; }
+
+    /// <summary>Where files are that nobody else sees, of less than a hundredth of what is backed up.</summary>
+    public string ScratchFolder { get; init; } = Path.GetTempPath();
+
+    /// <summary>
+    /// Makes one, which is offered after <see cref="OfferAsync"/>. Throws where a page is damaged, where what comes is not what the
+    /// manifest says, and where the timeline changes meanwhile; then nothing is offered, and the next makes use of what was stored.
+    /// </summary>
+    /// <param name="replication">A connection with nothing else going on, which is to be disposed of after a failure.</param>
+    /// <param name="options">What the server is asked for: a full backup, not compressed.</param>
+    /// <param name="branch">The branch of the server's timeline.</param>
+    /// <param name="cancellationToken">Ends it; then there is no backup.</param>
+    public async Task<StoredBaseBackup> RunAsync(
+        ReplicationConnection replication, BaseBackupOptions options, uint branch, CancellationToken cancellationToken)
+    {
+        Invariant.Check(options is { Compression: null, IsIncremental: false });
+        var started = time.GetUtcNow();
+        var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+        await using var writer = await TreeSnapshotWriter.BeginAsync(catalog, Damaged, cancellationToken);
+        await KnowNewestAsync(catalog, writer, cancellationToken);
+        Progressed?.Invoke(new WorkProgress("waiting for a checkpoint"));
+        var reader = await replication.BackUpAsync(options, cancellationToken);
+        ExpectTimeline(catalog, branch, reader.Timeline, replication);
+
+        using var spill = new ChunkSpill(Scratch());
+        await using var manifest = Scratch();
+        var intake = new BackupIntake(writer, spill);
+        await ReceiveAsync(reader, intake, manifest, cancellationToken);
+        var finished = time.GetUtcNow();
+        ExpectTimeline(catalog, branch, reader.EndTimeline, replication);
+        await new BackupManifest(intake.Items).CheckAsync(manifest, cancellationToken);
+        manifest.Position = 0;
+        await intake.AddFileAsync(BackupManifest.Path, manifest, finished.ToUnixTimeSeconds(), cancellationToken);
+
+        Progressed?.Invoke(new WorkProgress("storing the last of it"));
+        var totals = await ListAsync(writer, intake, spill, cancellationToken);
+        var log = new WalRange(reader.Start, reader.End!.Value);
+        var stored = await writer.FinishAsync(totals, HeaderOf(branch, log, started, finished), cancellationToken);
+        return new StoredBaseBackup(branch, reader.Timeline, log, totals)
+        {
+            StartedAt = started,
+            FinishedAt = finished,
+            DetailsHash = stored.DetailsHash,
+            StoredBytes = stored.StoredBytes,
+        };
+    }
+
+    /// <summary>
+    /// Offers a backup: it can be restored from here on. Throws where the vault does not have all of the log that it needs, without which
+    /// no server starts from it.
+    /// </summary>
+    public async Task<BackupRecord> OfferAsync(StoredBaseBackup backup, BackupRequest request, CancellationToken cancellationToken)
+    {
+        var reach = (await WalCatalog.LoadAsync(vault, cancellationToken)).Reach(backup.Branch, backup.Log.First);
+        if (reach < backup.Log.End)
+        {
+            throw new SalvorException(
+                FailureKind.NotRestorable,
+                $"the base backup of timeline {backup.Timeline} needs the log {backup.Log}, and vault {vault.Location} has it up to "
+                    + $"{reach}",
+                "Wait until the log is stored, and offer it then; if the server has removed it, make another backup.");
+        }
+
+        return await Backups.PutAsync(
+            vault,
+            new BackupRecord
+            {
+                Id = 0,
+                Branch = backup.Branch,
+                Position = backup.Log.End.Value,
+                Time = Micros.ToTime(Micros.Of(backup.FinishedAt)),
+                Label = request.Label,
+                Mode = request.Mode,
+                RetentionDays = request.RetentionDays,
+                CreatedAt = time.GetUtcNow(),
+                Host = ProcessIdentity.Current().Host,
+                SizeBytes = backup.Totals.Bytes,
+                Checksum = backup.DetailsHash.ToString()[..16],
+                AddedBytes = backup.StoredBytes,
+            },
+            cancellationToken);
+    }
+
+    async Task ReceiveAsync(BaseBackupReader reader, BackupIntake intake, Stream manifest, CancellationToken cancellationToken)
+    {
+        var total = reader.Tablespaces.Sum(tablespace => tablespace.Kilobytes ?? 0) << 10;
+        var (archives, isManifest) = (0, false);
+        while (await reader.ReadAsync(cancellationToken) is { } part)
+        {
+            switch (part.Kind)
+            {
+                case BackupPartKind.Archive:
+                    intake.Begin(part.Tablespace!.Oid);
+                    archives++;
+                    break;
+                case BackupPartKind.Manifest:
+                    intake.End();
+                    isManifest = true;
+                    break;
+                case BackupPartKind.Data when isManifest:
+                    await manifest.WriteAsync(part.Bytes, cancellationToken);
+                    break;
+                case BackupPartKind.Data:
+                    await intake.AddAsync(part.Bytes, cancellationToken);
+                    break;
+                default:
+                    Progressed?.Invoke(new WorkProgress("backing up", Math.Min(part.Done, total), total) { Item = intake.CurrentPath });
+                    break;
+            }
+        }
+
+        if (!isManifest || archives != reader.Tablespaces.Count)
+        {
+            throw BackupErrors.Wrong(isManifest ? "an archive is missing" : "it has no manifest");
+        }
+    }
+
+    /// <summary>The nodes of the newest snapshot: those that come out the same are not stored again.</summary>
+    static async Task KnowNewestAsync(VaultCatalog catalog, TreeSnapshotWriter writer, CancellationToken cancellationToken)
+    {
+        if (catalog.Snapshots.Count == 0)
+        {
+            return;
+        }
+
+        try
+        {
+            var newest = await TreeSnapshot.OpenAsync(
+                catalog.Vault, catalog.Snapshots.MaxBy(snapshot => snapshot.Position), cancellationToken);
+            await using var listing = newest.ReadListing(writer.KnowListing);
+            while (await listing.ReadAsync(cancellationToken) is not null)
+            {
+            }
+
+            await using var content = new ChunkCursor(new ChunkReader(newest.Vault), newest.Details.Content) { Met = writer.Content.Know };
+            for (var at = 0UL; await content.SeekAsync(at, cancellationToken);)
+            {
+                at = content.Start + content.Current.Length;
+            }
+        }
+        catch (SalvorException e) when (e.Kind == FailureKind.Integrity)
+        {
+            // A verification tells it; here it only costs room.
+        }
+    }
+
+    /// <summary>Writes the listing, and the content in its order, of what was stored in another.</summary>
+    static async Task<TreeTotals> ListAsync(
+        TreeSnapshotWriter writer, BackupIntake intake, ChunkSpill spill, CancellationToken cancellationToken)
+    {
+        var open = new Stack<string>();
+        var totals = default(TreeTotals);
+        foreach (var item in intake.Sorted())
+        {
+            while (open.TryPeek(out var folder) && folder != item.Folder)
+            {
+                open.Pop();
+                await writer.AddAsync(TreeEntry.End, cancellationToken);
+            }
+
+            for (long done = 0, count; done < item.ChunkCount; done += count)
+            {
+                count = Math.Min(ChunksAtOnce, item.ChunkCount - done);
+                var kept = await writer.Content.TryKeepAsync(spill.Read(item.FirstChunk + done, (int)count), cancellationToken);
+                Invariant.Check(kept is not null);
+            }
+
+            await writer.AddAsync(item.Entry, cancellationToken);
+            totals = item.Entry.Kind switch
+            {
+                TreeEntryKind.File => totals with { Files = totals.Files + 1, Bytes = totals.Bytes + item.Entry.SizeBytes },
+                TreeEntryKind.Directory => totals with { Directories = totals.Directories + 1 },
+                _ => totals with { Others = totals.Others + 1 },
+            };
+            if (item.Entry.Kind == TreeEntryKind.Directory)
+            {
+                open.Push(item.Path);
+            }
+        }
+
+        for (; open.Count > 0; open.Pop())
+        {
+            await writer.AddAsync(TreeEntry.End, cancellationToken);
+        }
+
+        return totals;
+    }
+
+    static void ExpectTimeline(VaultCatalog catalog, uint branch, uint timeline, ReplicationConnection replication)
+    {
+        if (catalog.Branches.FirstOrDefault(item => item.Number == branch)?.Record.Timeline != timeline)
+        {
+            throw new SalvorException(
+                FailureKind.SourceUnreadable,
+                $"server {replication.Connection.Host} is on timeline {timeline}, which is not that of branch {branch}",
+                "It was promoted meanwhile: make the backup again.");
+        }
+    }
+
+    ObjectHeader HeaderOf(uint branch, WalRange log, DateTimeOffset started, DateTimeOffset finished) => new()
+    {
+        Kind = ObjectKind.Snapshot,
+        VaultId = vault.Id,
+        Branch = branch,
+        PositionFirst = log.First.Value,
+        PositionLast = log.End.Value,
+        TimeFirstMicros = Micros.Of(started),
+        TimeLastMicros = Micros.Of(finished),
+    };
+
+    /// <summary>Removed as soon as it is closed.</summary>
+    FileStream Scratch() => new(
+        Path.Combine(ScratchFolder, Path.GetRandomFileName()),
+        new FileStreamOptions
+        {
+            Mode = FileMode.CreateNew,
+            Access = FileAccess.ReadWrite,
+            Share = FileShare.None,
+            Options = FileOptions.DeleteOnClose,
+            UnixCreateMode = UnixFileMode.UserRead | UnixFileMode.UserWrite,
+            BufferSize = 64 << 10,
+        });
+}
