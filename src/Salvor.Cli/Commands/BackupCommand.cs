@@ -44,7 +44,7 @@ static class BackupCommand
 
     /// <summary>Which options go with what is asked for.</summary>
     static readonly Option[] ForMaking =
-        [Label, Destination, Mode, Parent, Verify, RetentionDays, Compression, StateDirectory, .. StreamInput.Own];
+        [Label, Destination, Mode, Parent, Verify, RetentionDays, Compression, StateDirectory, .. TreeExclusions.Own, .. StreamInput.Own];
 
     static readonly Option[] ForDeleting =
         [BackupDeletion.BackupId, BackupDeletion.Cascade, BackupDeletion.Yes, PruneCommand.DryRun, Vault.From];
@@ -114,6 +114,11 @@ static class BackupCommand
         var started = invocation.Time.GetTimestamp();
         var name = Vault.NameIn(invocation);
         invocation.Print($"Backup started: {InstantText.Format(invocation.Time.GetUtcNow())}");
+        if (new Option[] { StreamInput.Stdin, StreamInput.To }.Any(invocation.Has))
+        {
+            TreeExclusions.ExpectNone(invocation, "a stream");
+        }
+
         if (await StreamInput.RunAsync(invocation, Vault, Wanted(invocation), invocation.Get(Verify)) is { } code)
         {
             return code;
@@ -123,9 +128,16 @@ static class BackupCommand
             && ConfiguredSources.FindTree(config, name) is { } tree)
         {
             ExpectDestination(invocation, tree);
-            return await TreeBackupRun.RunAsync(invocation, config, tree, Wanted(invocation), invocation.Get(Verify));
+            var asked = TreeExclusions.Apply(invocation, tree);
+            if (invocation.Get(StateDirectory) is { } state)
+            {
+                asked = asked with { StateDirectory = Path.GetFullPath(state) };
+            }
+
+            return await TreeBackupRun.RunAsync(invocation, config, asked, Wanted(invocation), invocation.Get(Verify));
         }
 
+        TreeExclusions.ExpectNone(invocation, name ?? "this source");
         var (source, backup, findVault, scratch) = await MakeAsync(invocation);
         if (invocation.Get(Verify))
         {

@@ -90,14 +90,13 @@ static class TreeRestoreRun
         var source = vault.Identity.Source;
         var target = output is null ? Path.Combine(scratch, $"{source.Replace('/', '-')}-{record.Id}") : Path.GetFullPath(output);
         using var progress = new ProgressLine(invocation, source);
+        var profile = (configured as FilesSourceConfig)?.Restore ?? new RestoreProfile();
         var options = new TreeRestoreOptions
         {
             Include = PathPatterns.Parse(invocation.Get(Include)),
             Exclude = PathPatterns.Parse(invocation.Get(Exclude)),
-            Owners = Ownership.Parse(
-                invocation.Get(OwnedBy) == "number" ? OwnerBy.Number : OwnerBy.Name, invocation.Get(Chown),
-                invocation.Get(OwnerMapFile) is { } map ? OwnerMap.Read(map) : OwnerMap.None),
-            Modes = Modes.Parse(invocation.Get(Chmod)),
+            Owners = OwnersOf(invocation, profile),
+            Modes = Modes.Parse(invocation.Get(Chmod) ?? profile.Chmod),
             IsOver = isOver,
             Deletes = invocation.Get(Delete),
             Kept = (configured as FilesSourceConfig)?.Options.Exclude ?? PathPatterns.None,
@@ -124,6 +123,22 @@ static class TreeRestoreRun
             },
             () => CliJson.Default.RestoreDocument);
         return 0;
+    }
+
+    /// <summary>What the command line says of owners stands for all that the configuration says of them.</summary>
+    static Ownership OwnersOf(Invocation invocation, RestoreProfile profile)
+    {
+        if (new Option[] { Chown, OwnedBy, OwnerMapFile }.Any(invocation.Has))
+        {
+            profile = new RestoreProfile
+            {
+                Chown = invocation.Get(Chown),
+                OwnerBy = invocation.Get(OwnedBy) == "number" ? OwnerBy.Number : OwnerBy.Name,
+                OwnerMap = invocation.Get(OwnerMapFile),
+            };
+        }
+
+        return Ownership.Parse(profile.OwnerBy, profile.Chown, profile.OwnerMap is { } map ? OwnerMap.Read(map) : OwnerMap.None);
     }
 
     /// <summary>A failure says what is there already, and how to go on.</summary>

@@ -16,6 +16,9 @@ sealed class LiveDatabases(DatabaseCopying copying)
     readonly HashSet<(ulong Device, ulong Inode)> open =
         [.. copying.Open.Select(FileIdentity.Of).OfType<FileIdentity>().Select(identity => (identity.Device, identity.Inode))];
 
+    /// <summary>Whether only those that this process has open are copied.</summary>
+    public bool IsForOpenAlone => copying.IsForOpenAlone;
+
     /// <summary>Whether this process may have it open, so that it must not be opened as a file.</summary>
     public bool IsOpenHere(EntryStat stat) => open.Contains((stat.Device, stat.Inode));
 

@@ -10,22 +10,33 @@ public sealed record Modes(uint? Directories, uint? Files)
     const uint Most = 0b111_111_111_111;
 
     /// <summary>From <c>D750,F640</c>, or one of the two. Throws <see cref="FailureKind.Usage"/> for anything else.</summary>
-    public static Modes Parse(string? text)
+    public static Modes Parse(string? text) => text is null ? new Modes(null, null)
+        : TryParse(text, out var modes) ? modes
+        : throw new SalvorException(
+            FailureKind.Usage, $"'--chmod {text}' names no permissions",
+            "Write octal permissions of directories and files, as 'D750,F640'.");
+
+    /// <summary>The same; false for anything else.</summary>
+    public static bool TryParse(string text, out Modes modes)
     {
-        var modes = new Modes(null, null);
-        foreach (var part in text?.Split(',') ?? [])
+        modes = new Modes(null, null);
+        foreach (var part in text.Split(','))
         {
-            modes = part switch
+            if (part is ['D', .. var directories] && modes.Directories is null && Octal(directories) is { } ofDirectories)
             {
-                ['D', .. var mode] when modes.Directories is null && Octal(mode) is { } value => modes with { Directories = value },
-                ['F', .. var mode] when modes.Files is null && Octal(mode) is { } value => modes with { Files = value },
-                _ => throw new SalvorException(
-                    FailureKind.Usage, $"'--chmod {text}' names no permissions",
-                    "Write octal permissions of directories and files, as 'D750,F640'."),
-            };
+                modes = modes with { Directories = ofDirectories };
+            }
+            else if (part is ['F', .. var files] && modes.Files is null && Octal(files) is { } ofFiles)
+            {
+                modes = modes with { Files = ofFiles };
+            }
+            else
+            {
+                return false;
+            }
         }
 
-        return modes;
+        return true;
     }
 
     /// <summary>The permissions of an entry.</summary>

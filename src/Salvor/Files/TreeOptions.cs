@@ -21,6 +21,9 @@ public sealed record TreeOptions
     /// <summary>Leaves out what is in a directory that lies on another file system than the path above it.</summary>
     public bool OneFileSystem { get; init; }
 
+    /// <summary>Whether this backup leaves out more than the others of its source: then no restore removes what it lacks.</summary>
+    public bool IsNarrowed { get; init; }
+
     /// <summary>How databases among the files are copied while apps write to them; null where they are files like others.</summary>
     public DatabaseCopying? Databases { get; init; }
 
@@ -37,7 +40,11 @@ public sealed record TreeOptions
 /// <param name="Open">
 /// Databases that this process may have open. They are opened by nothing else: closing a second handle drops the locks on the first.
 /// </param>
-public sealed record DatabaseCopying(Action<string, string> Copy, string Scratch, IReadOnlyList<string> Open);
+public sealed record DatabaseCopying(Action<string, string> Copy, string Scratch, IReadOnlyList<string> Open)
+{
+    /// <summary>Whether all others are files like any, even where an app writes to them.</summary>
+    public bool IsForOpenAlone { get; init; }
+}
 
 /// <summary>A backup of files that was made.</summary>
 /// <param name="Record">Its record, with its id.</param>

@@ -167,7 +167,8 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
         var device = isRoot ? stat.Device : place.Device;
         var isLeftOut = (options.OneFileSystem && stat.Device != device) || IsLeftOut(directory);
         var described = Describe(stat, name, TreeEntryKind.Directory, AttributesOf(directory, stat, known, path));
-        var marks = (isRoot || place.Path.Length == 0 ? TreeEntryMarks.Root : 0) | (isLeftOut ? TreeEntryMarks.LeftOut : 0);
+        var isWhole = !options.IsNarrowed && (isRoot || place.Path.Length == 0);
+        var marks = (isWhole ? TreeEntryMarks.Root : 0) | (isLeftOut ? TreeEntryMarks.LeftOut : 0);
         await AddAsync(described with { Marks = marks }, cancellationToken);
         if (!isLeftOut)
         {

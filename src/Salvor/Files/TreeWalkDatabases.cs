@@ -20,6 +20,11 @@ sealed partial class TreeWalk
             return databases is not null;
         }
 
+        if (databases.IsForOpenAlone)
+        {
+            return false;
+        }
+
         var hasSide = place.WithSides?.Contains(name) ?? LiveDatabases.HasSide(place.Directory, name);
         if (!hasSide && !IsYoung(stat))
         {
@@ -78,5 +83,5 @@ sealed partial class TreeWalk
 
     /// <summary>Whether a database that was read as a file may have been written to meanwhile, and was not tried as one yet.</summary>
     bool MayBeTorn(Place place, byte[] name, byte[] path, TakenFile taken) =>
-        databases is not null && path != readAsFile && (taken.IsChanged || LiveDatabases.HasSide(place.Directory, name));
+        databases is { IsForOpenAlone: false } && path != readAsFile && (taken.IsChanged || LiveDatabases.HasSide(place.Directory, name));
 }

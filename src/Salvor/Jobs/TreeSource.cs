@@ -199,7 +199,10 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         Never = [.. config.Destinations.Values.OfType<FileDestinationConfig>().Select(item => item.Path)],
         Databases = new DatabaseCopying(
             DatabaseCopy.Write, state,
-            [.. config.Sources.Values.SelectMany(source => ConfiguredSources.Members(source, _ => { })).Select(member => member.Path)]),
+            [.. config.Sources.Values.SelectMany(source => ConfiguredSources.Members(source, _ => { })).Select(member => member.Path)])
+        {
+            IsForOpenAlone = !files.CopiesDatabases,
+        },
     };
 
     async Task<VaultAccess> OpenAsync(BackupRequest request, Keyring? keys, CancellationToken cancellationToken)

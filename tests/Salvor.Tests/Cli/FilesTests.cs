@@ -94,6 +94,74 @@ public sealed class FilesTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task The_configuration_says_whom_restored_files_belong_to_unless_the_command_line_does()
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "only root gives files away");
+        File.WriteAllText(_rig["owners"], "user root 4711\n");
+        _rig.Configure(
+            "tree: { type: files, paths: [./app], to: [local], restore: { owner_map: ./owners, owner_by: number, chmod: \"F604\" } }");
+        await _rig.ConfiguredAsync("backup");
+        await _rig.ConfiguredAsync("restore", "--output", _rig["out"]);
+        await _rig.ConfiguredAsync("restore", "--output", _rig["other"], "--chown", "12:34");
+        await _rig.RunAsync("restore", "--from", "vaults", "--output", "plain");
+
+        Assert.Equal("604 4711 0\n", await StatAsync("out"));
+        Assert.Equal("604 12 34\n", await StatAsync("other"));
+        Assert.Equal("644 0 0\n", await StatAsync("plain"));
+
+        async Task<string> StatAsync(string output) =>
+            (await ChildProcess.RunAsync("stat", ["-c", "%a %u %g", _rig[output] + _rig["app/a.txt"]])).Stdout;
+    }
+
+    [Fact]
+    public async Task One_backup_leaves_out_more_and_says_so_and_a_restore_of_it_removes_nothing()
+    {
+        foreach (var name in (string[])["b.iso", "c.log", "kept.txt"])
+        {
+            File.WriteAllText(_rig[$"app/{name}"], "x");
+        }
+
+        Directory.CreateDirectory(_rig["app/cache"]);
+        File.WriteAllText(_rig["app/cache/CACHEDIR.TAG"], "Signature: 8a477f597d28d172789f06886806bc55\n");
+        File.WriteAllText(_rig["patterns"], "# not these\n*.log\n");
+        var made = await _rig.ConfiguredAsync("backup", "--exclude", "*.iso", "--exclude-file", _rig["patterns"], "--exclude-caches");
+        var narrow = await ListAsync();
+        await _rig.ConfiguredAsync("backup");
+        var wide = await ListAsync();
+        await _rig.ConfiguredAsync("restore", "--output", _rig["out"]);
+        await _rig.ConfiguredAsync("restore", "--output", _rig["out"], "--delete", "--backup-id", "1");
+
+        Assert.Contains("warning: this backup of tree alone leaves out *.iso, *.log, caches\n", made.Stderr, StringComparison.Ordinal);
+        Assert.Equal(["a.txt", "cache", "kept.txt"], narrow);
+        Assert.Equal(["a.txt", "b.iso", "c.log", "cache", "kept.txt"], wide);
+        Assert.True(File.Exists(_rig["out"] + _rig["app/b.iso"]), "what one backup left out was removed");
+
+        async Task<IEnumerable<string?>> ListAsync() =>
+            JsonElement.Parse((await _rig.ConfiguredAsync("list", "tree", $"latest:{_rig["app"]}", "--json")).Stdout)
+                .GetProperty("entries").EnumerateArray().Select(item => Path.GetFileName(item.GetProperty("path").GetString()));
+    }
+
+    [Fact]
+    public async Task The_folder_of_local_state_is_the_one_that_was_named()
+    {
+        var made = await _rig.ConfiguredAsync("backup", "--state-dir", _rig["elsewhere"]);
+
+        Assert.True(made.ExitCode == 0, $"{made}");
+        Assert.NotEmpty(Directory.GetFiles(_rig["elsewhere"]));
+        Assert.False(Directory.Exists(_rig[".salvor"]));
+    }
+
+    [Fact]
+    public async Task What_is_left_out_of_one_backup_goes_with_files_alone()
+    {
+        _rig.Configure("dump: { type: command, command: [echo, hello], to: [local] }");
+        var refused = await _rig.ConfiguredAsync("backup", "--exclude", "*.iso");
+
+        Assert.Equal(
+            "salvor: '--exclude' is for files, and dump is something else\nhint: Leave it out: all of it is backed up.\n", refused.Stderr);
+    }
+
+    [Fact]
     public async Task What_looks_like_ransomware_is_a_warning_and_stays_to_be_seen()
     {
         await _rig.ConfiguredAsync("backup");

@@ -55,6 +55,24 @@ public sealed class TreeDatabaseTests : IDisposable
     }
 
     [Fact]
+    public async Task A_database_with_a_log_is_a_file_like_others_where_that_is_asked_for()
+    {
+        var path = Path.Combine(_rig.Source, "app.db");
+        using var connection = new SqliteConnection(path, LibSqlite.OpenReadWrite | LibSqlite.OpenCreate);
+        connection.Execute("PRAGMA journal_mode = WAL");
+        connection.Execute("CREATE TABLE t(x)");
+        await _rig.BackUpAsync(options => options with
+        {
+            Databases = new DatabaseCopying(
+                (_, _) => throw new InvalidOperationException("it was copied"), _rig["scratch"], []) { IsForOpenAlone = true },
+        });
+        var restored = await _rig.RestoreAsync("out");
+
+        Assert.Equal(
+            ["app.db", "app.db-shm", "app.db-wal"], Directory.GetFiles(restored).Select(Path.GetFileName).Order(StringComparer.Ordinal));
+    }
+
+    [Fact]
     public async Task A_database_that_this_process_has_open_keeps_its_locks()
     {
         var path = Path.Combine(_rig.Source, "app.db");

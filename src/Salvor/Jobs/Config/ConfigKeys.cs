@@ -293,7 +293,24 @@ static partial class ConfigKeys
             new("exclude_if_present", Texts, "[.nobackup]", "Leaves out what is in a directory with a file of this name."),
             new("exclude_caches", YesNo, "true", "Leaves out what is in a directory with a CACHEDIR.TAG (default: false)."),
             new("one_file_system", YesNo, "true", "Leaves out what is mounted below the paths (default: false)."),
+            new("databases", Plain, "copy", "How databases of SQLite that apps write to are kept (default: copy, as of one commit).")
+            {
+                Words = ["copy", "as_files"],
+            },
+            new("restore", Section, "{ chown: \"app:app\" }", "Owners and permissions of what is restored.")
+            {
+                Below = () => [OwnersRestored],
+            },
             .. OfSnapshots,
+        ]);
+
+    public static ConfigSection OwnersRestored => field ??= new(
+        "restore of files",
+        [
+            new("chown", Plain, "app:app", "The user and group that all is given to (default: owners stay)."),
+            new("owner_by", Plain, "name", "By what owners are found again (default: name).") { Words = ["name", "number"] },
+            new("owner_map", ConfigValue.Path, "/etc/salvor/owners", "The file that says whom owners become."),
+            new("chmod", Plain, "D750,F640", "Permissions of directories and files, in octal (default: they stay)."),
         ]);
 
     public static ConfigSection Command => field ??= new(

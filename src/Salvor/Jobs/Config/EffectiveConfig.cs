@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json.Nodes;
 using Microsoft.Extensions.Logging;
+using Salvor.Files;
 using Salvor.Jobs.Commands;
 using Salvor.Jobs.Drills;
 using Salvor.Jobs.Keys;
@@ -165,11 +166,20 @@ public static class EffectiveConfig
 
     static JsonObject OfFiles(FilesSourceConfig source)
     {
-        var options = source.Options;
-        return Keys(
+        var (options, restore) = (source.Options, source.Restore);
+        var keys = Keys(
             ("type", "files"), ("paths", options.Paths), ("exclude", source.Exclude.Count > 0 ? source.Exclude : null),
             ("exclude_if_present", options.ExcludeIfPresent.Count > 0 ? options.ExcludeIfPresent : null),
-            ("exclude_caches", options.ExcludeCaches), ("one_file_system", options.OneFileSystem));
+            ("exclude_caches", options.ExcludeCaches), ("one_file_system", options.OneFileSystem),
+            ("databases", source.CopiesDatabases ? "copy" : "as_files"));
+        if (restore != new RestoreProfile())
+        {
+            keys["restore"] = Keys(
+                ("chown", restore.Chown), ("owner_by", restore.OwnerBy == OwnerBy.Number ? "number" : "name"),
+                ("owner_map", restore.OwnerMap), ("chmod", restore.Chmod));
+        }
+
+        return keys;
     }
 
     /// <summary>Arguments may have a secret in them, by a variable; the name of the program has not.</summary>

@@ -53,7 +53,34 @@ static class TreeReader
                 OneFileSystem = source.Choice("one_file_system", false, ("true", true), ("false", false)),
             },
             Exclude = patterns,
+            CopiesDatabases = source.Choice("databases", true, ("copy", true), ("as_files", false)),
+            Restore = document.Attempt(() => ReadRestore(source), new()),
         }.WithCommon(document, source, owner);
+    }
+
+    /// <summary>Names of users are looked up where something is restored: this may be another machine.</summary>
+    static RestoreProfile ReadRestore(ConfigMapping source)
+    {
+        if (source.OptionalMapping("restore") is not { } restore)
+        {
+            return new();
+        }
+
+        restore.CheckKeys(ConfigKeys.OwnersRestored);
+        var (chown, chmod) = (restore.OptionalText("chown", "app:app"), restore.OptionalText("chmod", "D750,F640"));
+        return new RestoreProfile
+        {
+            Chown = chown is null || chown.Trim(':').Length > 0
+                ? chown
+                : throw restore.Error("chown", $"chown of {restore.Owner} names nobody", "Write chown: USER, USER:GROUP or :GROUP."),
+            OwnerBy = restore.Choice("owner_by", OwnerBy.Name, ("name", OwnerBy.Name), ("number", OwnerBy.Number)),
+            OwnerMap = restore.OptionalPath("owner_map", "/etc/salvor/owners"),
+            Chmod = chmod is null || Modes.TryParse(chmod, out _)
+                ? chmod
+                : throw restore.Error(
+                    "chmod", $"chmod of {restore.Owner} is \"{chmod}\", which is no permissions",
+                    "Write octal permissions of directories and files: chmod: \"D750,F640\"."),
+        };
     }
 
     static CommandSourceConfig ReadCommand(

@@ -68,6 +68,12 @@ public sealed record FilesSourceConfig : TreeSourceConfig
     /// <summary>The patterns of what is left out, as they are written.</summary>
     public IReadOnlyList<string> Exclude { get; init; } = [];
 
+    /// <summary>Whether databases that apps write to are copied as of one commit, and not read as files.</summary>
+    public bool CopiesDatabases { get; init; } = true;
+
+    /// <summary>How what is restored is made.</summary>
+    public RestoreProfile Restore { get; init; } = new();
+
     public override string Subject => string.Join(", ", Options.Paths);
 }
 

@@ -20,11 +20,14 @@ static partial class KitConfig
     [
         "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_outbox", "max_total_size", "snapshot_every", "compression",
         "keep", "max_backups", "retention_days", "verify", "prune", "state_dir", "encryption", "exclude", "exclude_if_present",
-        "exclude_caches", "one_file_system", "schedule",
+        "exclude_caches", "one_file_system", "databases", "restore", "schedule",
     ];
 
     static readonly string[] EncryptionKeys = ["key_file", "passphrase_file", "passphrase_fd", "credential", "key_saved"];
-    static readonly string[] PathKeys = ["path", "paths", "state_dir", "key_file", "known_hosts", "passphrase_file", "scratch"];
+    static readonly string[] PathKeys =
+        ["path", "paths", "state_dir", "key_file", "known_hosts", "passphrase_file", "scratch", "owner_map"];
+
+
     static readonly string[] NotPathOf = ["sftp"];
 
     /// <summary>The text of the configuration, and the variables that have to be set before it can be used.</summary>

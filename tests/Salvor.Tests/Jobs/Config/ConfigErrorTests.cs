@@ -96,6 +96,22 @@ public sealed class ConfigErrorTests
         place, message, hint,
         $"destinations:\n  local: {{ type: file, path: /backups }}\nsources:\n  db: {{ type: command, to: local, {keys} }}\n");
 
+    [Theory]
+    [InlineData(
+        "{ chmod: 640 }", "4:65", "chmod of restore of source a is \"640\", which is no permissions",
+        "Write octal permissions of directories and files: chmod: \"D750,F640\".")]
+    [InlineData(
+        "{ chown: \":\" }", "4:65", "chown of restore of source a names nobody", "Write chown: USER, USER:GROUP or :GROUP.")]
+    [InlineData(
+        "{ chwon: app }", "4:58", "unknown key \"chwon\" in restore of source a",
+        "Did you mean \"chown\"? Known keys are chown, owner_by, owner_map and chmod.")]
+    [InlineData("{ owner_by: uid }", "4:68", "unknown owner_by \"uid\" in restore of source a", "Known are name and number.")]
+    public void What_is_wrong_with_the_owners_of_what_is_restored_is_named(
+        string restore, string place, string message, string hint) => AssertError(
+        place, message, hint,
+        "destinations:\n  local: { type: file, path: /backups }\nsources:\n"
+            + $"  a: {{ type: files, paths: [/srv], to: local, restore: {restore} }}\n");
+
     [Fact]
     public void A_misspelt_key_of_restore_is_named() => AssertError(
         "5:12",

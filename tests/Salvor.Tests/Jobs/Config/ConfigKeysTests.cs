@@ -140,7 +140,8 @@ public sealed class ConfigKeysTests
             sources:
               tree:
                 { type: files, paths: [/srv/a, /srv/b], exclude: ["*.tmp", /srv/a/cache/], exclude_if_present: .nobackup,
-                  exclude_caches: true, one_file_system: true, to: local, verify: off,
+                  exclude_caches: true, one_file_system: true, to: local, verify: off, databases: as_files,
+                  restore: { chown: "app:app", owner_by: number, owner_map: /etc/owners, chmod: "D750,F640" },
                   schedule: { cron: 30 2 * * *, time_zone: Europe/Berlin, jitter: 5m, catch_up: false },
                   compression: "zstd:3", max_backups: 3, retention_days: 4,
                   prune: { grace: 2d }, max_backup_age: 2d, max_verify_age: 3d, state_dir: /state, hooks: { before_backup: sync },
