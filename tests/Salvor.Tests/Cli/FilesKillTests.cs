@@ -1,6 +1,10 @@
 using System.Text.Json;
+using Salvor.Storage;
 using Salvor.Tests.Files;
 using Salvor.Tests.Support;
+using Salvor.Vault;
+using Salvor.Vault.Format;
+using Salvor.Vault.Pruning;
 
 namespace Salvor.Tests.Cli;
 
@@ -9,8 +13,9 @@ namespace Salvor.Tests.Cli;
 /// </summary>
 public sealed class FilesKillTests : IAsyncDisposable
 {
-    const int Kills = 4;
+    const int Kills = 3;
     const int FileCount = 120;
+    const string Litters = "7777";
 
     static readonly EnumerationOptions All = new() { RecurseSubdirectories = true, AttributesToSkip = 0 };
 
@@ -140,6 +145,80 @@ public sealed class FilesKillTests : IAsyncDisposable
         Assert.Equal(2, listed.Stdout.Split('\n').Count(line => line.TrimStart().StartsWith("backup ", StringComparison.Ordinal)));
         await ExpectRestoredAsync("out");
     }
+
+    [Fact]
+    public async Task A_prune_killed_while_it_deletes_takes_nothing_that_is_needed_and_the_next_one_ends_it()
+    {
+        const int Garbage = 1000;
+        var interrupted = 0;
+        for (var kill = 0; kill < Kills; kill++)
+        {
+            await BackUpAsync($"older-{kill}");
+            await BackUpAsync($"newer-{kill}");
+            Litter(kill * Garbage, Garbage);
+            var condemned = await _rig.ConfiguredAsync("prune");
+            Assert.True(condemned.ExitCode == 0, $"{condemned}");
+            await EndGraceAsync();
+            var left = PackCount() - _random.Next(Garbage);
+            await KillAsync(() => PackCount() <= left, "prune", "--config", "salvor.yaml");
+            interrupted += Directory.GetFiles(_rig["vaults/tree/packs"], $"?{Litters}*").Length > 0 ? 1 : 0;
+
+            foreach (var name in (string[])[$"older-{kill}", $"newer-{kill}"])
+            {
+                var restored = await _rig.ConfiguredAsync("restore", "--snapshot", name, "--output", _rig[$"out-{name}"]);
+                Assert.True(restored.ExitCode == 0, $"{restored}");
+                Assert.Equal("", await TreeRig.DifferenceAsync(_rig[name], _rig[$"out-{name}"] + _rig["app"]));
+            }
+        }
+
+        Assert.True(interrupted > 0, "each prune ended before it was killed");
+        var pruned = await _rig.ConfiguredAsync("prune");
+        var verified = await _rig.ConfiguredAsync("verify");
+        Assert.True(pruned.ExitCode == 0, $"{pruned}");
+        Assert.True(verified.ExitCode == 0, $"{verified}");
+        Assert.Empty(Directory.GetFiles(_rig["vaults/tree/packs"], $"?{Litters}*"));
+        Assert.True(verified.Stdout.Contains("2 restore point(s)", StringComparison.Ordinal), $"{verified}");
+    }
+
+    /// <summary>Makes a backup of changed files, and keeps a copy of them under its label.</summary>
+    async Task BackUpAsync(string label)
+    {
+        Change();
+        var made = await _rig.ConfiguredAsync("backup", "--label", label);
+        Assert.True(made.ExitCode == 0, $"{made}");
+        var copied = await ChildProcess.RunAsync("cp", ["-a", _rig["app"], _rig[label]]);
+        Assert.True(copied.ExitCode == 0, $"{copied}");
+    }
+
+    /// <summary>Packs that nothing refers to, as runs that were stopped leave them: to delete all takes a while. All are old enough to go.</summary>
+    void Litter(int from, int count)
+    {
+        for (var number = from; number < from + count; number++)
+        {
+            File.WriteAllText(_rig[$"vaults/tree/packs/{number % 16:x}{Litters}{number:x59}"], "");
+        }
+
+        foreach (var pack in Directory.GetFiles(_rig["vaults/tree/packs"]))
+        {
+            File.SetLastWriteTimeUtc(pack, DateTime.UnixEpoch);
+        }
+    }
+
+    /// <summary>What was condemned may be deleted now.</summary>
+    async Task EndGraceAsync()
+    {
+        var vault = (await VaultAccess.FindAsync(new FileStore(_rig["vaults"]), "tree", default))!;
+        foreach (var item in (await Condemnations.LoadAsync(vault, default)).All)
+        {
+            using var writer = vault.NewObject();
+            var header = new ObjectHeader { Kind = ObjectKind.Condemned, VaultId = vault.Id, Number = item.Number };
+            var record = item.Record with { At = DateTimeOffset.UnixEpoch };
+            var (bytes, _) = writer.Finish(header, VaultJson.Write(record, VaultJson.Default.CondemnedRecord));
+            await File.WriteAllBytesAsync(_rig[$"vaults/tree/{VaultKeys.CondemnedBy(item.Number)}"], bytes.ToArray());
+        }
+    }
+
+    int PackCount() => Directory.GetFiles(_rig["vaults/tree/packs"]).Length;
 
     async Task KillAsync(Func<bool> isTime, params string[] arguments)
     {
