@@ -1,4 +1,5 @@
 using Microsoft.Win32.SafeHandles;
+using Salvor.Platform;
 using Salvor.Vault.Trees;
 
 namespace Salvor.Files;
@@ -10,15 +11,22 @@ sealed class FilePlaces(TreeEntry entry)
     int index;
     long start;
 
-    /// <summary>Writes content from a byte of it on.</summary>
+    /// <summary>Writes content from a byte of it on. Throws, with the path of the file, where the disk does not take it.</summary>
     public void Write(SafeFileHandle file, long at, ReadOnlySpan<byte> content)
     {
-        while (!content.IsEmpty)
+        try
         {
-            var (offset, length) = Find(at, content.Length);
-            RandomAccess.Write(file, content[..length], offset);
-            at += length;
-            content = content[length..];
+            while (!content.IsEmpty)
+            {
+                var (offset, length) = Find(at, content.Length);
+                RandomAccess.Write(file, content[..length], offset);
+                at += length;
+                content = content[length..];
+            }
+        }
+        catch (IOException e)
+        {
+            throw new PosixException(Errno.Of(e), "write", DirectoryCalls.PathOf(file));
         }
     }
 

@@ -46,6 +46,10 @@ static partial class DirectoryCalls
         }
     }
 
+    /// <summary>Where an open file is by now, for messages.</summary>
+    public static string PathOf(SafeFileHandle opened) =>
+        Show(TryReadPath(Encoding.UTF8.GetBytes($"/proc/self/fd/{opened.DangerousGetHandle()}"), out _) ?? []);
+
     /// <summary>Opens a directory for listing; null with the error number where that fails.</summary>
     public static SafeFileHandle? TryOpenDirectory(SafeFileHandle parent, ReadOnlySpan<byte> name, out int error) =>
         TryOpen(parent, name, Posix.ReadOnly | Posix.DirectoryOnly, 0, out error);

@@ -190,7 +190,7 @@ public sealed class FilesKillTests : IAsyncDisposable
         Assert.True(copied.ExitCode == 0, $"{copied}");
     }
 
-    /// <summary>Packs that nothing refers to, as runs that were stopped leave them: to delete all takes a while. All are old enough to go.</summary>
+    /// <summary>Packs that nothing refers to, as runs that were stopped leave them, and old enough: to delete all takes a while.</summary>
     void Litter(int from, int count)
     {
         for (var number = from; number < from + count; number++)
