@@ -1,6 +1,7 @@
 using System.Text.Json;
 using Salvor.Storage;
 using Salvor.Storage.S3;
+using Salvor.Tests.Files;
 using Salvor.Tests.Support;
 using Salvor.Tests.Vault.Pruning;
 
@@ -13,6 +14,8 @@ public sealed class LockedBucketTests : IAsyncDisposable
         ["s3:GetObject", "s3:GetObjectVersion", "s3:ListBucket", "s3:ListBucketVersions", "s3:GetBucketVersioning"];
 
     readonly CliRig _rig = new();
+
+    static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
     public ValueTask DisposeAsync() => _rig.DisposeAsync();
 
@@ -59,6 +62,41 @@ public sealed class LockedBucketTests : IAsyncDisposable
         Assert.True(first.ExitCode == 0 && second.ExitCode == 0, $"{first}{second}");
         Assert.Matches(@"\napp at offsite: \d+ lock\(s\) now last until \S+Z\n", first.Stdout);
         Assert.DoesNotContain("lock(s)", second.Stdout, StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("files, paths: [./app]")]
+    [InlineData("command, command: [cat, ./app/data]")]
+    public async Task Backups_of_files_and_commands_are_locked_and_come_back_from_beneath_what_was_deleted(string source)
+    {
+        var bucket = await (await CephGateway.StartedAsync()).NewLockableBucketAsync();
+        var store = CephGateway.Open(bucket);
+        await File.WriteAllBytesAsync(_rig["app/data"], TreeRig.Bytes(1, 300_000), Cancel);
+        Configure(
+            "offsite", bucket, CephGateway.Owner, "object_lock: { mode: governance, days: 30 }, ",
+            $"app: {{ type: {source}, max_backups: 1, state_dir: ./state, to: [offsite] }}");
+        var first = await _rig.Start("backup", "--config", "salvor.yaml").ExitAsync();
+        await File.WriteAllBytesAsync(_rig["app/data"], TreeRig.Bytes(2, 300_000), Cancel);
+        var second = await _rig.Start("backup", "--config", "salvor.yaml", "--verify").ExitAsync();
+        var pruned = await _rig.ConfiguredAsync("prune");
+        var keys = await store.ListAsync("app/", null, Cancel).Select(row => row.Key).ToListAsync(Cancel);
+        foreach (var key in keys)
+        {
+            var version = Assert.Single(await store.Locks.VersionsAsync(key, Cancel));
+            var destroying = () => store.Locks.DeleteVersionAsync(key, version.Id, Cancel);
+            Assert.Equal(StorageFailure.Denied, (await Assert.ThrowsAsync<StorageException>(destroying)).Failure);
+            await store.Locks.HideAsync(key, Cancel);
+        }
+
+        var restored = await _rig.ConfiguredAsync("restore", "app", "--output", _rig["out"]);
+        var verified = await _rig.ConfiguredAsync("verify");
+
+        Assert.True(first.ExitCode == 0 && second.ExitCode == 0 && pruned.ExitCode == 0, $"{first}{second}{pruned}");
+        Assert.Contains(keys, key => key.StartsWith("app/condemned/", StringComparison.Ordinal));
+        Assert.True(restored.ExitCode == 0, $"{restored}");
+        var back = source.StartsWith("files", StringComparison.Ordinal) ? _rig["out"] + _rig["app/data"] : _rig["out"];
+        Assert.Equal(TreeRig.Bytes(2, 300_000), await File.ReadAllBytesAsync(back, Cancel));
+        Assert.True(verified.ExitCode == 5, $"what was deleted is not told: {verified}");
     }
 
     [Fact]
@@ -118,7 +156,7 @@ public sealed class LockedBucketTests : IAsyncDisposable
         }
     }
 
-    void Configure(string to, S3Options bucket, AwsCredentials who, string more)
+    void Configure(string to, S3Options bucket, AwsCredentials who, string more, string? source = null)
     {
         foreach (var (name, credentials) in ((string, AwsCredentials)[])[("who", who), ("owner", CephGateway.Owner)])
         {
@@ -137,7 +175,7 @@ public sealed class LockedBucketTests : IAsyncDisposable
                 { type: s3, bucket: {{bucket.Bucket}}, {{more}}endpoint: '{{bucket.Endpoint}}', access_key_id: 'file:./who-id',
                   secret_access_key: 'file:./who-secret' }
             sources:
-              app: { type: sqlite, path: ./app/app.db, to: [{{to}}] }
+              {{source ?? $"app: {{ type: sqlite, path: ./app/app.db, to: [{to}] }}"}}
 
             """);
     }
