@@ -4,7 +4,7 @@ namespace Salvor.Tests.EndToEnd;
 
 /// <summary>
 /// The kills of <see cref="KillCycleTests" /> on a database without a write-ahead log. Its writers leave hardly a gap, so a copy of it
-/// has to be made under a lock of at most 200 ms: beside neighbours that take the processors it falls behind, as it should.
+/// has to be made under a lock of at most 200 ms: beside many neighbours that take the processors it falls behind, as it should.
 /// </summary>
 [Collection(QuietMachine.Name)]
 [Trait("Category", "EndToEnd")]
@@ -22,6 +22,5 @@ public sealed class JournalKillCycleTests
                 CacheKib = KillCycleTests.SpillingCacheKib,
                 Rate = 20,
                 Seed = random.Next(),
-            },
-            livesAtATime: 1);
+            });
 }
