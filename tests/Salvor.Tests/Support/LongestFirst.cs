@@ -15,13 +15,14 @@ namespace Salvor.Tests.Support;
 /// </summary>
 public sealed class LongestFirst : ITestCollectionOrderer
 {
-    /// <summary>On two processors: a test that runs processes leaves about half of one idle.</summary>
-    public const int ClassesAtATime = 3;
+    /// <summary>On two processors: a test that runs processes waits for them, or for a disk, about half of its time.</summary>
+    public const int ClassesAtATime = 4;
 
     static readonly Type[] Longest =
     [
-        typeof(KillCycleTests), typeof(WorkloadTests), typeof(Cli.VerifyTests), typeof(KilledRestoreTests), typeof(HostileVaultTests),
-        typeof(BrokenVaultTests),
+        typeof(KillCycleTests), typeof(WorkloadTests), typeof(Cli.VerifyTests), typeof(CodecCycleTests), typeof(Packaging.PackageTests),
+        typeof(KilledRestoreTests), typeof(Cli.FilesKillTests), typeof(Cli.ProgressTests), typeof(Cli.CommandKillTests),
+        typeof(HostileVaultTests), typeof(BrokenVaultTests),
     ];
 
     public IReadOnlyCollection<TTestCollection> OrderTestCollections<TTestCollection>(
