@@ -88,7 +88,8 @@ public sealed class RecoveryFolderTests : IDisposable
     /// <summary>As the server runs it: in its data directory.</summary>
     async Task<int> GetAsync(string name, string target)
     {
-        var command = RecoveryFolder.RestoreCommand.Replace("%f", name, StringComparison.Ordinal).Replace("%p", target, StringComparison.Ordinal);
+        var command = RecoveryFolder.RestoreCommand
+            .Replace("%f", name, StringComparison.Ordinal).Replace("%p", target, StringComparison.Ordinal);
         await using var process = ChildProcess.Start("/bin/sh", ["-c", command], scratch.Path);
         return (await process.ExitAsync()).ExitCode;
     }

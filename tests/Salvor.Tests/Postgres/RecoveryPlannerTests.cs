@@ -111,9 +111,10 @@ public sealed class RecoveryPlannerTests(RealLog real) : IClassFixture<RealLog>
         await RefusesAsync(
             new RecoveryTarget.Address(new Lsn(1)),
             $"from backup 7 timeline 1 can be recovered to {Backup.Log.End}-{real.End}, and 0/1 is not in that, in vault memory/pg");
+        var early = Backup.Time.AddTicks(-10);
         await RefusesAsync(
-            new RecoveryTarget.Time(Backup.Time.AddTicks(-10)),
-            $"backup 7 was begun at {InstantText.Format(Backup.Time)}, after {InstantText.Format(Backup.Time.AddTicks(-10))}, in vault memory/pg");
+            new RecoveryTarget.Time(early),
+            $"backup 7 was begun at {InstantText.Format(Backup.Time)}, after {InstantText.Format(early)}, in vault memory/pg");
     }
 
     [Fact]
@@ -141,7 +142,8 @@ public sealed class RecoveryPlannerTests(RealLog real) : IClassFixture<RealLog>
 
         Assert.Equal(FailureKind.NotRestorable, failure.Kind);
         Assert.Equal(
-            $"backup 7 is consistent from {real.End} on, and the log behind it ends at {real.First + 100_000}, in vault memory/pg", failure.Message);
+            $"backup 7 is consistent from {real.End} on, and the log behind it ends at {real.First + 100_000}, in vault memory/pg",
+            failure.Message);
         Assert.Equal(
             "Run 'salvor verify' to learn what is missing, and 'salvor repair' where another destination has it.", failure.Hint);
     }

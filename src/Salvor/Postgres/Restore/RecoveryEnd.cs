@@ -38,8 +38,8 @@ public abstract record RecoveryStop
     public sealed record At(Lsn Record, bool Inclusive) : RecoveryStop;
 
     /// <summary>
-    /// What <c>recovery_target</c> and its relatives are set to. Only one may be, so what the cluster brings along is taken back; that comes
-    /// first, because even an empty one is refused behind another.
+    /// What <c>recovery_target</c> and its relatives are set to. Only one may be, so what the cluster brings along is taken back; that
+    /// comes first, because even an empty one is refused behind another.
     /// </summary>
     internal IEnumerable<(string Name, string Value)> Settings()
     {

@@ -173,13 +173,15 @@ public sealed class RecoveryPlanner(WalCatalog catalog, IReadOnlyList<ClusterBac
         var (next, before) = await search.FirstAsync(
             after, index => index.Commits > 0 && index.Last.End > address, item => item.IsCommit && item.End > address, cancellationToken);
 
-        // Where nothing is committed after it, the end of the log is that state too, and no server has to look for a record that is not there.
+        // Where nothing is committed after it, the end of the log is that state too: no server has to look for a record that is not there.
         return (next is { } later ? new RecoveryStop.At(later.Start, Inclusive: false) : new RecoveryStop.AtEnd(), before);
     }
 
     SalvorException NotFound(RecoveryTarget target, ClusterBackup backup, WalRange after, WalEvent? last) => NotRestorable(
         $"{target} is not in the log after backup {backup.Id}, which reaches to {after.End}"
-            + (last is { } commit ? $", with its last commit at {InstantText.Format(Micros.ToTime(commit.TimeMicros))}" : ", without a commit"),
+            + (last is { } commit
+                ? $", with its last commit at {InstantText.Format(Micros.ToTime(commit.TimeMicros))}"
+                : ", without a commit"),
         "Leave the target out to recover everything that is there; 'salvor list' shows what that is.");
 
     static uint TimelineOf(Branch branch) => WalBranches.HistoryOf(branch).Timeline;

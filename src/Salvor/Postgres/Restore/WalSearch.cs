@@ -3,7 +3,8 @@ using Salvor.Vault.Wal;
 namespace Salvor.Postgres.Restore;
 
 /// <summary>
-/// Finds transactions and restore points in the log of a vault. What objects say of themselves leads to the right ones; only those are read.
+/// Finds transactions and restore points in the log of a vault. What objects say of themselves leads to the right ones; only those are
+/// read.
 /// </summary>
 /// <param name="catalog">What there is.</param>
 /// <param name="branch">The branch that is followed.</param>
@@ -11,7 +12,7 @@ sealed class WalSearch(WalCatalog catalog, uint branch)
 {
     const int ReadBytes = 1 << 20;
 
-    /// <summary>The first event that matches in a range, and the last commit before it; null, and the last of all, where none does.</summary>
+    /// <summary>The first event that matches in a range, and the last commit before it; null and the last of all where none does.</summary>
     /// <param name="range">Where it looks.</param>
     /// <param name="mayHave">Whether an object can hold a match, by what it says of itself.</param>
     /// <param name="matches">What is looked for.</param>

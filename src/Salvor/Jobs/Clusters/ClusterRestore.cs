@@ -1,0 +1,211 @@
+using System.Globalization;
+using System.Text;
+using Salvor.Files;
+using Salvor.Platform;
+using Salvor.Postgres.Restore;
+using Salvor.Text;
+using Salvor.Vault.Trees;
+using Salvor.Vault.Wal;
+
+namespace Salvor.Jobs.Clusters;
+
+/// <summary>A cluster that is ready to be started.</summary>
+/// <param name="Path">Its data directory.</param>
+/// <param name="Files">What was written of the backup.</param>
+/// <param name="LogBytes">How much log was put beside it.</param>
+public sealed record RestoredCluster(string Path, RestoredTree Files, long LogBytes);
+
+/// <summary>
+/// Brings a cluster back: the files of a backup, all the log that its recovery needs, and the settings that tell the server where it ends.
+/// What the server cannot do without comes last, so nothing that is incomplete ever starts.
+/// </summary>
+/// <param name="snapshot">The backup of the plan.</param>
+/// <param name="catalog">The log.</param>
+/// <param name="plan">What is done.</param>
+public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, RecoveryPlan plan)
+{
+    const string Control = "/global/pg_control";
+    const string TablespaceFolder = "pg_tblspc";
+    const string SettingsFile = "postgresql.auto.conf";
+    const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+
+    /// <summary>
+    /// What the server must not find: where tablespaces were on the source, to which it would link, and that it was a standby.
+    /// </summary>
+    static readonly string[] LeftOut = [Control, "/tablespace_map", "/standby.signal", "/recovery.signal"];
+
+    /// <summary>Whom the files belong to; the user that starts the server has to own them.</summary>
+    public Ownership Owners { get; init; } = new(OwnerBy.Name, null, null);
+
+    /// <summary>Where tablespaces go, by their numbers. Without a place they lie in the data directory.</summary>
+    public IReadOnlyDictionary<uint, string> Tablespaces { get; init; } = new Dictionary<uint, string>();
+
+    /// <summary>Told how far it is.</summary>
+    public Action<WorkProgress>? Progressed { get; init; }
+
+    /// <summary>Restores into a directory that is new or empty. Stopped before the end, no server starts from what is there.</summary>
+    public async Task<RestoredCluster> RunAsync(string target, CancellationToken cancellationToken)
+    {
+        var directory = new ClusterDirectory(target);
+        directory.ExpectFree();
+        await ExpectTablespacesAsync(cancellationToken);
+        RequireSpace(directory.Path);
+        var files = await RestoreFilesAsync(directory.Path, cancellationToken);
+        File.SetUnixFileMode(directory.Path, OwnerOnly);
+        if (!directory.Exists)
+        {
+            throw new SalvorException(
+                FailureKind.Integrity, $"backup {plan.Backup.Id} has no file PG_VERSION, which every cluster has",
+                "Restore from another backup, and run 'salvor verify --deep'.");
+        }
+
+        Give(directory.Path, directory.Path);
+        var log = await AddLogAsync(directory.Path, cancellationToken);
+        WriteSettings(directory.Path);
+        await WriteControlAsync(directory.Path, cancellationToken);
+        return new RestoredCluster(directory.Path, files, log);
+    }
+
+    /// <summary>The files go first to the data directory, and then each tablespace that has a place of its own.</summary>
+    async Task<RestoredTree> RestoreFilesAsync(string target, CancellationToken cancellationToken)
+    {
+        string[] elsewhere = [.. Tablespaces.Keys.Select(id => $"/{TablespaceFolder}/{id}")];
+        var restored = await RestoreAsync(target, PathPatterns.None, PathPatterns.Parse([.. LeftOut, .. elsewhere]), cancellationToken);
+        foreach (var (id, place) in Tablespaces)
+        {
+            var source = string.Create(CultureInfo.InvariantCulture, $"/{TablespaceFolder}/{id}");
+            var staged = place.TrimEnd('/') + ".salvor";
+            await RestoreAsync(staged, PathPatterns.Parse([source]), PathPatterns.None, cancellationToken);
+            Move(Path.Combine(staged, source[1..]), place, staged);
+            File.CreateSymbolicLink(target + source, place);
+        }
+
+        return restored;
+    }
+
+    Task<RestoredTree> RestoreAsync(string target, PathPatterns include, PathPatterns exclude, CancellationToken cancellationToken) =>
+        new TreeRestorer(snapshot, new() { Include = include, Exclude = exclude, Owners = Owners, Progressed = Progressed })
+            .RunAsync(target, cancellationToken);
+
+    /// <summary>An empty directory of that name goes: it is only the place.</summary>
+    static void Move(string from, string to, string staged)
+    {
+        if (Directory.Exists(to))
+        {
+            Directory.Delete(to);
+        }
+
+        Directory.Move(from, to);
+        Directory.Delete(staged, recursive: true);
+        DurableFile.FlushDirectory(Path.GetDirectoryName(to)!);
+    }
+
+    async Task ExpectTablespacesAsync(CancellationToken cancellationToken)
+    {
+        foreach (var (id, place) in Tablespaces)
+        {
+            var path = Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"/{TablespaceFolder}/{id}"));
+            if (!await TreeSearch.EntriesAsync(snapshot, cancellationToken).AnyAsync(
+                item => item.Path.AsSpan().SequenceEqual(path), cancellationToken))
+            {
+                throw new SalvorException(
+                    FailureKind.Usage, $"backup {plan.Backup.Id} has no tablespace {id}",
+                    $"'salvor list SOURCE {plan.Backup.Id}:/{TablespaceFolder}' shows those that it has.");
+            }
+
+            if (!Path.IsPathRooted(place) || (Directory.Exists(place) && Directory.EnumerateFileSystemEntries(place).Any()))
+            {
+                throw new SalvorException(
+                    FailureKind.Usage, $"tablespace {id} cannot be restored to {place}: that is no full path of a new or empty directory",
+                    "Choose another place; what is there may be the tablespace of a server that runs.");
+            }
+        }
+    }
+
+    /// <summary>The log needs room twice: where it is handed out, and where the server puts what it takes.</summary>
+    void RequireSpace(string target)
+    {
+        var above = target;
+        while (!Directory.Exists(above))
+        {
+            above = Path.GetDirectoryName(above)!;
+        }
+
+        var needed = snapshot.Details.Totals.Bytes + plan.Log.Length;
+        if (DiskSpace.FreeBytes(above) is { } free && free < needed)
+        {
+            throw new SalvorException(
+                FailureKind.Failure,
+                $"not enough room in {above}: the restore needs {SizeText.Format(needed)}, has {SizeText.Format(free)} free",
+                $"Free some ('df -h {above}' shows how much is left), or choose another disk.");
+        }
+    }
+
+    /// <summary>
+    /// All files of the log that the server may ask for. It asks for each segment on the newest timeline first, so each timeline's own are
+    /// there, with the histories that tell it the way.
+    /// </summary>
+    async Task<long> AddLogAsync(string target, CancellationToken cancellationToken)
+    {
+        var folder = new RecoveryFolder(target);
+        folder.Begin();
+        using var reader = new WalReader(catalog);
+        var (bytes, segmentBytes) = (0L, plan.Shape.SegmentBytes);
+        foreach (var (branch, own) in catalog.PathTo(plan.Branch.Number))
+        {
+            var history = WalBranches.HistoryOf(branch);
+            if (!history.Bytes.IsEmpty)
+            {
+                folder.Add($"{history.Timeline:X8}.history", history.Bytes.Span);
+            }
+
+            var range = own.Within(plan.Log);
+            for (var at = range.First.Floor(segmentBytes); at < range.End; at += segmentBytes)
+            {
+                var segment = WalSegment.Of(history.Timeline, at, segmentBytes);
+                Progressed?.Invoke(new WorkProgress("fetching the log", bytes, plan.Log.Length) { Item = segment.Name });
+                if (await reader.SegmentAsync(segment, cancellationToken) is { } content)
+                {
+                    folder.Add(segment.Name, content);
+                    bytes += content.Length;
+                }
+            }
+        }
+
+        folder.Finish();
+        Give(Path.Combine(target, RecoveryFolder.Name), target);
+        return bytes;
+    }
+
+    void WriteSettings(string target)
+    {
+        var path = Path.Combine(target, SettingsFile);
+        var existing = File.Exists(path) ? File.ReadAllText(path) : "";
+        Write(target, SettingsFile, Encoding.UTF8.GetBytes(RecoverySettings.Write(existing, plan.End)));
+        Write(target, "recovery.signal", []);
+    }
+
+    /// <summary>Without it no server starts, so it comes when all else is durable.</summary>
+    async Task WriteControlAsync(string target, CancellationToken cancellationToken)
+    {
+        using var content = new MemoryStream();
+        await TreeSearch.DumpAsync(snapshot, Encoding.ASCII.GetBytes(Control), content, cancellationToken);
+        Write(target, Control[1..], content.GetBuffer().AsSpan(0, (int)content.Length));
+    }
+
+    static void Write(string target, string name, ReadOnlySpan<byte> content)
+    {
+        var path = Path.Combine(target, name);
+        DurableFile.Replace(path, content);
+        Give(path, target);
+    }
+
+    /// <summary>The user that starts the server must own all of it: what root made goes to whom the files of the backup belong.</summary>
+    static void Give(string path, string target)
+    {
+        if (FileStat.Of(Path.Combine(target, "PG_VERSION")) is { } version)
+        {
+            Accounts.Give(path, version.UserId, version.GroupId);
+        }
+    }
+}

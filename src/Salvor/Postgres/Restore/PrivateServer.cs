@@ -1,0 +1,154 @@
+using System.Globalization;
+using Salvor.Platform;
+using Salvor.Postgres.Protocol;
+using Salvor.Vault.Wal;
+
+namespace Salvor.Postgres.Restore;
+
+/// <summary>
+/// A server on a restored cluster for nobody but us: on a socket in a folder of its own, without a port, and it archives nothing. It ends
+/// with this, or when this process dies.
+/// </summary>
+public sealed class PrivateServer : IAsyncDisposable
+{
+    const int Port = 5432;
+
+    static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
+
+    /// <summary>A standby that has less than its primary stops; what it had is in the control file.</summary>
+    static readonly (string Control, string Setting)[] FromControlFile =
+    [
+        ("max_connections setting", "max_connections"), ("max_worker_processes setting", "max_worker_processes"),
+        ("max_wal_senders setting", "max_wal_senders"), ("max_prepared_xacts setting", "max_prepared_transactions"),
+        ("max_locks_per_xact setting", "max_locks_per_transaction"),
+    ];
+
+    readonly GuardedProcess process;
+    readonly OutputTail log;
+    readonly string folder;
+    readonly TimeProvider time;
+
+    PrivateServer(GuardedProcess process, string folder, string user, TimeProvider time)
+    {
+        (this.process, this.folder, this.time) = (process, folder, time);
+        log = new OutputTail(process.ErrorText);
+        Connection = PostgresSettings.Parse(
+            $"host={folder} port={Port} user={user} dbname=postgres sslmode=disable", new PostgresEnvironment(_ => null));
+    }
+
+    /// <summary>How to connect to it, as the user that made the cluster.</summary>
+    public PostgresSettings Connection { get; }
+
+    /// <summary>Starts it; it is not yet recovered.</summary>
+    /// <param name="cluster">The data directory.</param>
+    /// <param name="user">A superuser of the cluster.</param>
+    /// <param name="time">The clock.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public static async Task<PrivateServer> StartAsync(
+        ClusterDirectory cluster, string user, TimeProvider time, CancellationToken cancellationToken)
+    {
+        var programs = await PostgresPrograms.FindAsync(cluster.MajorVersion, cancellationToken);
+        var folder = Directory.CreateTempSubdirectory("salvor-pg-").FullName;
+        try
+        {
+            var settings = await SettingsAsync(cluster, programs, folder, cancellationToken);
+            string[] command = [programs.PathOf("postgres"), "-D", cluster.Path, .. settings];
+            var process = GuardedProcess.Start(new ProgramStart(PostgresPrograms.AsOwnerOf(cluster.Path, command))
+            {
+                Environment = new Dictionary<string, string> { ["LC_ALL"] = "C" },
+            });
+            return new PrivateServer(process, folder, user, time);
+        }
+        catch
+        {
+            Directory.Delete(folder, recursive: true);
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// Waits until the server has recovered and accepts writes, and compares where it stopped with what was promised: a recovery that ends
+    /// early is a failure, however well the server runs.
+    /// </summary>
+    public async Task<Lsn> RecoveredAsync(Lsn promised, CancellationToken cancellationToken)
+    {
+        while (true)
+        {
+            if (process.HasExited)
+            {
+                throw new SalvorException(
+                    FailureKind.NotRestorable,
+                    $"the server ended before it was recovered: {string.Join(" | ", OutputTail.LastLines(log.Text))}",
+                    "Run 'salvor verify --deep', and restore from an earlier backup where this one cannot be used.");
+            }
+
+            if (await ReplayedAsync(cancellationToken) is { } replayed)
+            {
+                return replayed >= promised ? replayed : throw new SalvorException(
+                    FailureKind.Integrity, $"the server stopped at {replayed}, before {promised}, which the vault has",
+                    "Do not use this copy: something that was committed is missing. Run 'salvor verify --deep'.");
+            }
+
+            await Task.Delay(Pause, time, cancellationToken);
+        }
+    }
+
+    public async ValueTask DisposeAsync()
+    {
+        await process.DisposeAsync();
+        Directory.Delete(folder, recursive: true);
+    }
+
+    /// <summary>Up to where the log was applied; null while it still is, or nobody is let in yet.</summary>
+    async Task<Lsn?> ReplayedAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await using var connection = await PostgresConnection.OpenAsync(Connection, SessionKind.Sql, time, cancellationToken);
+            var rows = await connection.QueryOneAsync("SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()", cancellationToken);
+            return rows.Text(0, 0) == "f" ? rows.LsnAt(0, 1) ?? Lsn.None : null;
+        }
+        catch (PostgresException)
+        {
+            // It is starting; where it ended instead, its log says why.
+            return null;
+        }
+    }
+
+    /// <summary>
+    /// What it is started with, as arguments: they count more than what the cluster brings along, in whichever file it was.
+    /// </summary>
+    static async Task<IEnumerable<string>> SettingsAsync(
+        ClusterDirectory cluster, PostgresPrograms programs, string folder, CancellationToken cancellationToken)
+    {
+        var control = await programs.RunAsync("pg_controldata", [cluster.Path], cancellationToken);
+        string[] files = ["postgresql.conf", "pg_hba.conf", "pg_ident.conf"];
+        foreach (var name in files)
+        {
+            var content = name == "pg_hba.conf" ? "local all all trust\n" : "";
+            await File.WriteAllTextAsync(Path.Combine(folder, name), content, cancellationToken);
+        }
+
+        if (FileStat.Of(cluster.Path) is { } owner)
+        {
+            Accounts.Give(folder, owner.UserId, owner.GroupId);
+        }
+
+        IEnumerable<(string Name, string Value)> settings =
+        [
+            .. FromControlFile.Select(item => (item.Setting, ValueOf(control, item.Control))),
+            ("config_file", Path.Combine(folder, files[0])), ("hba_file", Path.Combine(folder, files[1])),
+            ("ident_file", Path.Combine(folder, files[2])), ("listen_addresses", ""), ("unix_socket_directories", folder),
+            ("port", Port.ToString(CultureInfo.InvariantCulture)), ("hot_standby", "on"), ("wal_level", "replica"), ("archive_mode", "off"),
+            ("ssl", "off"), ("log_destination", "stderr"), ("logging_collector", "off"), ("autovacuum", "off"),
+        ];
+        return settings.SelectMany(setting => new[] { "-c", $"{setting.Name}={setting.Value}" });
+    }
+
+    /// <summary>From a line such as <c>max_connections setting:               100</c>.</summary>
+    static string ValueOf(string control, string name) =>
+        control.Split('\n').FirstOrDefault(line => line.StartsWith(name + ":", StringComparison.Ordinal))?[(name.Length + 1)..].Trim()
+        ?? throw new SalvorException(
+            FailureKind.Integrity, $"the control file of the restored cluster does not tell its '{name}'",
+            "Restore from another backup, and run 'salvor verify --deep'.");
+}

@@ -1,0 +1,144 @@
+using Salvor.Jobs.Clusters;
+using Salvor.Postgres.Protocol;
+using Salvor.Postgres.Restore;
+using Salvor.Tests.Support;
+using Salvor.Vault.Wal;
+
+namespace Salvor.Tests.Jobs.Clusters;
+
+/// <summary>A cluster comes back to any moment as PostgreSQL itself says, and never short of what was promised.</summary>
+public sealed class ClusterRestoreTests(ClusterVault real) : IClassFixture<ClusterVault>, IDisposable
+{
+    readonly ScratchDirectory scratch = new();
+
+    string Target => scratch["restored"];
+
+    [Theory]
+    [InlineData("time")]
+    [InlineData("transaction")]
+    [InlineData("address")]
+    [InlineData("name")]
+    public async Task A_dropped_table_comes_back_as_it_was_at_that_moment(string kind)
+    {
+        var moment = kind == "name" ? real.Moments[^1] : real.Moments[4];
+        RecoveryTarget target = kind switch
+        {
+            "time" => new RecoveryTarget.Time(moment.At),
+            "transaction" => new RecoveryTarget.Transaction(moment.Xid),
+            "address" => new RecoveryTarget.Address(moment.Address),
+            _ => new RecoveryTarget.Named("before the drop"),
+        };
+        var plan = await RestoreAsync(target);
+
+        await using var server = await StartAsync();
+        await server.RecoveredAsync(plan.Promised, Cancel);
+
+        Assert.Equal(moment.Digest, await AskAsync(server, ClusterVault.DigestSql));
+        Assert.Equal("2", await AskAsync(server, "select timeline_id from pg_control_checkpoint()"));
+        Assert.Equal("0", await AskAsync(server, "select count(*) from u"));
+    }
+
+    [Fact]
+    public async Task Without_a_target_everything_that_was_committed_is_there()
+    {
+        var plan = await RestoreAsync(new RecoveryTarget.Latest());
+
+        await using var server = await StartAsync();
+        await server.RecoveredAsync(plan.Promised, Cancel);
+
+        Assert.Equal("0", await AskAsync(server, "select count(*) from pg_class where relname = 't'"));
+    }
+
+    [Fact]
+    public async Task The_end_of_the_backup_is_a_moment_too()
+    {
+        var plan = await RestoreAsync(new RecoveryTarget.Immediate());
+
+        await using var server = await StartAsync();
+        await server.RecoveredAsync(plan.Promised, Cancel);
+
+        Assert.Equal(real.Moments[2].Digest, await AskAsync(server, ClusterVault.DigestSql));
+    }
+
+    [Fact]
+    public async Task A_segment_that_is_lost_between_restore_and_recovery_never_makes_a_short_cluster()
+    {
+        var plan = await RestoreAsync(new RecoveryTarget.Latest());
+        var folder = Path.Combine(Target, RecoveryFolder.Name);
+        File.Delete(Directory.GetFiles(folder, "0*").Where(path => Path.GetFileName(path).Length == 24).Max()!);
+
+        await using var server = await StartAsync();
+        var failure = await Assert.ThrowsAsync<SalvorException>(() => server.RecoveredAsync(plan.Promised, Cancel));
+
+        Assert.StartsWith("the server ended before it was recovered: ", failure.Message, StringComparison.Ordinal);
+        Assert.Contains("could not restore file", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_recovery_that_ends_early_is_told_although_the_server_runs()
+    {
+        var plan = await RestoreAsync(new RecoveryTarget.Latest());
+        var folder = Path.Combine(Target, RecoveryFolder.Name);
+        var last = Directory.GetFiles(folder, "0*").Where(path => Path.GetFileName(path).Length == 24).Max()!;
+
+        // As if it had never been there: what any other command would say of a file that it cannot reach.
+        File.Delete(last);
+        var names = Path.Combine(folder, "names");
+        File.WriteAllText(names, File.ReadAllText(names).Replace($"{Path.GetFileName(last)}\n", "", StringComparison.Ordinal));
+
+        await using var server = await StartAsync();
+        var failure = await Assert.ThrowsAsync<SalvorException>(() => server.RecoveredAsync(plan.Promised, Cancel));
+
+        Assert.Equal(FailureKind.Integrity, failure.Kind);
+        Assert.Matches($"^the server stopped at [0-9A-F/]+, before {plan.Promised}, which the vault has$", failure.Message);
+    }
+
+    [Fact]
+    public async Task Nothing_is_written_over_a_cluster_or_beside_other_files()
+    {
+        var plan = await RestoreAsync(new RecoveryTarget.Immediate());
+        var taken = await Assert.ThrowsAsync<SalvorException>(() => WriteAsync(plan, Target));
+        Assert.Equal($"there is a cluster in {Target} already", taken.Message);
+
+        await using (await StartAsync())
+        {
+            await Eventually.HoldsAsync(() => Task.FromResult(new ClusterDirectory(Target).RunningServer() is not null), () => "no server");
+            var running = await Assert.ThrowsAsync<SalvorException>(() => WriteAsync(plan, Target));
+            Assert.Equal(FailureKind.Locked, running.Kind);
+            Assert.Matches($"^a server runs in {Target}: process \\d+$", running.Message);
+        }
+
+        Assert.Null(new ClusterDirectory(Target).RunningServer());
+        File.WriteAllText(Path.Combine(scratch.Subdirectory("other"), "file"), "");
+        var full = await Assert.ThrowsAsync<SalvorException>(() => WriteAsync(plan, scratch["other"]));
+        Assert.Equal($"directory {scratch["other"]} is not empty", full.Message);
+    }
+
+    public void Dispose() => scratch.Dispose();
+
+    static CancellationToken Cancel => TestContext.Current.CancellationToken;
+
+    async Task<RecoveryPlan> RestoreAsync(RecoveryTarget target)
+    {
+        var plan = await real.PlanAsync(target);
+        await WriteAsync(plan, Target);
+        if (Environment.IsPrivilegedProcess)
+        {
+            File.SetUnixFileMode(scratch.Path, File.GetUnixFileMode(scratch.Path) | UnixFileMode.OtherExecute);
+        }
+
+        return plan;
+    }
+
+    async Task WriteAsync(RecoveryPlan plan, string target) =>
+        await new ClusterRestore(real.Snapshot, await WalCatalog.LoadAsync(real.Vault, Cancel), plan).RunAsync(target, Cancel);
+
+    Task<PrivateServer> StartAsync() =>
+        PrivateServer.StartAsync(new ClusterDirectory(Target), "postgres", TimeProvider.System, Cancel);
+
+    static async Task<string?> AskAsync(PrivateServer server, string sql)
+    {
+        await using var connection = await PostgresConnection.OpenAsync(server.Connection, SessionKind.Sql, TimeProvider.System, Cancel);
+        return (await connection.QueryOneAsync(sql, Cancel)).Text(0, 0);
+    }
+}
