@@ -20,11 +20,16 @@ readonly record struct SameFront(SafeFileHandle File, long Length, byte[] Digest
 sealed class RestoredContent : IAsyncDisposable
 {
     const int ChunkBytesMax = 1 << 20;
+    const int NodePacksKept = 2;
+
+    /// <summary>What is stored together is fetched together: less ahead would fetch it again.</summary>
+    const ulong AheadBytesMin = 1 << 20;
 
     readonly TreeSnapshot snapshot;
     readonly RestoreNotes notes;
     readonly bool isAllFetched;
     readonly ContentStream content;
+    readonly RecentPacks opened = new(NodePacksKept, isSparse: true);
     readonly ChunkReader nodes;
     readonly ChunkCursor chunks;
     ulong fetchedTo;
@@ -36,8 +41,8 @@ sealed class RestoredContent : IAsyncDisposable
     public RestoredContent(TreeSnapshot snapshot, RestoreNotes notes, bool isAllFetched)
     {
         (this.snapshot, this.notes, this.isAllFetched) = (snapshot, notes, isAllFetched);
-        content = snapshot.ReadContent();
-        nodes = new ChunkReader(snapshot.Vault);
+        content = snapshot.ReadContent(isSparse: !isAllFetched);
+        nodes = new ChunkReader(snapshot.Vault, opened);
         chunks = new ChunkCursor(nodes, snapshot.Details.Content);
     }
 
@@ -181,6 +186,7 @@ sealed class RestoredContent : IAsyncDisposable
     {
         await content.DisposeAsync();
         await chunks.DisposeAsync();
+        opened.Dispose();
     }
 
     void Keep(SafeFileHandle? file, FilePlaces places, long at, ReadOnlySpan<byte> bytes)
@@ -209,8 +215,8 @@ sealed class RestoredContent : IAsyncDisposable
         inRow = at == fetchedTo ? inRow : 0;
         while (at < end)
         {
-            // What is needed next is not known: reading ahead as much as was needed in a row fetches at most twice of it.
-            var until = isAllFetched ? content.Length : end + inRow;
+            // What is needed next is not known: reading ahead as much as was needed in a row fetches at most about twice of it.
+            var until = isAllFetched ? content.Length : end + (inRow == 0 ? 0 : Math.Max(inRow, AheadBytesMin));
             var data = await content.ReadAsync(at, until, cancellationToken);
             data = data[..(int)Math.Min((ulong)data.Length, end - at)];
             if (data.IsEmpty)

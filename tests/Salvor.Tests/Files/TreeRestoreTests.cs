@@ -37,6 +37,23 @@ public sealed class TreeRestoreTests : IDisposable
     }
 
     [Fact]
+    public async Task Of_a_backup_of_which_little_is_wanted_little_is_fetched()
+    {
+        for (var i = 0; i < 80; i++)
+        {
+            _rig.Write($"{i / 10}/{i}", TreeRig.Bytes(i, 500_000));
+        }
+
+        await _rig.BackUpAsync();
+        var options = new TreeRestoreOptions { Flushes = false, Include = PathPatterns.Parse([$"{_rig.Source}/4"]) };
+        var restored = await new TreeRestorer(await _rig.SnapshotAsync(), options).RunAsync(_rig["out"], Cancel);
+
+        Assert.Equal("", await TreeRig.DifferenceAsync($"{_rig.Source}/4", $"{_rig["out"]}{_rig.Source}/4"));
+        Assert.Equal(5_000_000, restored.Bytes);
+        Assert.InRange(restored.FetchedBytes, 5_000_000, 15_000_000);
+    }
+
+    [Fact]
     public async Task A_name_whose_first_name_is_not_wanted_has_the_content_itself()
     {
         var content = TreeRig.Bytes(5, 300_000);

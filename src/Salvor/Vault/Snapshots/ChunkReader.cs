@@ -98,9 +98,10 @@ sealed class ChunkReader(VaultAccess vault, RecentPacks? recent = null)
             if (opened is null)
             {
                 var bytes = wanted.Sum(chunk => chunk.Length == 0 ? UnknownLengthBytes : chunk.Length);
-                var isWhole = (recent?.Ask(pack, bytes) ?? bytes) >= WholeBytesMin;
+                var isSparse = recent is { IsSparse: true };
+                var isWhole = !isSparse && (recent?.Ask(pack, bytes) ?? bytes) >= WholeBytesMin;
                 opened = await OpenAsync(pack, key, isWhole, cancellationToken);
-                isKept = isWhole && recent is not null;
+                isKept = recent is not null && (isWhole || isSparse);
                 if (isKept)
                 {
                     recent!.Add(opened);
@@ -137,7 +138,7 @@ sealed class ChunkReader(VaultAccess vault, RecentPacks? recent = null)
 
     async Task<OpenPack> OpenAsync(Hash256 pack, string key, bool isWhole, CancellationToken cancellationToken)
     {
-        if (isWhole)
+        if (isWhole || recent is { IsSparse: true })
         {
             recent?.MakeRoom();
         }

@@ -13,9 +13,13 @@ sealed record OpenPack(Hash256 Name, StoredObject Stored, Dictionary<Hash256, Ch
 /// The packs that were fetched whole last, for who goes through content in order: what comes next is mostly in the same. One that is being
 /// read stays.
 /// </summary>
-/// <param name="kept">How many stay; each takes up to 16 MiB.</param>
-sealed class RecentPacks(int kept) : IDisposable
+/// <param name="kept">How many stay; each takes up to 16 MiB, or where little of it is wanted what its list of places does.</param>
+/// <param name="isSparse">Whether little of each is wanted: then only that is fetched of it.</param>
+sealed class RecentPacks(int kept, bool isSparse = false) : IDisposable
 {
+    public bool IsSparse => isSparse;
+
+
     readonly Lock gate = new();
     readonly List<OpenPack> packs = [];
     readonly Dictionary<Hash256, long> asked = [];

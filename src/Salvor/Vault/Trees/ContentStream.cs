@@ -12,11 +12,14 @@ sealed class ContentStream : IAsyncDisposable
 {
     const int PacksInFlight = 2;
 
+    /// <summary>Of which only the list of places is kept.</summary>
+    const int SparsePacksKept = 8;
+
     /// <summary>Of files of a few bytes a block would have so many that what is known of them takes more than they do.</summary>
     const int BlockChunksMax = 8192;
 
     readonly int blockBytes;
-    readonly RecentPacks recent = new(PacksInFlight);
+    readonly RecentPacks recent;
     readonly ChunkReader chunks;
     readonly ChunkCursor cursor;
     Block block = new(0, [], 0);
@@ -26,8 +29,10 @@ sealed class ContentStream : IAsyncDisposable
     /// <param name="top">The top of its tree.</param>
     /// <param name="blockBytes">How much is read at once; a power of two. There are two such blocks.</param>
     /// <param name="met">Told of each node that is met, on any thread.</param>
-    public ContentStream(VaultAccess vault, ChunkNode top, int blockBytes, Action<ChunkEntry>? met = null)
+    /// <param name="isSparse">Whether little of it is wanted.</param>
+    public ContentStream(VaultAccess vault, ChunkNode top, int blockBytes, Action<ChunkEntry>? met = null, bool isSparse = false)
     {
+        recent = isSparse ? new RecentPacks(SparsePacksKept, isSparse: true) : new RecentPacks(PacksInFlight);
         // The last chunk still fits into a buffer of that size.
         this.blockBytes = blockBytes - ContentChunker.BytesMax;
         chunks = new ChunkReader(vault, recent);

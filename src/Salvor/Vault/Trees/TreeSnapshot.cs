@@ -43,7 +43,8 @@ public sealed class TreeSnapshot
         Key, new ContentStream(Vault, Details.Listing, ListingBlockBytes, met));
 
     /// <summary>The content of its files.</summary>
-    internal ContentStream ReadContent() => new(Vault, Details.Content, ContentBlockBytes);
+    /// <param name="isSparse">Whether only some of it is wanted.</param>
+    internal ContentStream ReadContent(bool isSparse = false) => new(Vault, Details.Content, ContentBlockBytes, isSparse: isSparse);
 
     /// <summary>
     /// Reads all of it, as a restore does, each chunk checked against its name. Throws where something is missing or damaged.
