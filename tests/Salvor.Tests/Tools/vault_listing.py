@@ -43,7 +43,7 @@ class Vault:
         self.id = identity.vault_id
         self.identity = identity.json()
         micros(self.identity["created_at"])
-        if self.identity["kind"] not in ("sqlite", "files", "command"):
+        if self.identity["kind"] not in ("sqlite", "files", "command", "postgres"):
             raise Damaged("vault", "identity", "another kind of source")
         if "encryption" in self.identity:
             self.unlock(passphrase, key_file)

@@ -10,17 +10,17 @@ MIB = 1 << 20
 MAX_OBJECT = 16 * MIB
 HEADER, ROW, FOOTER, TAG = 208, 20, 48, 16
 MAGIC, END = bytes.fromhex("89534C560D0A1A0A"), b"SLVEND\r\n"
-VAULT, BRANCH, CLAIM, LOG, PACK, SNAPSHOT, HEAD, MOVE, BACKUP, KEY, CONDEMNED, OUTCOME = range(1, 13)
+VAULT, BRANCH, CLAIM, LOG, PACK, SNAPSHOT, HEAD, MOVE, BACKUP, KEY, CONDEMNED, OUTCOME, WAL = range(1, 14)
 COMMITS, BASE, RESYNC, FENCE, END_OF_LOG = range(1, 6)
 ZERO = bytes(32)
 KEYS = {
     VAULT: r"vault", BRANCH: r"branches/(\d{6})", CLAIM: r"claims/(\d{10})", PACK: r"packs/([0-9a-f]{64})",
     LOG: r"log/(\d{6})/(\d{16})(?:-(\d{16})(?:-(\d{4}))?)?", SNAPSHOT: r"snapshots/(\d{6})/(\d{16})",
     MOVE: r"moves/(\d{10})", BACKUP: r"backups/(\d{10})", KEY: r"keys/(\d{10}|exported)",
-    CONDEMNED: r"condemned/(\d{10})", OUTCOME: r"outcomes/(\d{10})",
+    CONDEMNED: r"condemned/(\d{10})", OUTCOME: r"outcomes/(\d{10})", WAL: r"wal/(\d{6})/([0-9a-f]{16})-([0-9a-f]{16})",
 }
 STRICT = ("branches/", "log/", "snapshots/", "backups/")
-SEALED = (BRANCH, LOG, PACK, SNAPSHOT, MOVE, BACKUP, CONDEMNED, OUTCOME)
+SEALED = (BRANCH, LOG, PACK, SNAPSHOT, MOVE, BACKUP, CONDEMNED, OUTCOME, WAL)
 MEMBERS = {
     VAULT: "source kind path created_at", BRANCH: "parent fork_position fork_number fork_lineage reason created_at",
     CLAIM: "host boot_id pid start_ticks writer_id since version", MOVE: "created_at packs", KEY: "kind label created_at kdf wrapped",

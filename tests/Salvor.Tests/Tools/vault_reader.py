@@ -7,6 +7,7 @@ page is proved to be enough and a mistake of ours in both writing and reading is
     vault_reader.py VAULT restore backup:ID FILE          of files: a new directory
     vault_reader.py VAULT digest BRANCH:POSITION...      SHA-256 of each restored database, without writing it; of files
                                                          what tree_digest.py says of a directory; of a command that of its stream
+    vault_reader.py VAULT digest wal:BRANCH:FIRST-END    of the log of PostgreSQL: addresses in hexadecimal
     vault_reader.py VAULT digest all
     vault_reader.py VAULT verify                         every object by itself, with the hash in its footer; backups, and of files all
     vault_reader.py --many FILE                          a line of JSON for each line of FILE: a list of arguments
@@ -24,6 +25,7 @@ from vault_backups import backup_record, check_backups
 from vault_pruned import condemned_record, numbers, outcome_record
 from vault_restore import *
 from vault_trees import Tree
+from vault_wal import WalLog, range_of
 
 
 def listing(vault):
@@ -50,8 +52,10 @@ def digests(vault, points):
 
 
 def digest_of(vault, restorer, point):
+    if range_of(point) and vault.identity["kind"] == "postgres":
+        return hashlib.sha256(WalLog(vault).read(*range_of(point))).hexdigest()
     where = place(vault, point)
-    if vault.identity["kind"] == "files":
+    if vault.identity["kind"] in ("files", "postgres"):
         return Tree(vault, *where).digest()
     return hashlib.sha256(Tree(vault, *where).stream() if vault.is_tree else restorer.restore(*where)).hexdigest()
 
@@ -85,6 +89,8 @@ def verify(vault):
                 raise Damaged(key, "footer", "the hash of its bytes does not match")
             for row in range(item.frames):
                 item.frame(row)
+    if vault.identity["kind"] == "postgres":
+        WalLog(vault).verify()
     check_backups(vault)
     for number in numbers(vault, BACKUP) if vault.is_tree else ():
         record, _ = backup_record(vault, number)

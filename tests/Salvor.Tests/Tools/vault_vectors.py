@@ -15,7 +15,7 @@ from vault_reader import Refusal, Restorer, Vault, digest_of, verify
 
 def make():
     """All files by path, with the manifest."""
-    from vault_tree_cases import CASES  # All of them: to judge them, none needs to be made.
+    from vault_wal_cases import CASES  # All of them: to judge them, none needs to be made.
     files, manifest, sound = {}, [], {}
     for case in CASES:
         base = sound.get(case.base, {})

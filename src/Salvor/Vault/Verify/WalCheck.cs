@@ -47,6 +47,15 @@ sealed class WalCheck(VerifyRun run, Condemnations condemned, IReadOnlyDictionar
             run.Add(key, failure, _ => ConsequenceOf(catalog, key));
         }
 
+        foreach (var orphan in sound.Select(entry => entry.Branch).Distinct().Where(number => !branches.ContainsKey(number)))
+        {
+            if (!run.IsNamed(VaultKeys.Branch(orphan)))
+            {
+                run.Add(
+                    VaultKeys.Branch(orphan), FindingLayer.Listing, "it is missing, and its log is there", lost => lost.OfBranch(orphan));
+            }
+        }
+
         await CompareAsync(catalog, cancellationToken);
         CheckNeeds(catalog, needs);
         Gaps = [.. known.Where(branch => IsWhole(branch.Number)).SelectMany(branch => catalog.Gaps(branch.Number)).Distinct()
@@ -58,10 +67,9 @@ sealed class WalCheck(VerifyRun run, Condemnations condemned, IReadOnlyDictionar
     async Task<WalRef> CheckAsync(string key, CancellationToken cancellationToken)
     {
         var (entry, timeline, systemId) = await ObjectCheck.WalAsync(run.Vault, key, run.IsWhole(key), cancellationToken);
-        return !branches.TryGetValue(entry.Branch, out var record)
-                ? throw Misplaced(key, $"branch {entry.Branch}, which it belongs to, is missing")
-            : record.Timeline != timeline || record.SystemId != systemId.ToString(CultureInfo.InvariantCulture)
-                ? throw Misplaced(key, $"it is of timeline {timeline} of the cluster {systemId}, and its branch is not")
+        return branches.TryGetValue(entry.Branch, out var record)
+            && (record.Timeline != timeline || record.SystemId != systemId.ToString(CultureInfo.InvariantCulture))
+            ? throw Misplaced(key, $"it is of timeline {timeline} of the cluster {systemId}, and its branch is not")
             : entry;
     }
 

@@ -19,6 +19,7 @@ public sealed class WalCatalog
 {
     readonly Dictionary<uint, List<WalRef>> objects = [];
     readonly Dictionary<uint, Branch> branches;
+    readonly HashSet<uint> proved = [];
 
     WalCatalog(VaultAccess vault, IReadOnlyList<Branch> branches) =>
         (Vault, Branches, this.branches) = (vault, branches, branches.ToDictionary(branch => branch.Number));
@@ -179,6 +180,7 @@ public sealed class WalCatalog
                 throw new DamagedObjectException(VaultKeys.Branch(next), "it is missing, and its log is needed") { IsMissing = true };
             }
 
+            ExpectOrigin(item);
             var fork = new Lsn(item.Record.ForkPosition);
             path.Add((item, new WalRange(fork, Lsn.Max(fork, end))));
             (end, next) = (Lsn.Min(fork, end), item.Record.Parent);
@@ -186,6 +188,23 @@ public sealed class WalCatalog
 
         path.Reverse();
         return path;
+    }
+
+    /// <summary>A record that says another parent than its history would lead to the log of another timeline.</summary>
+    void ExpectOrigin(Branch branch)
+    {
+        if (!proved.Add(branch.Number))
+        {
+            return;
+        }
+
+        var history = WalBranches.HistoryOf(branch);
+        if (history.Parents.Count > 0 && branches.TryGetValue(branch.Record.Parent, out var parent)
+            && parent.Record.Timeline != history.Parents[^1].Timeline)
+        {
+            throw new DamagedObjectException(
+                VaultKeys.Branch(branch.Number), "its parent is of another timeline than its history says");
+        }
     }
 
     Lsn Walk(

@@ -12,6 +12,7 @@ using Salvor.Vault.Keys;
 using Salvor.Vault.Restore;
 using Salvor.Vault.Trees;
 using Salvor.Vault.Verify;
+using Salvor.Vault.Wal;
 
 namespace Salvor.Tests.Vault.Vectors;
 
@@ -75,6 +76,11 @@ sealed record Vector(
                 return report.Findings.Count == 0 ? "sound" : $"damaged {string.Join(", ", report.Findings.Select(item => item.Key))}";
             }
 
+            if (point.StartsWith("wal:", StringComparison.Ordinal))
+            {
+                return await ReadWalAsync(vault, point.Split(':', '-'));
+            }
+
             var catalog = await VaultCatalog.LoadAsync(vault, default);
             if (vault.Identity.IsTree)
             {
@@ -107,6 +113,16 @@ sealed record Vector(
                 : e.Message.Contains("no snapshot", StringComparison.Ordinal) ? "damaged snapshots"
                 : e.Message;
         }
+    }
+
+    /// <summary>The SHA-256 of a range of the log of PostgreSQL on the way to a branch.</summary>
+    static async Task<string> ReadWalAsync(VaultAccess vault, string[] point)
+    {
+        var (first, end) = (Convert.ToUInt64(point[2], 16), Convert.ToUInt64(point[3], 16));
+        var bytes = new byte[end - first];
+        using var reader = new WalReader(await WalCatalog.LoadAsync(vault, default));
+        await reader.ReadAsync(uint.Parse(point[1]), new Lsn(first), bytes, default);
+        return Convert.ToHexStringLower(SHA256.HashData(bytes));
     }
 
     /// <summary>

@@ -1,5 +1,8 @@
+using System.Security.Cryptography;
+using System.Text.Json;
 using Salvor.Storage;
 using Salvor.Tests.Support;
+using Salvor.Tests.Vault.Vectors;
 using Salvor.Vault;
 using Salvor.Vault.Copies;
 using Salvor.Vault.Format;
@@ -42,6 +45,27 @@ public sealed class WalStoreTests(RealLog real) : IClassFixture<RealLog>
         }
 
         Assert.Empty((await VerifyAsync(vault)).Findings);
+    }
+
+    [Fact]
+    public async Task The_second_reader_reads_what_was_stored()
+    {
+        using var directory = new TemporaryDirectory();
+        var random = new Random(TestSeed.Take());
+        var (vault, length) = (await VaultAsync(), 3_000_000);
+        var writer = await WriterAsync(vault);
+        for (var start = 0; start < length; start += 600_000)
+        {
+            await writer.StoreAsync(real.First + start, real.Bytes.AsMemory(start, 600_000), Had, Had, default);
+        }
+
+        await SecondReader.SaveAsync(store, directory.Path);
+        var points = Enumerable.Range(0, 5).Select(_ => random.Next(length)).Append(0).ToDictionary(
+            start => $"wal:1:{(real.First + start).Value:x}-{(real.First + length).Value:x}",
+            start => Convert.ToHexStringLower(SHA256.HashData(real.Bytes.AsSpan(start, length - start))));
+        var answers = await SecondReader.AnswersAsync([directory["pg"], "digest", .. points.Keys], [directory["pg"], "verify"]);
+
+        Assert.Equal(points, answers[0].Deserialize<Dictionary<string, string>>()!);
     }
 
     [Fact]
