@@ -46,7 +46,8 @@ public sealed class TreeBackup(VaultAccess vault, TreeOptions options, TimeProvi
             Problems = report.Problems,
             FilesRead = report.FilesRead,
             BytesRead = report.BytesRead,
-            Anomaly = parent is { IsBroken: false } && parent.Anomalies.Find(report.BytesRead, record.AddedBytes) is { Count: > 0 } found
+            Anomaly = options.WarnsOfAnomalies && parent is { IsBroken: false }
+                && parent.Anomalies.Find(report.BytesRead, record.AddedBytes) is { Count: > 0 } found
                 ? new BackupAnomaly(record.Id, record.CreatedAt, catalog.Backups is [.., var before] ? before : null, found)
                 : null,
         };

@@ -21,6 +21,9 @@ public sealed record TreeOptions
     /// <summary>Leaves out what is in a directory that lies on another file system than the path above it.</summary>
     public bool OneFileSystem { get; init; }
 
+    /// <summary>Whether what differs from the backup before is judged: see <see cref="AnomalyScan"/>.</summary>
+    public bool WarnsOfAnomalies { get; init; } = true;
+
     /// <summary>Whether this backup leaves out more than the others of its source: then no restore removes what it lacks.</summary>
     public bool IsNarrowed { get; init; }
 

@@ -37,6 +37,31 @@ public sealed class AlertTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task What_looks_like_ransomware_is_an_alert()
+    {
+        await ConfigureAsync(
+            """
+              tree: { type: files, paths: [./app], to: [local] }
+              quiet: { type: files, paths: [./app], to: [local], warn_of_anomalies: false }
+
+            """);
+        await BackUpAsync();
+        File.WriteAllText(_rig["app/RECOVER_FILES.txt"], "Pay.");
+        await BackUpAsync();
+
+        var metrics = await MetricsAsync();
+        Assert.Contains("\nsalvor_backup_anomalies{source=\"tree\"} 1\n", metrics, StringComparison.Ordinal);
+        Assert.Contains("\nsalvor_backup_anomalies{source=\"quiet\"} 0\n", metrics, StringComparison.Ordinal);
+        await ExpectFiringAsync(null, "BackupAnomaly");
+
+        async Task BackUpAsync()
+        {
+            await _rig.ExpectAsync(0, "backup", "tree", "--config", _rig["salvor.yaml"]);
+            await _rig.ExpectAsync(0, "backup", "quiet", "--config", _rig["salvor.yaml"]);
+        }
+    }
+
+    [Fact]
     public async Task Messages_that_do_not_arrive_are_an_alert_elsewhere()
     {
         await using var server = new HookServer { Answer = _ => 503 };

@@ -293,6 +293,7 @@ static partial class ConfigKeys
             new("exclude_if_present", Texts, "[.nobackup]", "Leaves out what is in a directory with a file of this name."),
             new("exclude_caches", YesNo, "true", "Leaves out what is in a directory with a CACHEDIR.TAG (default: false)."),
             new("one_file_system", YesNo, "true", "Leaves out what is mounted below the paths (default: false)."),
+            new("warn_of_anomalies", YesNo, "false", "Whether backups warn of what ransomware leaves behind (default: true)."),
             new("databases", Plain, "copy", "How databases of SQLite that apps write to are kept (default: copy, as of one commit).")
             {
                 Words = ["copy", "as_files"],

@@ -171,7 +171,7 @@ public static class EffectiveConfig
             ("type", "files"), ("paths", options.Paths), ("exclude", source.Exclude.Count > 0 ? source.Exclude : null),
             ("exclude_if_present", options.ExcludeIfPresent.Count > 0 ? options.ExcludeIfPresent : null),
             ("exclude_caches", options.ExcludeCaches), ("one_file_system", options.OneFileSystem),
-            ("databases", source.CopiesDatabases ? "copy" : "as_files"));
+            ("warn_of_anomalies", options.WarnsOfAnomalies), ("databases", source.CopiesDatabases ? "copy" : "as_files"));
         if (restore != new RestoreProfile())
         {
             keys["restore"] = Keys(

@@ -51,6 +51,7 @@ static class TreeReader
                 ExcludeIfPresent = [.. (source.OptionalTexts("exclude_if_present", "[.nobackup]") ?? []).Select(item => item.Text)],
                 ExcludeCaches = source.Choice("exclude_caches", false, ("true", true), ("false", false)),
                 OneFileSystem = source.Choice("one_file_system", false, ("true", true), ("false", false)),
+                WarnsOfAnomalies = source.Choice("warn_of_anomalies", true, ("true", true), ("false", false)),
             },
             Exclude = patterns,
             CopiesDatabases = source.Choice("databases", true, ("copy", true), ("as_files", false)),

@@ -141,6 +141,7 @@ public sealed class ConfigKeysTests
               tree:
                 { type: files, paths: [/srv/a, /srv/b], exclude: ["*.tmp", /srv/a/cache/], exclude_if_present: .nobackup,
                   exclude_caches: true, one_file_system: true, to: local, verify: off, databases: as_files,
+                  warn_of_anomalies: false,
                   restore: { chown: "app:app", owner_by: number, owner_map: /etc/owners, chmod: "D750,F640" },
                   schedule: { cron: 30 2 * * *, time_zone: Europe/Berlin, jitter: 5m, catch_up: false },
                   compression: "zstd:3", max_backups: 3, retention_days: 4,
