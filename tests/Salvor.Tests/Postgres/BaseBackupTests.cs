@@ -6,6 +6,7 @@ using Salvor.Postgres.Protocol;
 using Salvor.Storage;
 using Salvor.Tests.Support;
 using Salvor.Vault;
+using Salvor.Vault.Snapshots;
 using Salvor.Vault.Trees;
 using Salvor.Vault.Verify;
 using Salvor.Vault.Wal;
@@ -84,6 +85,7 @@ public sealed class BaseBackupTests : IDisposable
         var second = await BackUpAsync(vault, replication, branch);
         Assert.Equal(first.Totals.Files, second.Totals.Files);
         TestContext.Current.TestOutputHelper!.WriteLine($"{first.StoredBytes} {second.StoredBytes}");
+        await ExpectCutAtPagesAsync(vault, second, await server.SqlAsync("SELECT pg_relation_filepath('t')"));
         Assert.True(second.StoredBytes < first.StoredBytes / 10, $"{first.StoredBytes}, then {second.StoredBytes}");
 
         // One row on one page, and the pages that say so.
@@ -142,6 +144,15 @@ public sealed class BaseBackupTests : IDisposable
     }
 
     [Fact]
+    public async Task Content_that_was_changed_on_its_way_is_refused()
+    {
+        var tar = new TarText().Add("PG_VERSION", '0', "16\n").End();
+        Assert.EndsWith(
+            "PG_VERSION does not have the checksum that its manifest says", (await RefusedAsync(tar, Manifest())).Message,
+            StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_file_in_a_file_is_refused()
     {
         var tar = new TarText().Add("PG_VERSION", '0', "15\n").Add("PG_VERSION/x", '0', "15\n").End();
@@ -152,6 +163,7 @@ public sealed class BaseBackupTests : IDisposable
 
     [Theory]
     [InlineData("Size\": 3", "Size\": 4", "PG_VERSION has 3 bytes, and its manifest says 4")]
+    [InlineData("\"Checksum\": \"", "\"Checksum\": \"x", "its manifest has a name or a checksum that is no hexadecimal number")]
     [InlineData("\"Checksum\": \"", "\"Checksum\": \"00", "PG_VERSION does not have the checksum that its manifest says")]
     [InlineData("CRC32C", "NONE", "PG_VERSION does not have the checksum that its manifest says")]
     [InlineData("\"Path\": \"PG_VERSION", "\"Path\": \"absent", "absent is in its manifest and was not sent")]
@@ -174,6 +186,26 @@ public sealed class BaseBackupTests : IDisposable
         tar[3] ^= 1;
         Assert.EndsWith(
             "an archive has something else where an entry begins", (await RefusedAsync(tar, Manifest())).Message, StringComparison.Ordinal);
+    }
+
+    static async Task ExpectCutAtPagesAsync(VaultAccess vault, StoredBaseBackup backup, string path)
+    {
+        var snapshot = await TreeSnapshot.OpenAsync(
+            vault, new SnapshotRef(backup.Branch, new Position(backup.Log.End.Value)), Cancel);
+        await using var listing = snapshot.ReadListing();
+        while (await listing.ReadAsync(Cancel) is { } entry)
+        {
+            if (Encoding.UTF8.GetString(entry.Name) == Path.GetFileName(path))
+            {
+                await using var content = new ChunkCursor(new ChunkReader(vault), snapshot.Details.Content);
+                var chunks = await content.TakeAsync("", listing.ContentOffset, (ulong)entry.SizeBytes, Cancel);
+                Assert.All(chunks.SkipLast(1), chunk => Assert.Equal(16384UL, chunk.Length));
+                Assert.True(chunks.Count > 100);
+                return;
+            }
+        }
+
+        Assert.Fail($"{path} is not listed");
     }
 
     static Task<ReplicationConnection> OpenAsync(PostgresServer server) =>
