@@ -1,11 +1,9 @@
 using System.Globalization;
-using System.Text;
-using System.Text.Json;
-using Salvor.Platform;
+using Salvor.Postgres;
+using Salvor.Postgres.Backup;
 using Salvor.Postgres.Restore;
 using Salvor.Storage;
 using Salvor.Tests.Support;
-using Salvor.Tests.Vault.Wal;
 using Salvor.Vault;
 using Salvor.Vault.Trees;
 using Salvor.Vault.Wal;
@@ -36,16 +34,26 @@ public sealed class ClusterVault : IAsyncLifetime
         await server.SqlAsync("create table t (id serial primary key, body text)");
         await server.SqlAsync("create unlogged table u (i int); insert into u values (1)");
         await WorkAsync(server, 3);
-        var copy = Path.Combine(server.Folder, "copy");
-        var made = await PostgresServer.RunAsync(
-            "pg_basebackup", "-h", server.Folder, "-p", $"{server.Port}", "-U", "postgres", "-D", copy, "-X", "none", "--checkpoint=fast");
-        Assert.True(made.ExitCode == 0, made.ToString());
+        Vault = await VaultAccess.OpenOrCreateAsync(
+            new MemoryStore(), "pg", VaultIdentity.Postgres, "pg", null, TimeProvider.System, default);
+        var options = new WalReceiverOptions
+        {
+            Server = server.Connection, Folder = scratch["spool"], PublishEvery = TimeSpan.FromMilliseconds(50),
+        };
+        using var stopping = new CancellationTokenSource();
+        var following = new WalPublishing(options, _ => Task.FromResult(Vault), TimeProvider.System).RunAsync(stopping.Token);
+        var record = await new CompleteBackup(Vault, options, TimeProvider.System) { IsFollowed = true }
+            .RunAsync(new BackupRequest("", "full", null), default);
+        (Backup, Snapshot) = await ClusterBackup.OpenAsync(Vault, record, default);
         await WorkAsync(server, 4);
         await server.SqlAsync("select pg_create_restore_point('before the drop')");
         await server.SqlAsync("drop table t");
-        var oldest = Directory.GetFiles(server.Wal).Where(path => Path.GetFileName(path).Length == 24).Min()!;
-        var shape = WalShape.TryRead(File.ReadAllBytes(oldest))!;
-        await StoreAsync(server, copy, shape);
+        Assert.True(Lsn.TryParse(await server.SqlAsync("select pg_current_wal_flush_lsn()"), out var end));
+        await Eventually.HoldsAsync(
+            async () => (await WalCatalog.LoadAsync(Vault, default)).Reach(Backup.Branch, Backup.Log.First) >= end,
+            () => following.Exception?.ToString() ?? "the log does not arrive");
+        await stopping.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => following);
     }
 
     /// <summary>Plans and restores.</summary>
@@ -74,66 +82,4 @@ public sealed class ClusterVault : IAsyncLifetime
     }
 
     internal const string DigestSql = "select count(*) || ' ' || md5(string_agg(id || body, ',' order by id)) from t";
-
-    async Task StoreAsync(PostgresServer server, string copy, WalShape shape)
-    {
-        Vault = await VaultAccess.OpenOrCreateAsync(
-            new MemoryStore(), "pg", VaultIdentity.Postgres, "pg", null, TimeProvider.System, default);
-        var branch = await WalBranches.EnsureAsync(Vault, shape.SystemId, TimelineHistory.Read(1, default), TimeProvider.System, default);
-        var now = TimeProvider.System.GetUtcNow();
-        Assert.True(Lsn.TryParse(await server.SqlAsync("select pg_current_wal_flush_lsn()"), out var end));
-        var first = default(Lsn?);
-        var bytes = new List<byte>();
-        foreach (var name in Directory.GetFiles(server.Wal).Select(path => Path.GetFileName(path)).Order(StringComparer.Ordinal))
-        {
-            if (WalSegment.TryParse(name, shape.SegmentBytes, out var segment) && segment.Range.First < end)
-            {
-                first ??= segment.Range.First;
-                bytes.AddRange(File.ReadAllBytes(Path.Combine(server.Wal, name)));
-            }
-        }
-
-        var log = bytes.ToArray().AsMemory(0, (int)(end - first!.Value));
-        await new WalWriter(Vault, branch, 1, shape).StoreAsync(first.Value, log, now, now, default);
-        using var manifest = JsonDocument.Parse(File.ReadAllText(Path.Combine(copy, "backup_manifest")));
-        var range = manifest.RootElement.GetProperty("WAL-Ranges")[0];
-        Assert.True(Lsn.TryParse(range.GetProperty("Start-LSN").GetString(), out var from));
-        Assert.True(Lsn.TryParse(range.GetProperty("End-LSN").GetString(), out var to));
-        Backup = new ClusterBackup(1, 1, new WalRange(from, to), Moments[2].At);
-
-        var catalog = await VaultCatalog.LoadAsync(Vault, default);
-        await using var writer = await TreeSnapshotWriter.BeginAsync(catalog, new HashSet<string>(), default);
-        var totals = new long[4];
-        await AddAsync(writer, copy, totals);
-        var stored = await writer.FinishAsync(new TreeTotals(totals[0], totals[1], totals[2], totals[3], 0, 0), now, default);
-        Snapshot = await TreeSnapshot.OpenAsync(Vault, new SnapshotRef(1, stored.Position), default);
-    }
-
-    static async Task AddAsync(TreeSnapshotWriter writer, string folder, long[] totals)
-    {
-        foreach (var path in Directory.GetFileSystemEntries(folder).Order(StringComparer.Ordinal))
-        {
-            var stat = FileStat.Of(path)!.Value;
-            var isFolder = Directory.Exists(path);
-            var entry = new TreeEntry
-            {
-                Kind = isFolder ? TreeEntryKind.Directory : TreeEntryKind.File, Name = Encoding.UTF8.GetBytes(Path.GetFileName(path)),
-                Permissions = stat.Permissions, UserId = stat.UserId, GroupId = stat.GroupId, SizeBytes = isFolder ? 0 : stat.SizeBytes,
-            };
-            totals[isFolder ? 1 : 0]++;
-            for (var rest = isFolder ? default : File.ReadAllBytes(path).AsMemory(); !rest.IsEmpty;)
-            {
-                var length = Math.Min(rest.Length, 16 << 10);
-                await writer.Content.AddAsync(rest[..length], default);
-                (rest, totals[3]) = (rest[length..], totals[3] + length);
-            }
-
-            await writer.AddAsync(entry, default);
-            if (isFolder)
-            {
-                await AddAsync(writer, path, totals);
-                await writer.AddAsync(TreeEntry.End, default);
-            }
-        }
-    }
 }

@@ -1,0 +1,69 @@
+using System.Globalization;
+using Salvor.Postgres.Protocol;
+using Salvor.Vault;
+using Salvor.Vault.Wal;
+
+namespace Salvor.Postgres.Backup;
+
+/// <summary>A base backup with all the log that it needs: only both together are something to begin a recovery with.</summary>
+/// <param name="vault">The first destination of the source.</param>
+/// <param name="options">How the server is followed.</param>
+/// <param name="time">The clock.</param>
+public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options, TimeProvider time)
+{
+    /// <summary>Whether somebody else follows the server already, such as a daemon; else this does so while it runs.</summary>
+    public bool IsFollowed { get; init; }
+
+    /// <inheritdoc cref="BaseBackup.Damaged"/>
+    public IReadOnlySet<string> Damaged { get; init; } = new HashSet<string>();
+
+    /// <summary>Told how far it is.</summary>
+    public Action<WorkProgress>? Progressed { get; init; }
+
+    /// <summary>What an operator has to know.</summary>
+    public Action<string>? Told { get; init; }
+
+    /// <summary>Makes one, and returns when it can be restored.</summary>
+    public async Task<BackupRecord> RunAsync(BackupRequest request, CancellationToken cancellationToken)
+    {
+        await using var connection = await ReplicationConnection.OpenAsync(options.Server, time, cancellationToken);
+        var server = await connection.IdentifyAsync(cancellationToken);
+        var history = await HistoryAsync(connection, server.Timeline, cancellationToken);
+        var branch = await WalBranches.EnsureAsync(
+            vault, ulong.Parse(server.SystemId, CultureInfo.InvariantCulture), history, time, cancellationToken);
+        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
+        var following = IsFollowed
+            ? Task.Delay(Timeout.Infinite, stopping.Token)
+            : new WalPublishing(options, _ => Task.FromResult(vault), time) { Told = Told }.RunAsync(stopping.Token);
+        var making = MakeAsync(connection, branch, request, stopping.Token);
+        try
+        {
+            await await Task.WhenAny(making, following);
+            return await making;
+        }
+        finally
+        {
+            await stopping.CancelAsync();
+            await Task.WhenAll(making, following).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+        }
+    }
+
+    async Task<BackupRecord> MakeAsync(
+        ReplicationConnection connection, uint branch, BackupRequest request, CancellationToken cancellationToken)
+    {
+        var backup = new BaseBackup(vault, time) { Damaged = Damaged, Progressed = Progressed, ScratchFolder = options.Folder };
+        Directory.CreateDirectory(options.Folder);
+        var label = new BaseBackupOptions { Label = $"salvor {request.Label}".Trim() };
+        var stored = await backup.RunAsync(connection, label, branch, cancellationToken);
+        while ((await WalCatalog.LoadAsync(vault, cancellationToken)).Reach(branch, stored.Log.First) < stored.Log.End)
+        {
+            Progressed?.Invoke(new WorkProgress("waiting for its log"));
+            await Task.Delay(options.PublishEvery, time, cancellationToken);
+        }
+
+        return await backup.OfferAsync(stored, request, cancellationToken);
+    }
+
+    static async Task<TimelineHistory> HistoryAsync(ReplicationConnection connection, uint timeline, CancellationToken cancellationToken) =>
+        TimelineHistory.Read(timeline, timeline == 1 ? default : (await connection.ReadHistoryAsync(timeline, cancellationToken)).Content);
+}
