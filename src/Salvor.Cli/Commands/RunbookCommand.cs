@@ -84,18 +84,11 @@ static class RunbookCommand
     static List<ConfiguredVault> Members(Invocation invocation, SalvorConfig config)
     {
         var name = invocation.Get(Db) ?? invocation.Get(Source);
-        if (name is not null && config.Trees.GetValueOrDefault(name) is CommandSourceConfig)
-        {
-            throw new SalvorException(
-                FailureKind.Usage, $"source {name} is what a command prints, and only you know what takes it back",
-                $"Write that down yourself; 'salvor dump {name} latest' prints the newest backup.");
-        }
-
         return name is null
             ?
             [
                 .. config.Sources.Values.SelectMany(Of),
-                .. ConfiguredSources.Vaults(config, source => source is FilesSourceConfig),
+                .. ConfiguredSources.Vaults(config, source => source is TreeSourceConfig),
             ]
             : config.Sources.TryGetValue(name, out var whole) ? [.. Of(whole)]
             : config.Trees.ContainsKey(name) ? [.. ConfiguredSources.Vaults(config, source => source.Name == name)]

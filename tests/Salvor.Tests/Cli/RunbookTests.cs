@@ -126,6 +126,44 @@ public sealed partial class RunbookTests : IAsyncDisposable
         Assert.Contains($"| tree | `{_rig["app"]}` | none |", content.Stdout, StringComparison.Ordinal);
     }
 
+    [Theory]
+    [InlineData("restore")]
+    [InlineData("server-loss")]
+    public async Task Of_what_a_command_prints_every_command_runs_and_taking_it_back_is_a_step(string scenario)
+    {
+        File.WriteAllText(_rig["app/dump"], "one");
+        _rig.Configure($"dump: {{ type: command, command: [cat, {_rig["app/dump"]}], to: [local] }}");
+        Assert.Equal(0, (await _rig.ConfiguredAsync("backup")).ExitCode);
+        var page = (await _rig.ConfiguredAsync("runbook", "dump", "--scenario", scenario)).Stdout;
+        var result = await _rig.ShellAsync("set -eu\n" + string.Join('\n', Block().Matches(page).Select(match => match.Groups[1].Value)));
+
+        Assert.True(result.ExitCode == 0, $"{page}\n{result}");
+        Assert.Equal("one", File.ReadAllText(_rig["restored/dump-candidate"]));
+        Assert.Contains("| What is printed by | command cat |\n", page, StringComparison.Ordinal);
+        Assert.Contains($"`salvor restore dump $POINT --config {_rig["salvor.yaml"]} --pipe -- COMMAND`", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("database is gone", page, StringComparison.Ordinal);
+        Assert.DoesNotContain("sqlite3", page, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_bare_machine_restores_what_a_command_printed_with_the_kit_alone()
+    {
+        File.WriteAllText(_rig["app/dump"], "one");
+        _rig.Configure(
+            $"dump: {{ type: command, command: [cat, {_rig["app/dump"]}, --, {_rig["app/dump"]}], to: [local], schedule: every 1h, "
+                + "environment: { PASSWORD: hidden-token } }");
+        Assert.Equal(0, (await _rig.ConfiguredAsync("backup")).ExitCode);
+        Assert.Equal(0, (await _rig.ConfiguredAsync("runbook", "--kit", "kit.tar.gz")).ExitCode);
+        File.Delete(_rig["salvor.yaml"]);
+
+        await _rig.ExpectAsync(0, "restore", "dump", "--config", "kit.tar.gz", "--output", _rig["back"]);
+
+        Assert.Equal("oneone", File.ReadAllText(_rig["back"]));
+        var content = await _rig.ShellAsync("tar xzOf kit.tar.gz");
+        Assert.Contains("# Recovery of dump", content.Stdout, StringComparison.Ordinal);
+        Assert.DoesNotContain("hidden-token", content.Stdout, StringComparison.Ordinal);
+    }
+
     [Fact]
     public async Task What_is_no_kit_is_refused()
     {

@@ -98,7 +98,10 @@ static partial class KitConfig
             {
                 var thing = (YamlMappingNode)value;
                 var type = Pairs(thing).TryGetValue("type", out var node) ? (node as YamlScalarNode)?.Value : null;
-                made.Add(name, Taken(thing, $"{place}.{name}", known, !NotPathOf.Contains(type)));
+
+                // What a command prints is restored without the command, which may have secrets; and without that there is no schedule.
+                var taken = type == "command" ? [.. known.Except(["schedule"]), "file_name", "allow_empty"] : known;
+                made.Add(name, Taken(thing, $"{place}.{name}", taken, !NotPathOf.Contains(type)));
             }
 
             return made;

@@ -16,9 +16,13 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
     /// <summary>A shell is on another machine, where there is no configuration yet.</summary>
     bool IsElsewhere => scenario is RunbookScenario.ServerLoss or RunbookScenario.Ransomware;
 
-    string Candidate => Path.Combine(facts.ScratchPath, $"{facts.Source.Replace('/', '-')}-candidate{(IsOfFiles ? "" : ".db")}");
+    string Candidate => Path.Combine(facts.ScratchPath, $"{facts.Source.Replace('/', '-')}-candidate{(IsOfDatabase ? ".db" : "")}");
 
     bool IsOfFiles => facts.Paths.Count > 0;
+
+    bool IsOfDatabase => !IsOfFiles && facts.Printed is null;
+
+    string What => IsOfFiles ? "files" : IsOfDatabase ? "database" : "data";
 
     string Config => $"--config {Shell.Quote(facts.ConfigPath)}";
 
@@ -30,8 +34,7 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
     string Write()
     {
         Line($"# Recovery of {facts.Source}: {NameOf(scenario)}");
-        Line($"Every step restores beside the live {(IsOfFiles ? "files" : "database")}, and proves the copy before anything takes its "
-            + "place. "
+        Line($"Every step restores beside the live {What}, and proves the copy before anything takes its place. "
             + "Note the time now: the time to recover counts from here.");
         Facts();
         Assess();
@@ -46,7 +49,9 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
     {
         Line("| | |\n|---|---|");
         page.Length--;
-        Row(IsOfFiles ? "Files" : "Database", IsOfFiles ? string.Join(", ", facts.Paths) : facts.DatabasePath);
+        Row(
+            IsOfFiles ? "Files" : IsOfDatabase ? "Database" : "What is printed by",
+            IsOfFiles ? string.Join(", ", facts.Paths) : facts.Printed ?? facts.DatabasePath);
         Row("Configuration", facts.ConfigPath);
         foreach (var destination in facts.Destinations)
         {
@@ -83,7 +88,8 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
                 Line("Do not rescue the hardware: begin on a new machine, and look at the old one later.");
                 break;
             default:
-                Line("Find out whether the disk is well (`dmesg`, `df`), and whether the database is gone, unreadable or wrong.");
+                Line("Find out whether the disk is well (`dmesg`, `df`), and whether the "
+                    + $"{What} {(IsOfFiles ? "are" : "is")} gone, unreadable or wrong.");
                 break;
         }
 
@@ -99,7 +105,8 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
         Line(
             $"1. Pre-flight: can it be restored? Where this fails, `salvor doctor {Source} {Config}` names what is wrong, and what to do.");
         Commands($"salvor verify {Source} --quick {Config}");
-        Line($"2. Pick the restore point. The newest is taken unless `POINT` names a time{(IsOfFiles ? "" : " or position")} of the list.");
+        Line("2. Pick the restore point. The newest is taken unless `POINT` names a "
+            + $"time{(IsOfDatabase ? " or position" : "")} of the list.");
         Commands(
             $"salvor list {Source} {Config}",
             $"POINT=''   # or: POINT='--timestamp {InstantText.Format(facts.LastDrill?.Time ?? facts.MadeAt)}'");
@@ -110,20 +117,19 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
         Line("## Provision");
         if (IsElsewhere)
         {
-            Line($"Set up a machine with {(IsOfFiles ? "" : "SQLite 3 and ")}Salvor {facts.Version}: put `salvor` into its PATH, then look "
-                + "at it with "
-                + "`salvor version`. Install the app, and do not start it.");
+            Line($"Set up a machine with {(IsOfDatabase ? "SQLite 3 and " : "")}Salvor {facts.Version}: put `salvor` into its PATH, then "
+                + "look at it with `salvor version`. Install the app, and do not start it.");
             Line($"Bring the configuration to {Code(facts.ConfigPath)}: it is `salvor.yaml` in the recovery kit "
                 + "(`tar xzf KIT.tar.gz`), which names each value to fill in. Set the credentials of the destinations"
                 + (facts.KeyPlace is null ? "." : $", and bring the key: {facts.KeyPlace}."));
             CheckVault();
         }
 
-        string[] folders = [facts.ScratchPath, .. IsOfFiles ? [] : (string[])[Path.GetDirectoryName(facts.DatabasePath)!]];
+        string[] folders = [facts.ScratchPath, .. IsOfDatabase ? (string[])[Path.GetDirectoryName(facts.DatabasePath)!] : []];
         Commands($"mkdir -p {string.Join(' ', folders.Select(Shell.Quote))}", $"df -h {Shell.Quote(facts.ScratchPath)}");
         if (facts.Services.Count > 0 && !IsElsewhere)
         {
-            Line($"Stop what uses {(IsOfFiles ? "the files" : "the database")}, the last to start first.");
+            Line($"Stop what uses the {What}, the last to start first.");
             Commands([.. facts.Services.Reverse().Select(service => $"systemctl stop {Shell.Quote(service)}")]);
         }
     }
@@ -146,6 +152,12 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
         if (IsOfFiles)
         {
             VerifyFiles();
+            return;
+        }
+
+        if (!IsOfDatabase)
+        {
+            VerifyPrinted();
             return;
         }
 
@@ -182,6 +194,10 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
         {
             SwapFiles();
         }
+        else if (!IsOfDatabase)
+        {
+            TakeBack();
+        }
         else
         {
             Line("6. Swap. What is there is moved aside with its log, not deleted; any app that has it open is named, and then nothing "
@@ -196,7 +212,7 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
         }
 
         Line("Start the daemon where it does not run (`systemctl start salvor`): "
-            + (IsOfFiles ? "its backups go on" : "it goes on with a new branch") + ", and all that was before stays restorable. "
+            + (IsOfDatabase ? "it goes on with a new branch" : "its backups go on") + ", and all that was before stays restorable. "
             + "Make a backup now, and prove it.");
         Commands($"salvor backup {Source} --label after-recovery {Config}", $"salvor verify {Source} --deep {Config}");
         if (scenario is RunbookScenario.ServerLoss)

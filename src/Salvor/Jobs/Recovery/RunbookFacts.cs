@@ -17,6 +17,9 @@ public sealed record RunbookFacts
     /// <summary>The paths of a source of files, absolute; empty for a database.</summary>
     public IReadOnlyList<string> Paths { get; init; } = [];
 
+    /// <summary>Of a source that is what a command prints, the program; null for others.</summary>
+    public string? Printed { get; init; }
+
     /// <summary>The configuration, absolute.</summary>
     public required string ConfigPath { get; init; }
 
@@ -52,12 +55,16 @@ public sealed record RunbookFacts
             Source = vault.Name,
             DatabasePath = vault.Path,
             Paths = paths,
+            Printed = (source as CommandSourceConfig)?.Subject,
             ConfigPath = configPath,
             Destinations = [.. source.To.Select(name => config.Destinations[name])],
 
             // Beside what was lost: there it has had the room, and its owner may write.
             ScratchPath = config.Restore.Scratch
-                ?? Path.Combine(Path.GetDirectoryName(paths.Count > 0 ? paths[0] : vault.Path) ?? "/", "restored"),
+                ?? Path.Combine(
+                    Path.GetDirectoryName(
+                        paths.Count > 0 ? paths[0] : source is CommandSourceConfig ? configPath : vault.Path) ?? "/",
+                    "restored"),
             KeyPlace = source.Encryption is { } encryption ? PlaceOf(encryption.Key) : null,
             Services = services,
             Checks = [.. source.Drill.Checks.Select(check => $"{check.Kind}: {check.Name}")],
