@@ -56,8 +56,7 @@ public sealed class StreamRestorer(TreeSnapshot snapshot)
         using var unfinished = UnfinishedFile.Create(path);
         using (var target = new FileStream(new SafeFileHandle(unfinished.Handle.DangerousGetHandle(), ownsHandle: false), FileAccess.Write))
         {
-            await WriteAsync(target, progressed, cancellationToken);
-            await target.FlushAsync(cancellationToken);
+            await WriteWholeAsync(target, path, progressed, cancellationToken);
         }
 
         DurableFile.FlushFile(unfinished.Handle, unfinished.Path);
@@ -72,6 +71,19 @@ public sealed class StreamRestorer(TreeSnapshot snapshot)
 
         unfinished.IsFinished = true;
         DurableFile.FlushDirectory(directory);
+    }
+
+    async Task WriteWholeAsync(Stream target, string path, Action<WorkProgress>? progressed, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await WriteAsync(target, progressed, cancellationToken);
+            await target.FlushAsync(cancellationToken);
+        }
+        catch (IOException e)
+        {
+            throw new PosixException(Errno.Of(e), "write", path);
+        }
     }
 
     /// <summary>Writes it to a stream. Throws where something is missing or damaged: then less was written.</summary>
