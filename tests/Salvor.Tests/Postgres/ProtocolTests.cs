@@ -89,6 +89,32 @@ public sealed class ProtocolTests
         Assert.Equal("Version 13 or newer is supported.", refused.Hint);
     }
 
+    [Fact]
+    public async Task Which_server_is_wanted_cannot_be_asked_of_version_13()
+    {
+        await using var server = new ScriptedPostgres(stream => ScriptedPostgres.WelcomeAsync(stream, "13.22"));
+        var refused = await Assert.ThrowsAsync<PostgresException>(() => PostgresConnection.OpenAsync(
+            server.Settings("target_session_attrs=primary"), SessionKind.Sql, TimeProvider.System, Cancel));
+        Assert.EndsWith("does not say whether it is a primary, which takes version 14", refused.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_fatal_error_is_told_and_not_the_end_of_the_connection()
+    {
+        await using var server = new ScriptedPostgres(async stream =>
+        {
+            await ScriptedPostgres.WelcomeAsync(stream, "17.1");
+            await ScriptedPostgres.ReadAsync(stream);
+            await stream.WriteAsync(ScriptedPostgres.Message('E', "SFATAL\0VFATAL\0CXX000\0Mout of luck\0Don a friday\0HWait.\0\0"));
+            stream.Socket.Shutdown(System.Net.Sockets.SocketShutdown.Send);
+        });
+        await using var connection = await PostgresConnection.OpenAsync(
+            server.Settings(), SessionKind.Sql, TimeProvider.System, Cancel);
+        var fatal = await Assert.ThrowsAsync<PostgresException>(() => connection.QueryAsync("SELECT 1", Cancel));
+        Assert.EndsWith("says: out of luck (on a friday)", fatal.Message, StringComparison.Ordinal);
+        Assert.Equal(("XX000", "Wait."), (fatal.SqlState, fatal.Hint));
+    }
+
     [Theory]
     [InlineData("R\x7f\xff\xff\xff", "it announces a message of 2147483647 bytes")]
     [InlineData("R\0\0\0\x02", "it announces a message of 2 bytes")]

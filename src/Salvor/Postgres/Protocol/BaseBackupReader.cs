@@ -181,7 +181,7 @@ public sealed class BaseBackupReader
         catch (PostgresException e) when (!e.IsConnectionLoss)
         {
             connection.Noticed = noticed;
-            await connection.ReadyAsync(cancellationToken);
+            await connection.RecoverAsync(cancellationToken);
             throw e.SqlState == SqlStates.DamagedData && warnings.Count > 0
                 ? new PostgresException(
                     FailureKind.Integrity,

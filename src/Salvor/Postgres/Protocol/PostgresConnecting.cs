@@ -45,11 +45,11 @@ static class PostgresConnecting
         try
         {
             var connection = await OpenAsync(host, settings, kind, time, either.Token);
-            return Fits(connection, settings.Target)
+            return Unfit(connection, settings.Target) is not { } why
                 ? connection
                 : throw await RejectAsync(
-                    connection, $"server {host} is not a {(settings.Target == SessionTarget.Primary ? "primary" : "standby")}",
-                    "Name the other servers too (host=a,b), or leave target_session_attrs out.", SqlStates.CannotConnect);
+                    connection, $"server {host} {why}", "Name the other servers too (host=a,b), or leave target_session_attrs out.",
+                    SqlStates.CannotConnect);
         }
         catch (OperationCanceledException) when (deadline.IsCancellationRequested && !cancellationToken.IsCancellationRequested)
         {
@@ -158,11 +158,13 @@ static class PostgresConnecting
         return body;
     }
 
-    /// <summary>Asked of the server by what it tells everybody who connects; before version 14 it does not.</summary>
-    static bool Fits(PostgresConnection connection, SessionTarget target) =>
-        target == SessionTarget.Any
-        || (connection.Parameters.GetValueOrDefault("in_hot_standby") is { } standby
-            && (standby == "on") == (target == SessionTarget.Standby));
+    /// <summary>Why it is not the one that is wanted, by what it tells everybody who connects; null where it is.</summary>
+    static string? Unfit(PostgresConnection connection, SessionTarget target) =>
+        target == SessionTarget.Any ? null
+        : connection.Parameters.GetValueOrDefault("in_hot_standby") is not { } standby
+            ? "does not say whether it is a primary, which takes version 14"
+        : (standby == "on") == (target == SessionTarget.Standby) ? null
+        : $"is not a {(target == SessionTarget.Primary ? "primary" : "standby")}";
 
     static async Task<PostgresException> RejectAsync(PostgresConnection connection, string message, string hint, string sqlState)
     {

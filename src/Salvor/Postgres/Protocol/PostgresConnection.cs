@@ -141,8 +141,21 @@ public sealed class PostgresConnection : IAsyncDisposable
         }
         catch (PostgresException e) when (!e.IsConnectionLoss)
         {
-            await ReadyAsync(cancellationToken);
+            await RecoverAsync(cancellationToken);
             throw;
+        }
+    }
+
+    /// <summary>After an error: reads up to where the server waits for the next command.</summary>
+    internal async Task RecoverAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            await ReadyAsync(cancellationToken);
+        }
+        catch (PostgresException e) when (e.IsConnectionLoss)
+        {
+            // The error was fatal: it is why the server closed the connection, and says more than that it did.
         }
     }
 
