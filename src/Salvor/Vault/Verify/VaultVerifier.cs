@@ -42,6 +42,7 @@ public sealed class VaultVerifier
     readonly HashSet<SnapshotRef> listedSnapshots = [];
     readonly SortedSet<ulong> trees = [];
     readonly List<WalNeed> needs = [];
+    readonly HashSet<SnapshotRef> offered = [];
     Condemnations condemned = Condemnations.None;
 
     /// <param name="vault">The copy; its own copies elsewhere are not asked.</param>
@@ -78,7 +79,8 @@ public sealed class VaultVerifier
         var wal = new WalCheck(run, condemned, branches);
         if (vault.Identity.IsPostgres)
         {
-            await wal.RunAsync(needs, cancellationToken);
+            // What is not offered yet may wait for its log.
+            await wal.RunAsync([.. needs.Where(need => offered.Contains(need.Snapshot))], cancellationToken);
         }
 
         await CheckNamesAsync(cancellationToken);
@@ -314,6 +316,7 @@ public sealed class VaultVerifier
         else if (vault.Identity.IsTree)
         {
             trees.Add(record.Position);
+            offered.Add(snapshot);
         }
     }
 
