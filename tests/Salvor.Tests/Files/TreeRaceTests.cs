@@ -25,17 +25,19 @@ public sealed class TreeRaceTests : IDisposable
         await _rig.BackUpAsync();
         var target = await _rig.RestoreAsync("out");
         MakeOutside(target);
-        await using (await ChurnAsync("exchange", $"{target}/d", $"{target}/way"))
+        await using (var churn = await ChurnAsync("exchange", $"{target}/d", $"{target}/way"))
         {
             for (var round = 0; round < Rounds; round++)
             {
                 // Each finds something else to write.
                 _rig.Write($"d/{round}", TreeRig.Bytes(round + 100, 3000));
                 await _rig.BackUpAsync();
-                await TryAsync(() => _rig.RestoreAsync("out", options: new TreeRestoreOptions { Deletes = true }));
+                await TryAsync(() => _rig.RestoreAsync("out", options: new TreeRestoreOptions { IsOver = true }));
                 Assert.Equal(["secret"], Directory.GetFileSystemEntries(_rig["outside"]).Select(Path.GetFileName));
                 Assert.Equal("stays", File.ReadAllText(_rig["outside/secret"]));
             }
+
+            Assert.False(churn.HasExited, churn.Stderr);
         }
     }
 
