@@ -33,7 +33,7 @@ public sealed class ClusterVault : IAsyncLifetime
         await using var server = await PostgresServer.StartAsync(scratch, "pg", "wal_keep_size = 512MB");
         await server.SqlAsync("create table t (id serial primary key, body text)");
         await server.SqlAsync("create unlogged table u (i int); insert into u values (1)");
-        await WorkAsync(server, 3);
+        await WorkAsync(server, Moments, 3);
         Vault = await VaultAccess.OpenOrCreateAsync(
             new MemoryStore(), "pg", VaultIdentity.Postgres, "pg", null, TimeProvider.System, default);
         var options = new WalReceiverOptions
@@ -45,7 +45,7 @@ public sealed class ClusterVault : IAsyncLifetime
         var record = await new CompleteBackup(Vault, options, TimeProvider.System) { IsFollowed = true }
             .RunAsync(new BackupRequest("", "full", null), default);
         (Backup, Snapshot) = await ClusterBackup.OpenAsync(Vault, record, default);
-        await WorkAsync(server, 4);
+        await WorkAsync(server, Moments, 4);
         await server.SqlAsync("select pg_create_restore_point('before the drop')");
         await server.SqlAsync("drop table t");
         Assert.True(Lsn.TryParse(await server.SqlAsync("select pg_current_wal_flush_lsn()"), out var end));
@@ -67,7 +67,8 @@ public sealed class ClusterVault : IAsyncLifetime
         return default;
     }
 
-    async Task WorkAsync(PostgresServer server, int count)
+    /// <summary>Commits a few times, and notes after each what is there.</summary>
+    internal static async Task WorkAsync(PostgresServer server, List<Moment> moments, int count)
     {
         for (var i = 0; i < count; i++)
         {
@@ -77,7 +78,7 @@ public sealed class ClusterVault : IAsyncLifetime
             var lines = answer.Split('\n');
             Assert.True(Lsn.TryParse(lines[1], out var address));
             var at = DateTimeOffset.Parse(lines[2], CultureInfo.InvariantCulture, DateTimeStyles.AssumeUniversal);
-            Moments.Add(new(at, address, uint.Parse(lines[0], CultureInfo.InvariantCulture), lines[3]));
+            moments.Add(new(at, address, uint.Parse(lines[0], CultureInfo.InvariantCulture), lines[3]));
         }
     }
 
