@@ -60,6 +60,9 @@ static class TreeExclusions
             ExcludeCaches = files.Options.ExcludeCaches || invocation.Get(ExcludeCaches),
             OneFileSystem = files.Options.OneFileSystem || invocation.Get(OneFileSystem),
             IsNarrowed = true,
+
+            // What is left out looks like what is gone.
+            WarnsOfAnomalies = false,
         };
         string[] given =
         [

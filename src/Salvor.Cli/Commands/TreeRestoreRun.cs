@@ -3,6 +3,8 @@ using Salvor.Cli.Terminal;
 using Salvor.Files;
 using Salvor.Jobs;
 using Salvor.Jobs.Config;
+using Salvor.Platform;
+using Salvor.Sqlite;
 using Salvor.Text;
 using Salvor.Vault;
 using Salvor.Vault.Trees;
@@ -57,18 +59,42 @@ static class TreeRestoreRun
     /// <summary>What goes with files alone.</summary>
     public static readonly Option[] Own = [Snapshot, Include, Exclude, Delete, Chown, OwnedBy, OwnerMapFile, Chmod];
 
-    /// <summary>What is never removed of this machine: what is restored from, all destinations, and local state.</summary>
-    static List<string> Never(Invocation invocation, VaultAccess vault, SourceConfig? configured)
+    /// <summary>What the source of the configuration says of what is restored; without one nobody knows.</summary>
+    static TreeRestoreOptions OptionsOf(Invocation invocation, VaultAccess vault, FilesSourceConfig? source)
     {
-        List<string> never = [vault.Location];
-        if (configured is not null)
+        var profile = source?.Restore ?? new RestoreProfile();
+        return new TreeRestoreOptions
         {
-            var config = invocation.LoadConfig();
-            never.AddRange(config.Destinations.Values.OfType<FileDestinationConfig>().Select(destination => destination.Path));
-            never.AddRange(config.Trees.Values.Select(tree => ConfiguredSources.StateOf(config, tree)));
-        }
+            Include = PathPatterns.Parse(invocation.Get(Include)),
+            Exclude = PathPatterns.Parse(invocation.Get(Exclude)),
+            Owners = OwnersOf(invocation, profile),
+            Modes = Modes.Parse(invocation.Get(Chmod) ?? profile.Chmod),
+            Deletes = invocation.Get(Delete),
+            Kept = source?.Options.Exclude ?? PathPatterns.None,
+            KeptIfPresent = source?.Options.ExcludeIfPresent ?? [],
+            KeepsCaches = source?.Options.ExcludeCaches ?? false,
+            Never = [vault.Location, .. source is null ? [] : ConfiguredSources.OwnFolders(invocation.LoadConfig())],
+        };
+    }
 
-        return never;
+    /// <summary>Throws where a database of the configuration would be replaced while a daemon protects it.</summary>
+    static void ExpectNoneProtected(Invocation invocation, FilesSourceConfig source, TreeRestoreOptions options, string target)
+    {
+        var config = invocation.LoadConfig();
+        foreach (var vault in ConfiguredSources.Vaults(config, item => item is SqliteSourceConfig))
+        {
+            var path = target == "/" ? vault.Path
+                : vault.Path.StartsWith(target + "/", StringComparison.Ordinal) ? vault.Path[target.Length..]
+                : null;
+            if (path is not null
+                && source.Options.Paths.Any(root => $"{path}/".StartsWith(root.TrimEnd('/') + "/", StringComparison.Ordinal))
+                && options.Replaces(path) && LockFile.HolderOf(LocalState.LockPath(vault.State, vault.Path)) is { } holder)
+            {
+                throw new SalvorException(
+                    FailureKind.Locked, $"{vault.Path} is protected by process {holder.Pid}, and this restore would replace it",
+                    $"Leave it out with '--exclude {path}' and use 'salvor restore {vault.Name} --in-place', or stop that process.");
+            }
+        }
     }
 
     /// <param name="invocation">The command line.</param>
@@ -90,19 +116,15 @@ static class TreeRestoreRun
         var source = vault.Identity.Source;
         var target = output is null ? Path.Combine(scratch, $"{source.Replace('/', '-')}-{record.Id}") : Path.GetFullPath(output);
         using var progress = new ProgressLine(invocation, source);
-        var profile = (configured as FilesSourceConfig)?.Restore ?? new RestoreProfile();
-        var options = new TreeRestoreOptions
+        var options = OptionsOf(invocation, vault, configured as FilesSourceConfig) with
         {
-            Include = PathPatterns.Parse(invocation.Get(Include)),
-            Exclude = PathPatterns.Parse(invocation.Get(Exclude)),
-            Owners = OwnersOf(invocation, profile),
-            Modes = Modes.Parse(invocation.Get(Chmod) ?? profile.Chmod),
-            IsOver = isOver,
-            Deletes = invocation.Get(Delete),
-            Kept = (configured as FilesSourceConfig)?.Options.Exclude ?? PathPatterns.None,
-            Never = Never(invocation, vault, configured),
-            Progressed = progress.Reporter,
+            IsOver = isOver, Progressed = progress.Reporter,
         };
+        if ((isOver || options.Deletes) && !dryRun && configured is FilesSourceConfig files)
+        {
+            ExpectNoneProtected(invocation, files, options, target);
+        }
+
         var restorer = new TreeRestorer(snapshot, options);
         var restored = dryRun
             ? await restorer.PlanAsync(target, invocation.Cancellation)

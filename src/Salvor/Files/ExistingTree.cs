@@ -11,49 +11,68 @@ namespace Salvor.Files;
 /// <param name="deletes">Whether what is of another kind than in the snapshot is removed.</param>
 sealed class ExistingTree(SafeFileHandle root, bool deletes)
 {
-    readonly ulong device = EntryStat.Of(root, "the target").Device;
+    readonly EntryStat place = EntryStat.Of(root, "the target");
 
     public SafeFileHandle Root => root;
+
+    /// <summary>
+    /// Whether anything is made of an entry: of a file that could not be read when it was backed up nothing is, and what is there stays.
+    /// </summary>
+    public static bool IsMade(TreeEntry entry) =>
+        entry.Kind != TreeEntryKind.File || !entry.Marks.HasFlag(TreeEntryMarks.Unreadable);
+
+    /// <summary>Whether it may take the place of what is of another kind: not what may fail to be made, as a device.</summary>
+    public static bool MayReplace(TreeEntry entry) =>
+        entry.Kind is TreeEntryKind.Directory or TreeEntryKind.File or TreeEntryKind.Link;
 
     /// <summary>
     /// A directory that is there; null where it is not, or will be removed. Throws where something else has its name and stays, and where
     /// it is another file system: what is made elsewhere cannot be moved there.
     /// </summary>
     /// <param name="parent">The directory above; null where that is not there.</param>
-    /// <param name="entry">The directory in the snapshot.</param>
-    /// <param name="path">Its path.</param>
-    /// <param name="isInside">Whether the directory above it is one of those that are restored.</param>
-    public SafeFileHandle? Enter(SafeFileHandle? parent, TreeEntry entry, byte[] path, bool isInside)
+    /// <param name="item">The directory in the snapshot.</param>
+    /// <param name="isInside">Whether the directory above it is one in which <c>--delete</c> removes.</param>
+    public SafeFileHandle? Enter(SafeFileHandle? parent, WantedEntry item, bool isInside)
     {
-        if (parent is null || EntryStat.In(parent, entry.Name, out _) is not { } stat)
+        if (parent is null || EntryStat.In(parent, item.Entry.Name, out _) is not { } stat)
         {
             return null;
         }
 
         if (stat.Type != EntryStat.Directory)
         {
-            return deletes && isInside ? null : throw Conflict(path, "a directory in the backup, and something else there");
+            return deletes && isInside && item.IsWanted
+                ? null
+                : throw Conflict(item.Path, "a directory in the backup, and something else there");
         }
 
-        return stat.Device == device
-            ? DirectoryCalls.TryOpenDirectory(parent, entry.Name, out var error)
-                ?? throw new PosixException(error, "open", DirectoryCalls.Show(path))
-            : throw new SalvorException(
-                FailureKind.Usage, $"{DirectoryCalls.Show(path)} is another file system than the directory that '--output' names",
-                "What is proved is moved into place, which works within one file system: restore into a directory on that one.");
+        ExpectHere(stat, item.Path);
+        return DirectoryCalls.TryOpenDirectory(parent, item.Entry.Name, out var error)
+            ?? throw new PosixException(error, "open", DirectoryCalls.Show(item.Path));
     }
 
     /// <summary>What is there of a name that is no directory in the snapshot. Throws where it is one, and stays.</summary>
-    public EntryStat? Meet(SafeFileHandle? parent, TreeEntry entry, byte[] path, bool isInside)
+    public EntryStat? Meet(SafeFileHandle? parent, WantedEntry item, bool isInside)
     {
-        if (parent is null || EntryStat.In(parent, entry.Name, out _) is not { } stat)
+        if (parent is null || !IsMade(item.Entry) || EntryStat.In(parent, item.Entry.Name, out _) is not { } stat)
         {
             return null;
         }
 
+        ExpectHere(stat, item.Path);
         return stat.Type != EntryStat.Directory ? stat
-            : deletes && isInside ? null
-            : throw Conflict(path, "a directory there, and something else in the backup");
+            : deletes && isInside && MayReplace(item.Entry) ? null
+            : throw Conflict(item.Path, "a directory there, and something else in the backup");
+    }
+
+    void ExpectHere(EntryStat stat, byte[] path)
+    {
+        if ((stat.Device, stat.MountId) != (place.Device, place.MountId))
+        {
+            throw new SalvorException(
+                FailureKind.Usage, $"{DirectoryCalls.Show(path)} is another file system than the directory that '--output' names",
+                "What is proved is moved into place, which works within one file system: restore into a directory on that one.");
+        }
     }
 
     static SalvorException Conflict(byte[] path, string what) => new(

@@ -32,17 +32,21 @@ sealed class LiveDatabases(DatabaseCopying copying)
         ByteArrays.Comparer);
 
     /// <summary>Whether a name is that of a log, journal or index of one of these databases, whose copy has all that is in it.</summary>
-    public static bool IsSideOf(HashSet<byte[]> databases, byte[] name)
+    public static bool IsSideOf(HashSet<byte[]> databases, byte[] name) =>
+        databases.Count > 0 && BaseOf(name) is { } database && databases.Contains(database);
+
+    /// <summary>The database to which a name would belong as its log, journal or index; null for any other name.</summary>
+    public static byte[]? BaseOf(byte[] name)
     {
         foreach (var side in (ReadOnlySpan<byte[]>)[.. Sides, "-shm"u8.ToArray()])
         {
-            if (name.AsSpan().EndsWith(side) && databases.Contains(name[..^side.Length]))
+            if (name.Length > side.Length && name.AsSpan().EndsWith(side))
             {
-                return true;
+                return name[..^side.Length];
             }
         }
 
-        return false;
+        return null;
     }
 
     /// <summary>Whether an open file begins like a database, and one with a rollback journal where that is asked.</summary>

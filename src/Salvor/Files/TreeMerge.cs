@@ -27,7 +27,7 @@ sealed class TreeMerge(
 
         public bool IsInside { get; init; }
 
-        /// <summary>What belonged to databases that were replaced. What the snapshot has of it stays.</summary>
+        /// <summary>What belonged to databases that are replaced, and was moved away. What the snapshot has of it comes back.</summary>
         public HashSet<byte[]> Stale { get; } = new(ByteArrays.Comparer);
     }
 
@@ -43,7 +43,6 @@ sealed class TreeMerge(
                 continue;
             }
 
-            parent.Stale.Remove(item.Entry.Name);
             if (item.Entry.Kind == TreeEntryKind.Directory)
             {
                 levels.Add(new Level(item.Entry, item.Path, item.IsWanted)
@@ -101,31 +100,49 @@ sealed class TreeMerge(
     void Place(Level level, WantedEntry item)
     {
         var name = item.Entry.Name;
-        var isFile = item.Entry.Kind == TreeEntryKind.File && !item.Entry.Marks.HasFlag(TreeEntryMarks.Unreadable);
-        if (EntryStat.In(level.Staged!, name, out _) is not null)
+        var isFile = item.Entry.Kind == TreeEntryKind.File && ExistingTree.IsMade(item.Entry);
+        var isStaged = EntryStat.In(level.Staged!, name, out _) is not null;
+        if (isFile)
         {
-            NoteStale(level, level.Staged!, name, isFile);
+            MoveSidesAway(level, isStaged ? level.Staged! : level.Target!, name);
+        }
+
+        if (isStaged)
+        {
             DirectoryCalls.Move(level.Staged!, name, level.Target!);
         }
-        else if (isFile)
+
+        if (isFile && (!isStaged || level.Stale.Contains(name)))
         {
-            NoteStale(level, level.Target!, name, isFile);
             using var file = DirectoryCalls.TryOpenFile(level.Target!, name, out var error)
                 ?? throw new PosixException(error, "open", DirectoryCalls.Show(item.Path));
             dress.Dress(file, item.Entry, item.Path, isNew: false);
         }
     }
 
-    /// <summary>SQLite would play the log of the database that was there into the one that takes its place.</summary>
-    static void NoteStale(Level level, SafeFileHandle directory, byte[] name, bool isFile)
+    /// <summary>
+    /// SQLite would play the log of the database that was there into the one that takes its place, also where that is cut off in between.
+    /// One that the snapshot has too, and that stayed where it was, comes back from the directory in which the rest is removed.
+    /// </summary>
+    static void MoveSidesAway(Level level, SafeFileHandle directory, byte[] name)
     {
-        foreach (var side in isFile ? Sides : [])
+        foreach (var side in Sides)
         {
             byte[] beside = [.. name, .. side];
-            if (beside.Length <= DirectoryCalls.NameBytesMax
-                && EntryStat.In(level.Target!, beside, out _) is { Type: EntryStat.Regular } && IsDatabase(directory, name))
+            if (beside.Length > DirectoryCalls.NameBytesMax
+                || EntryStat.In(level.Target!, beside, out _) is not { Type: EntryStat.Regular } || !IsDatabase(directory, name))
             {
+                continue;
+            }
+
+            if (EntryStat.In(level.Staged!, beside, out _) is null)
+            {
+                DirectoryCalls.Move(level.Target!, beside, level.Staged!);
                 level.Stale.Add(beside);
+            }
+            else
+            {
+                DirectoryCalls.Remove(level.Target!, beside, isDirectory: false);
             }
         }
     }
@@ -143,17 +160,9 @@ sealed class TreeMerge(
     void Leave(Level level)
     {
         levels.RemoveAt(levels.Count - 1);
-        if (level.Target is { } target)
+        if (level is { Target: { } target, IsWanted: true, IsInside: true })
         {
-            foreach (var name in level.Stale)
-            {
-                DirectoryCalls.RemoveTree(target, name);
-            }
-
-            if (level.IsWanted && level.IsInside)
-            {
-                dress.Dress(target, level.Entry, level.Path, isNew: false);
-            }
+            dress.Dress(target, level.Entry, level.Path, isNew: false);
         }
 
         Close(level);

@@ -26,6 +26,12 @@ public sealed record TreeRestoreOptions
     /// <summary>What is never removed, beside what is excluded: what the source leaves out of its backups.</summary>
     public PathPatterns Kept { get; init; } = PathPatterns.None;
 
+    /// <summary>What is in a directory with a file of one of these names is never removed.</summary>
+    public IReadOnlyList<string> KeptIfPresent { get; init; } = [];
+
+    /// <summary>What is in a directory that is tagged as a cache is never removed.</summary>
+    public bool KeepsCaches { get; init; }
+
     /// <summary>Files and directories of this machine that are never removed: those of destinations, and of local state.</summary>
     public IReadOnlyList<string> Never { get; init; } = [];
 
@@ -40,5 +46,20 @@ public sealed record TreeRestoreOptions
 
     /// <summary>Whether a path is restored: it or a directory above it is included, and none of these excluded.</summary>
     internal bool Wants(ReadOnlySpan<byte> path, bool isDirectory) =>
-        (Include.IsEmpty || Include.MatchesAtOrAbove(path, isDirectory)) && !Exclude.MatchesAtOrAbove(path, isDirectory);
+        (Include.IsEmpty || Include.MatchesAtOrAbove(path, isDirectory)) && !Exclude.MatchesAtOrAbove(path, isDirectory)
+        && !IsOfRestore(path);
+
+    /// <summary>Whether a file of this path takes the place of what is there, if the snapshot has it and the source keeps it.</summary>
+    public bool Replaces(string path)
+    {
+        var bytes = System.Text.Encoding.UTF8.GetBytes(path);
+        return Wants(bytes, isDirectory: false) && !Kept.MatchesAtOrAbove(bytes, isDirectory: false);
+    }
+
+    /// <summary>Whether it is what an unfinished restore into the root left there, which has the name of what this one makes.</summary>
+    static bool IsOfRestore(ReadOnlySpan<byte> path)
+    {
+        path = path.TrimStart((byte)'/');
+        return path.StartsWith(OwnPlaces.Staging) && path[OwnPlaces.Staging.Length..] is [] or [(byte)'/', ..];
+    }
 }

@@ -12,7 +12,7 @@ namespace Salvor.Files;
 /// </summary>
 public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions options)
 {
-    static ReadOnlySpan<byte> Staging => ".salvor-restoring"u8;
+    static ReadOnlySpan<byte> Staging => OwnPlaces.Staging;
 
     readonly RestoreNotes notes = new(snapshot, options);
     TreeSurplus? surplus;
@@ -44,7 +44,7 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
         {
             var (fetched, reused) = await StageAsync(root, target, resumes, isOver, cancellationToken);
             DurableFile.FlushDirectory(target);
-            return notes.Result(fetched, reused) with { RemovedCount = surplus?.Count ?? 0, Removed = surplus?.Removed ?? [] };
+            return WithRemoved(notes.Result(fetched, reused));
         }
         catch (Exception e)
         {
@@ -78,23 +78,29 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
         }
 
         notes.ExpectSomething();
-        var plan = notes.Result(fetched: 0, reused: 0);
-        if (!options.Deletes || !Directory.Exists(target))
+        if (options.Deletes && Directory.Exists(target))
         {
-            return plan;
+            using var root = DirectoryCalls.OpenRoot(target);
+            await ExpectHarmlessAsync(root, target, cancellationToken);
         }
 
-        using var root = DirectoryCalls.OpenRoot(target);
-        await ExpectHarmlessAsync(root, target, cancellationToken);
-        return plan with { RemovedCount = surplus!.Count, Removed = surplus.Removed };
+        return WithRemoved(notes.Result(fetched: 0, reused: 0));
     }
+
+    RestoredTree WithRemoved(RestoredTree restored) => surplus is null ? restored : restored with
+    {
+        RemovedCount = surplus.Count, Removed = surplus.Removed, Problems = [.. restored.Problems, .. surplus.Kept],
+    };
+
+    /// <summary>Whether something is removed, by what was found when it was looked for.</summary>
+    bool Deletes => options.Deletes && surplus is { IsUncertain: false };
 
     async Task<(long Fetched, long Reused)> StageAsync(
         SafeFileHandle root, string target, bool resumes, bool isOver, CancellationToken cancellationToken)
     {
         using var staging = DirectoryCalls.TryOpenDirectory(root, Staging, out var error)
             ?? throw new PosixException(error, "open", target);
-        var existing = isOver ? new ExistingTree(root, options.Deletes) : null;
+        var existing = isOver ? new ExistingTree(root, Deletes) : null;
         using var staged = new TreeStaging(snapshot, options, notes, staging, resumes, existing);
         var counted = await staged.RunAsync(cancellationToken);
         notes.ExpectSomething();
@@ -122,7 +128,7 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
 
     async Task MergeAsync(SafeFileHandle root, SafeFileHandle staging, CancellationToken cancellationToken)
     {
-        if (options.Deletes)
+        if (Deletes)
         {
             options.Progressed?.Invoke(new WorkProgress("removing what the backup does not have"));
             surplus = new TreeSurplus(snapshot, options, root, removes: true);

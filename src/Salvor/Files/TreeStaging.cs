@@ -20,20 +20,27 @@ sealed class TreeStaging(
 {
     readonly List<Level> levels =
     [
-        new(TreeEntry.End, [], false) { Directory = staging, Names = resumes ? new(staging, []) : null, There = existing?.Root },
+        new(new WantedEntry(TreeEntry.End, [], false, 0))
+        {
+            Directory = staging, Names = resumes ? new(staging, []) : null, There = existing?.Root,
+        },
     ];
 
     readonly EntryDress dress = new(options, notes);
 
     /// <summary>A directory of the snapshot that the restore is in; made when something of it is wanted.</summary>
-    sealed record Level(TreeEntry Entry, byte[] Path, bool IsWanted)
+    sealed record Level(WantedEntry Item)
     {
+        public TreeEntry Entry => Item.Entry;
+
+        public byte[] Path => Item.Path;
+
         public SafeFileHandle? Directory { get; set; }
 
         /// <summary>The same directory in the target; null where that has none.</summary>
         public SafeFileHandle? There { get; set; }
 
-        /// <summary>Whether all that was in it is known.</summary>
+        /// <summary>Whether what the snapshot does not have may be removed from it.</summary>
         public bool IsInside { get; init; }
 
         /// <summary>What was in it; null where it was made just now.</summary>
@@ -57,9 +64,9 @@ sealed class TreeStaging(
                     Leave();
                     break;
                 case TreeEntryKind.Directory:
-                    levels.Add(new Level(item.Entry, item.Path, item.IsWanted)
+                    levels.Add(new Level(item)
                     {
-                        IsInside = levels[^1].IsInside || item.Entry.Marks.HasFlag(TreeEntryMarks.Root),
+                        IsInside = levels[^1].IsInside || TreeSurplus.MayRemove(item.Entry),
                     });
                     if (item.IsWanted)
                     {
@@ -126,7 +133,7 @@ sealed class TreeStaging(
         level.Directory = DirectoryCalls.TryOpenDirectory(parent.Directory!, name, out var error)
             ?? throw new PosixException(error, "open", DirectoryCalls.Show(level.Path));
         level.Names = isThere ? new NamesThere(level.Directory, level.Path) : null;
-        level.There = existing?.Enter(parent.There, level.Entry, level.Path, parent.IsInside);
+        level.There = existing?.Enter(parent.There, level.Item, parent.IsInside);
         notes.Count(level.Entry, 0);
         if (level.Entry.Marks.HasFlag(TreeEntryMarks.Unreadable))
         {
@@ -157,13 +164,13 @@ sealed class TreeStaging(
     {
         var (entry, path) = (item.Entry, item.Path);
         var isThere = parent.Had(entry.Name);
-        var met = existing?.Meet(parent.There, entry, path, parent.IsInside);
+        var met = existing?.Meet(parent.There, item, parent.IsInside);
         if (entry.Kind != TreeEntryKind.File)
         {
             Clear(parent, entry, isThere);
             MakeOther(parent.Directory!, entry, path);
         }
-        else if (entry.Marks.HasFlag(TreeEntryMarks.Unreadable))
+        else if (!ExistingTree.IsMade(entry))
         {
             Clear(parent, entry, isThere);
             notes.NoteUnreadable(entry, path);
@@ -280,9 +287,15 @@ sealed class TreeStaging(
             return null;
         }
 
+        if (stat.LinkCount > 1)
+        {
+            // It may be a file of the target.
+            return DirectoryCalls.TryOpenFile(directory, entry.Name, out _);
+        }
+
         DirectoryCalls.ChangeMode(directory, entry.Name, Posix.OwnerOnlyFile);
         var opened = DirectoryCalls.TryOpenForChange(directory, entry.Name, out _);
-        isMine = opened is not null && stat.LinkCount == 1 && entry.Extents is null;
+        isMine = opened is not null && entry.Extents is null;
         return opened;
     }
 

@@ -1,4 +1,3 @@
-using System.Text;
 using Microsoft.Win32.SafeHandles;
 using Salvor.Platform;
 using Salvor.Vault.Snapshots;
@@ -21,8 +20,7 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
     readonly Dictionary<(ulong Device, ulong Inode), FirstName> firstNames = [];
     readonly Dictionary<uint, string> users = [];
     readonly Dictionary<uint, string> groups = [];
-    readonly HashSet<(ulong Device, ulong Inode)> never =
-        [.. options.Never.Select(FileIdentity.Of).OfType<FileIdentity>().Select(identity => (identity.Device, identity.Inode))];
+    readonly HashSet<(ulong Device, ulong Inode)> never = OwnPlaces.Of(options.Never);
 
     /// <summary>Writes down all that is below these roots, and the directories that lead to them.</summary>
     public async Task RunAsync(IReadOnlyList<TreeRoot> roots, CancellationToken cancellationToken)
@@ -30,7 +28,8 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
         using var top = DirectoryCalls.OpenRoot("/");
         if (roots.Any(root => root.Parts.Count == 0))
         {
-            await InsideAsync(new Place(top, [], EntryStat.Of(top, "/").Device, parent is not null), cancellationToken);
+            var place = new Place(top, [], EntryStat.Of(top, "/").Device, parent is not null);
+            await InsideAsync(place, DirectoryCalls.List(top, "/"), cancellationToken);
         }
         else
         {
@@ -45,6 +44,9 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
     /// <param name="IsKnown">Whether the snapshot before has it.</param>
     readonly record struct Place(SafeFileHandle Directory, byte[] Path, ulong Device, bool IsKnown)
     {
+        /// <summary>Whether it is marked as one of which not all could be read.</summary>
+        public bool IsPartial { get; init; }
+
         /// <summary>The names in it that have a log or a journal beside them; null where they were not listed.</summary>
         public HashSet<byte[]>? WithSides { get; init; }
 
@@ -84,9 +86,8 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
     }
 
     /// <summary>All that is in a directory.</summary>
-    async Task InsideAsync(Place place, CancellationToken cancellationToken)
+    async Task InsideAsync(Place place, List<byte[]> names, CancellationToken cancellationToken)
     {
-        var names = DirectoryCalls.List(place.Directory, DirectoryCalls.Show(place.Path));
         place = place with { WithSides = LiveDatabases.WithSides(names) };
         foreach (var name in names)
         {
@@ -100,7 +101,7 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
         var path = place.PathOf(name);
         if (path.Length > TreeEntry.PathBytesMax)
         {
-            report.NoteUnreadable(path, $"its path is longer than {TreeEntry.PathBytesMax} bytes");
+            NoteLacking(place, path, $"its path is longer than {TreeEntry.PathBytesMax} bytes");
             return;
         }
 
@@ -109,13 +110,14 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
             // What vanished since it was listed was not there at the end of the backup either.
             if (isRoot || error != Errno.NoEntry)
             {
-                report.NoteUnreadable(path, Errno.Describe(error));
+                NoteLacking(place, path, Errno.Describe(error));
             }
 
             return;
         }
 
-        if ((!isRoot && options.Exclude.Matches(path, stat.Type == EntryStat.Directory)) || never.Contains((stat.Device, stat.Inode)))
+        var isDirectory = stat.Type == EntryStat.Directory;
+        if ((!isRoot && options.Exclude.Matches(path, isDirectory)) || (isDirectory && OwnPlaces.IsStaging(name)))
         {
             return;
         }
@@ -165,34 +167,58 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
         }
 
         var device = isRoot ? stat.Device : place.Device;
-        var isLeftOut = (options.OneFileSystem && stat.Device != device) || IsLeftOut(directory);
+        var isLeftOut = (options.OneFileSystem && stat.Device != device) || never.Contains((stat.Device, stat.Inode))
+            || CacheTag.IsLeftOut(directory, options.ExcludeIfPresent, options.ExcludeCaches);
         var described = Describe(stat, name, TreeEntryKind.Directory, AttributesOf(directory, stat, known, path));
-        var isWhole = !options.IsNarrowed && (isRoot || place.Path.Length == 0);
-        var marks = (isWhole ? TreeEntryMarks.Root : 0) | (isLeftOut ? TreeEntryMarks.LeftOut : 0);
-        await AddAsync(described with { Marks = marks }, cancellationToken);
-        if (!isLeftOut)
+        var (names, marks) = isLeftOut ? ([], TreeEntryMarks.LeftOut) : Look(directory, path);
+        if (isRoot || place.Path.Length == 0)
         {
-            await TryInsideAsync(new Place(directory, path, device, isKnown), cancellationToken);
+            marks |= TreeEntryMarks.Root | (options.IsNarrowed ? TreeEntryMarks.Narrowed : 0);
         }
 
+        await AddAsync(described with { Marks = marks }, cancellationToken);
+        var inside = new Place(directory, path, device, isKnown) { IsPartial = marks.HasFlag(TreeEntryMarks.Unreadable) };
+        await InsideAsync(inside, names, cancellationToken);
         await EndAsync(isKnown, cancellationToken);
     }
 
-    async Task TryInsideAsync(Place place, CancellationToken cancellationToken)
+    /// <summary>
+    /// The names in a directory, and whether some of them will have no entry, which its own entry says: it comes before theirs. One look
+    /// tells whether it may be entered; a name that cannot be looked at nevertheless is counted.
+    /// </summary>
+    (List<byte[]> Names, TreeEntryMarks Marks) Look(SafeFileHandle directory, byte[] path)
     {
+        List<byte[]> names;
         try
         {
-            await InsideAsync(place, cancellationToken);
+            names = DirectoryCalls.List(directory, DirectoryCalls.Show(path));
         }
         catch (PosixException e) when (e.Kind == FailureKind.SourceUnreadable)
         {
-            report.NoteUnreadable(place.Path, Errno.Describe(e.Error));
+            report.Note(path, Errno.Describe(e.Error));
+            return ([], TreeEntryMarks.Unreadable);
         }
+
+        var isPartial = names.Exists(name => path.Length + 1 + name.Length > TreeEntry.PathBytesMax)
+            || (names.Count > 0 && EntryStat.In(directory, names[0], out var error) is null && error != Errno.NoEntry);
+        var hasGaps = !options.Exclude.IsEmpty && names.Exists(name => MayMatch([.. path, (byte)'/', .. name]));
+        return (names, (isPartial ? TreeEntryMarks.Unreadable : 0) | (hasGaps ? TreeEntryMarks.Gaps : 0));
     }
 
-    bool IsLeftOut(SafeFileHandle directory) =>
-        options.ExcludeIfPresent.Any(name => EntryStat.In(directory, Encoding.UTF8.GetBytes(name), out _) is not null)
-        || (options.ExcludeCaches && CacheTag.IsIn(directory));
+    bool MayMatch(byte[] path) => options.Exclude.Matches(path, isDirectory: true) || options.Exclude.Matches(path, isDirectory: false);
+
+    /// <summary>What has no entry is counted, unless that of its directory says so and counts.</summary>
+    void NoteLacking(Place place, byte[] path, string what)
+    {
+        if (place.IsPartial)
+        {
+            report.Note(path, what);
+        }
+        else
+        {
+            report.NoteUnreadable(path, what);
+        }
+    }
 
     async Task FileAsync(
         Place place, byte[] name, byte[] path, EntryStat stat, TreeEntry? known, CancellationToken cancellationToken)
@@ -320,11 +346,18 @@ sealed partial class TreeWalk(TreeOptions options, TreeSnapshotWriter writer, Pa
             EntryStat.BlockDevice => TreeEntryKind.BlockDevice,
             _ => TreeEntryKind.Socket,
         };
-        var target = kind == TreeEntryKind.Link ? DirectoryCalls.TryReadLink(place.Directory, name, out _) : [];
-        using var opened = DirectoryCalls.TryOpenPlace(place.Directory, name, out _);
+        var failure = 0;
+        var target = kind == TreeEntryKind.Link ? DirectoryCalls.TryReadLink(place.Directory, name, out failure) : [];
+        using var opened = DirectoryCalls.TryOpenPlace(place.Directory, name, out var error);
         if (target is null || opened is null)
         {
-            // Gone, or exchanged for something else.
+            // Where it is not gone, or exchanged for something else, it is there and has no entry.
+            error = error == 0 ? failure : error;
+            if (error is not (Errno.NoEntry or Errno.Invalid))
+            {
+                NoteLacking(place, path, Errno.Describe(error));
+            }
+
             return;
         }
 

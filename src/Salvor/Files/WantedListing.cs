@@ -19,6 +19,9 @@ sealed class WantedListing(TreeSnapshot snapshot, TreeRestoreOptions options) : 
     byte[] path = [];
     byte[]? last;
 
+    /// <summary>What was counted so far.</summary>
+    public TreeTotals Totals => listing.Totals;
+
     /// <summary>The next entry; null at the end. Throws where names do not ascend: who compares them with others relies on it.</summary>
     public async ValueTask<WantedEntry?> ReadAsync(CancellationToken cancellationToken)
     {

@@ -83,6 +83,15 @@ public static class ConfiguredSources
         : config.Sources.Count == 0 && config.Trees.Count == 1 ? config.Trees.Values.First()
         : null;
 
+    /// <summary>
+    /// Folders on this machine that no backup of files has and no restore of files removes: those of destinations and of local state.
+    /// </summary>
+    public static IReadOnlyList<string> OwnFolders(SalvorConfig config) =>
+    [
+        .. config.Destinations.Values.OfType<FileDestinationConfig>().Select(destination => destination.Path),
+        .. Vaults(config, _ => true).Select(vault => vault.State).Distinct(),
+    ];
+
     /// <summary>The folder of the local state of a source that has snapshots alone.</summary>
     public static string StateOf(SalvorConfig config, SnapshotSourceConfig source) => source.StateDirectory
         ?? Path.Combine(Path.GetDirectoryName(Path.GetFullPath(config.FileName))!, LocalState.FolderName);

@@ -193,10 +193,10 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         : throw new SalvorException(
             FailureKind.Usage, $"source {source.Name} has no command", "Give it what it keeps: 'salvor backup NAME --stdin'.");
 
-    /// <summary>No destination of the configuration is ever part of a backup: it would grow by itself each time.</summary>
+    /// <summary>No destination of the configuration is ever part of a backup, which would grow by itself, and no local state.</summary>
     TreeOptions OptionsOf(FilesSourceConfig files) => files.Options with
     {
-        Never = [.. config.Destinations.Values.OfType<FileDestinationConfig>().Select(item => item.Path)],
+        Never = ConfiguredSources.OwnFolders(config),
         Databases = new DatabaseCopying(
             DatabaseCopy.Write, state,
             [.. config.Sources.Values.SelectMany(source => ConfiguredSources.Members(source, _ => { })).Select(member => member.Path)])

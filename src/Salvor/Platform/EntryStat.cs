@@ -44,6 +44,13 @@ readonly partial record struct EntryStat(
     const int NoAutomount = 0x800;
     const int ItselfWhenPathIsEmpty = 0x1000;
     const uint Basic = 0x7FF;
+    const uint WithMount = 0x1000;
+
+    /// <summary>
+    /// Where the file system is mounted that it is in: two mounts of one, as of a directory elsewhere, have the same device. 0 where the
+    /// system does not tell.
+    /// </summary>
+    public ulong MountId { get; init; }
 
     /// <summary>What is known of a name in an open directory; null with the error number where it cannot be looked at.</summary>
     public static EntryStat? In(SafeFileHandle directory, ReadOnlySpan<byte> name, out int error) =>
@@ -62,14 +69,17 @@ readonly partial record struct EntryStat(
         FileStat.Statx stat;
         do
         {
-            error = StatxCall(directory, text, flags, Basic, out stat) < 0 ? Marshal.GetLastPInvokeError() : 0;
+            error = StatxCall(directory, text, flags, Basic | WithMount, out stat) < 0 ? Marshal.GetLastPInvokeError() : 0;
         }
         while (error == Errno.Interrupted);
 
         return error != 0 ? null : new EntryStat(
             stat.Mode & 0xF000u, stat.Mode & 0xFFFu, stat.UserId, stat.GroupId, (long)stat.Size, (long)stat.BlockCount, stat.LinkCount,
             ((ulong)stat.DeviceMajor << 32) | stat.DeviceMinor, stat.Inode, stat.Modified.Nanoseconds, stat.Changed.Nanoseconds,
-            stat.SpecialMajor, stat.SpecialMinor);
+            stat.SpecialMajor, stat.SpecialMinor)
+        {
+            MountId = stat.MountId,
+        };
     }
 
     [LibraryImport("libc", EntryPoint = "statx", SetLastError = true)]

@@ -11,6 +11,7 @@ static class Errno
     public const int Interrupted = 4;
     public const int TryAgain = 11;
     public const int AccessDenied = 13;
+    public const int Busy = 16;
     public const int Exists = 17;
     public const int NotDirectory = 20;
     public const int IsDirectory = 21;
@@ -24,6 +25,7 @@ static class Errno
     public const int NameTooLong = 36;
     public const int NoLocks = 37;
     public const int NotImplemented = 38;
+    public const int NotEmpty = 39;
     public const int TooManyLinks = 40;
     public const int NotSupported = 95;
     public const int QuotaExceeded = 122;

@@ -164,5 +164,6 @@ readonly partial record struct FileStat(
         public uint SpecialMinor;
         public uint DeviceMajor;
         public uint DeviceMinor;
+        public ulong MountId;
     }
 }

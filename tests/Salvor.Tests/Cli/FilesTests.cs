@@ -1,4 +1,6 @@
 using System.Text.Json;
+using Salvor.Platform;
+using Salvor.Sqlite;
 using Salvor.Tests.Support;
 using Salvor.Tests.Tidy;
 
@@ -211,6 +213,52 @@ public sealed class FilesTests : IAsyncDisposable
                 + "hint: Let salvor run as a user who may read them, or leave them out with 'exclude'.\n",
             partial.Stderr, StringComparison.Ordinal);
         Assert.Contains("secret  (could not be read)\n", listed.Stdout, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_restore_over_a_database_that_a_daemon_protects_is_refused()
+    {
+        _rig.Configure(
+            "tree: { type: files, paths: [./app], to: [local] }", "db: { type: sqlite, path: ./app/app.db, to: [local] }");
+        await _rig.ConfiguredAsync("backup", "tree");
+        var state = LocalState.DefaultDirectory(_rig["app/app.db"]);
+        LocalState.EnsureDirectory(state);
+        using var held = LockFile.Acquire(
+            LocalState.LockPath(state, _rig["app/app.db"]), LockHolder.Current(DateTimeOffset.UtcNow, socket: null, "1.0.0"));
+        var refused = await _rig.ConfiguredAsync("restore", "tree", "--output", "/", "--include", _rig["app"], "--delete");
+        var apart = await _rig.ConfiguredAsync("restore", "tree", "--output", _rig["out"], "--delete");
+
+        Assert.Equal(7, refused.ExitCode);
+        Assert.Equal(
+            $"salvor: {_rig["app/app.db"]} is protected by process {Environment.ProcessId}, and this restore would replace it\n"
+                + $"hint: Leave it out with '--exclude {_rig["app/app.db"]}' and use 'salvor restore db --in-place', "
+                + "or stop that process.\n",
+            refused.Stderr);
+        Assert.True(apart.ExitCode == 0, $"{apart}");
+    }
+
+    [Fact]
+    public async Task Where_names_could_be_listed_and_not_looked_at_nothing_is_removed()
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "only root can become somebody who may enter less");
+        Directory.CreateDirectory(_rig["app/closed"]);
+        File.WriteAllText(_rig["app/closed/x"], "x");
+        await ChildProcess.RunAsync("chmod", ["a+rwx", _rig.Folder, _rig["app"], _rig["vaults"]]);
+        await ChildProcess.RunAsync("chmod", ["744", _rig["app/closed"]]);
+        var partial = await ChildProcess.RunAsync(
+            "setpriv",
+            [
+                "--reuid=65534", "--regid=65534", "--clear-groups", .. SalvorProcess.CommandLine, "backup", "--config", _rig["salvor.yaml"],
+            ]);
+        await _rig.ConfiguredAsync("restore", "--output", _rig["out"]);
+        File.WriteAllText(_rig["out"] + _rig["app/closed/x"], "x");
+        var deleted = await _rig.ConfiguredAsync("restore", "--output", _rig["out"], "--delete");
+
+        Assert.Equal(9, partial.ExitCode);
+        Assert.Contains(
+            "1 name(s) that are not in the backup stay, because something there could not be read when this was backed up", deleted.Stderr,
+            StringComparison.Ordinal);
+        Assert.True(File.Exists(_rig["out"] + _rig["app/closed/x"]), $"{deleted}");
     }
 
     [Fact]

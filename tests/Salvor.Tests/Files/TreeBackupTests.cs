@@ -222,7 +222,8 @@ public sealed class TreeBackupTests : IDisposable
 
         var restored = await _rig.RestoreAsync("out", store: store);
 
-        Assert.Equal(["a"], Directory.GetFileSystemEntries(restored).Select(Path.GetFileName));
+        Assert.Equal(["a", "vaults"], Directory.GetFileSystemEntries(restored).Select(Path.GetFileName).Order());
+        Assert.Empty(Directory.GetFileSystemEntries($"{restored}/vaults"));
     }
 
     [Fact]

@@ -39,17 +39,26 @@ public enum TreeEntryMarks
     /// <summary>The file changed while it was read, each time: what is stored may never have been in it at one moment.</summary>
     Changed = 1,
 
-    /// <summary>It could not be read, so it has no content, or what is in the directory is not known.</summary>
+    /// <summary>It could not be read, so it has no content, or not all that is in the directory is known.</summary>
     Unreadable = 2,
 
     /// <summary>Its time is so young that it may have changed again without showing it: the next backup reads it.</summary>
     Young = 4,
 
-    /// <summary>A directory that is a configured path (of the root of the file system: one in it). All below it is listed.</summary>
-    Root = 8,
-
     /// <summary>A directory of which a rule of the source left out what is in it.</summary>
     LeftOut = 16,
+
+    /// <summary>
+    /// A directory that is a configured path (of the root of the file system: one in it). What was below it is listed, but for what is
+    /// marked <see cref="LeftOut"/>, <see cref="Gaps"/> or <see cref="Unreadable"/>.
+    /// </summary>
+    Root = 32,
+
+    /// <summary>A directory in which a pattern left out a name.</summary>
+    Gaps = 64,
+
+    /// <summary>Beside <see cref="Root"/>: this backup left out more than others of its source.</summary>
+    Narrowed = 128,
 }
 
 /// <summary>An extended attribute of an entry.</summary>
