@@ -32,7 +32,7 @@ public sealed partial class ProgressTests : IAsyncLifetime
         var result = await AtTerminalAsync("restore", "app", "--output", rig["out.db"]);
 
         Assert.True(result.Code == 0, result.Screen);
-        AssertSeen(result, "app: re");
+        AssertSeen(result, "app: ");
         Assert.StartsWith($"Restored \"app\" -> {rig["out.db"]}\n", result.Screen, StringComparison.Ordinal);
         Assert.DoesNotContain("app: ", result.Screen, StringComparison.Ordinal);
     }
