@@ -1,4 +1,5 @@
 using System.CommandLine;
+using System.Runtime.CompilerServices;
 using Salvor.Cli.Terminal;
 using Salvor.Jobs;
 using Salvor.Text;
@@ -9,10 +10,7 @@ namespace Salvor.Cli.Commands;
 
 static class ListCommand
 {
-    const string AllBackups = "backups";
-
     static readonly VaultOptions Vault = new();
-    static readonly Option<string?> Type = CreateType();
     static readonly Option<bool> Verbose = new("--verbose") { Description = "Also print branches, snapshots and log objects." };
 
     static readonly Argument<string?> Place = new("BACKUP:/PATH")
@@ -23,7 +21,8 @@ static class ListCommand
 
     public static Command Create()
     {
-        var command = new Command("list", "Print what can be restored: spans of restore points, and backups, in UTC.") { Type, Verbose };
+        var command = new Command("list", "Print what can be restored: spans of restore points, and backups, in UTC.") { Verbose };
+        ListFilter.AddTo(command);
         Vault.AddTo(command);
         command.Add(Place);
         return command.WithAction(RunAsync);
@@ -52,10 +51,18 @@ static class ListCommand
             vault.Identity.Path,
             vault.Location,
             RestoreTargets.CompleteAsOf(spans.Count == 0 ? null : new RestorePoint(spans[^1].Branch, spans[^1].Last, spans[^1].To), head),
-            [.. spans.Select(Body)],
+            [.. ListFilter.Spans(invocation, spans).Select(Body)],
             [.. catalog.Branches.Select(branch => Body(catalog, branch))],
-            await BackupsAsync(invocation, catalog));
-        Print(invocation, document, vault.Identity.IsTree);
+            await ListFilter.Backups(invocation, BackupsAsync(catalog, invocation.Cancellation)).ToListAsync(invocation.Cancellation));
+        if (ListFilter.Template(invocation) is { } template)
+        {
+            document.Backups.ToList().ForEach(backup => invocation.Print(template(backup)));
+        }
+        else
+        {
+            Print(invocation, document, catalog, spans.Count);
+        }
+
         invocation.PrintJson(document, () => CliJson.Default.ListDocument);
         return 0;
 
@@ -64,40 +71,17 @@ static class ListCommand
             (listed, listed.Vault.Identity.IsTree ? [] : await RestoreSpans.FindAsync(listed, invocation.Cancellation));
     }
 
-    static Option<string?> CreateType()
-    {
-        string[] types = [AllBackups, "full", "incremental", "differential"];
-        var option = new Option<string?>("--type")
-        {
-            Description = "backups: no spans; full, incremental, differential: of the backups only those made with this '--mode'.",
-            HelpName = "TYPE",
-        };
-        option.Validators.Add(result =>
-        {
-            if (result.Tokens is [var token] && !types.Contains(token.Value))
-            {
-                result.AddError($"'--type' is \"{token.Value}\", and takes {Suggestion.Enumerate(types)}");
-            }
-        });
-        return option;
-    }
-
     /// <summary>The newest first.</summary>
-    static async Task<IReadOnlyList<BackupBody>> BackupsAsync(Invocation invocation, VaultCatalog catalog)
+    static async IAsyncEnumerable<BackupBody> BackupsAsync(
+        VaultCatalog catalog, [EnumeratorCancellation] CancellationToken cancellationToken)
     {
-        var bodies = new List<BackupBody>();
         foreach (var id in catalog.Backups.Reverse())
         {
-            var record = await Backups.ReadAsync(catalog, id, invocation.Cancellation);
-            if (invocation.Get(Type) is null or AllBackups || record.Mode == invocation.Get(Type))
-            {
-                bodies.Add(new BackupBody(
-                    record.Id, record.Mode, record.Label, record.Time, record.CreatedAt, record.Branch, record.Position, record.SizeBytes,
-                    record.AddedBytes, record.RetentionDays));
-            }
+            var record = await Backups.ReadAsync(catalog, id, cancellationToken);
+            yield return new BackupBody(
+                record.Id, record.Mode, record.Label, record.Time, record.CreatedAt, record.Branch, record.Position, record.SizeBytes,
+                record.AddedBytes, record.RetentionDays);
         }
-
-        return bodies;
     }
 
     static SpanBody Body(RestoreSpan span) =>
@@ -130,21 +114,22 @@ static class ListCommand
             logs.Missing);
     }
 
-    static void Print(Invocation invocation, ListDocument document, bool isTree)
+    static void Print(Invocation invocation, ListDocument document, VaultCatalog catalog, int spanCount)
     {
+        var isTree = catalog.Vault.Identity.IsTree;
         var path = isTree ? "" : $" ({document.Path})";
         invocation.Print($"{document.Source}{path} at {document.Location}");
-        if (isTree && document.Backups.Count == 0)
+        if (isTree && catalog.Backups.Count == 0)
         {
             invocation.Print("no backups yet: 'salvor backup' makes one");
         }
 
-        if (!isTree && document.Spans.Count == 0)
+        if (!isTree && spanCount == 0)
         {
             invocation.Print("no restore points yet: the first full copy is not complete");
         }
 
-        foreach (var span in document.Spans.Where(_ => invocation.Get(Type) != AllBackups))
+        foreach (var span in document.Spans)
         {
             var after = span.BeginsWith.Length == 0 ? "" : $"  after: {span.BeginsWith}";
             invocation.Print(
