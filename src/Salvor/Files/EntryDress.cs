@@ -13,15 +13,44 @@ sealed class EntryDress(TreeRestoreOptions options, RestoreNotes notes)
     /// <param name="isNew">Whether it was made just now, and so has no attributes that are not to be there.</param>
     public void Dress(SafeFileHandle opened, TreeEntry entry, byte[] path, bool isNew)
     {
-        var isOwned = IsOwned(entry, path, (user, group) => Posix.ChangeOwner(opened, user, group));
         if (!isNew)
         {
-            Strip(opened, entry, path);
+            Redress(opened, entry, path);
+            return;
         }
 
-        SetAttributes(opened, entry, path);
+        var isOwned = IsOwned(entry, path, (user, group) => Posix.ChangeOwner(opened, user, group));
+        SetAttributes(opened, entry, path, []);
         Posix.ChangeMode(opened, PermissionsOf(entry, path, isOwned), DirectoryCalls.Show(path));
         DirectoryCalls.SetModified(opened, entry.ModifiedNanoseconds, entry.Name);
+    }
+
+    /// <summary>Changes what differs. What belongs to others is changed by root alone: for others it stays, and that is told.</summary>
+    void Redress(SafeFileHandle opened, TreeEntry entry, byte[] path)
+    {
+        var (before, name) = (EntryStat.Of(opened, DirectoryCalls.Show(path)), DirectoryCalls.Show(path));
+        var isOwned = (before.UserId, before.GroupId) == options.Owners.Of(entry)
+            || IsOwned(entry, path, (user, group) => Posix.ChangeOwner(opened, user, group));
+        var there = ExtendedAttributes.Of(opened, name);
+        Strip(opened, entry, path, there);
+        SetAttributes(opened, entry, path, there);
+        try
+        {
+            var permissions = PermissionsOf(entry, path, isOwned);
+            if (EntryStat.Of(opened, name).Permissions != permissions)
+            {
+                Posix.ChangeMode(opened, permissions, name);
+            }
+
+            if (before.ModifiedNanoseconds != entry.ModifiedNanoseconds)
+            {
+                DirectoryCalls.SetModified(opened, entry.ModifiedNanoseconds, entry.Name);
+            }
+        }
+        catch (PosixException e) when (e.Error == Errno.NotPermitted)
+        {
+            notes.Note(path, "it belongs to somebody else, and its permissions and time stay");
+        }
     }
 
     /// <summary>The same of what cannot be opened and was made just now.</summary>
@@ -32,7 +61,7 @@ sealed class EntryDress(TreeRestoreOptions options, RestoreNotes notes)
         {
             using var place = DirectoryCalls.TryOpenPlace(parent, entry.Name, out var error)
                 ?? throw new PosixException(error, "open", DirectoryCalls.Show(path));
-            SetAttributes(place, entry, path);
+            SetAttributes(place, entry, path, []);
         }
 
         if (entry.Kind != TreeEntryKind.Link)
@@ -44,9 +73,9 @@ sealed class EntryDress(TreeRestoreOptions options, RestoreNotes notes)
     }
 
     /// <summary>What the file system or a policy keeps there by itself stays: it says so.</summary>
-    void Strip(SafeFileHandle opened, TreeEntry entry, byte[] path)
+    void Strip(SafeFileHandle opened, TreeEntry entry, byte[] path, IReadOnlyList<ExtendedAttribute> attributes)
     {
-        foreach (var there in ExtendedAttributes.Of(opened, DirectoryCalls.Show(path)))
+        foreach (var there in attributes)
         {
             if (!entry.Attributes.Any(wanted => wanted.Name.AsSpan().SequenceEqual(there.Name))
                 && ExtendedAttributes.TryRemove(opened, there.Name) is not 0 and var error)
@@ -56,11 +85,12 @@ sealed class EntryDress(TreeRestoreOptions options, RestoreNotes notes)
         }
     }
 
-    void SetAttributes(SafeFileHandle opened, TreeEntry entry, byte[] path)
+    void SetAttributes(SafeFileHandle opened, TreeEntry entry, byte[] path, IReadOnlyList<ExtendedAttribute> there)
     {
         foreach (var (name, value) in entry.Attributes)
         {
-            if (ExtendedAttributes.TrySet(opened, new ExtendedAttribute(name, value)) is not 0 and var error)
+            if (!there.Any(item => item.Name.AsSpan().SequenceEqual(name) && item.Value.AsSpan().SequenceEqual(value))
+                && ExtendedAttributes.TrySet(opened, new ExtendedAttribute(name, value)) is not 0 and var error)
             {
                 notes.Note(path, $"attribute {DirectoryCalls.Show(name)} was not set: {Errno.Describe(error)}");
             }

@@ -9,11 +9,38 @@ namespace Salvor.Files;
 /// </summary>
 /// <param name="root">The directory, open.</param>
 /// <param name="deletes">Whether what is of another kind than in the snapshot is removed.</param>
-sealed class ExistingTree(SafeFileHandle root, bool deletes)
+/// <param name="began">When the restore began, by the clock of the file system, in nanoseconds since 1970.</param>
+sealed class ExistingTree(SafeFileHandle root, bool deletes, long began)
 {
+    readonly Dictionary<ulong, long> linked = [];
+    readonly HashSet<ulong> shared = [];
     readonly EntryStat place = EntryStat.Of(root, "the target");
 
     public SafeFileHandle Root => root;
+
+    /// <summary>Whether a file that proved to be the same did not change since, but for another name that it got here.</summary>
+    public bool IsUntouched(EntryStat stat) =>
+        stat.ChangedNanoseconds < began || (linked.TryGetValue(stat.Inode, out var at) && at == stat.ChangedNanoseconds);
+
+    /// <summary>Notes that a file got another name.</summary>
+    public void NoteLinked(EntryStat stat) => linked[stat.Inode] = stat.ChangedNanoseconds;
+
+    /// <summary>Notes a directory that was made for what differs from one that is there.</summary>
+    public void NoteShared(SafeFileHandle made) => shared.Add(EntryStat.Of(made, "a directory").Inode);
+
+    /// <summary>Throws where a directory that was made is not all of its own: the rest is in one that vanished.</summary>
+    public void ExpectWhole(EntryStat made, byte[] path)
+    {
+        if (shared.Contains(made.Inode))
+        {
+            throw Changed(path);
+        }
+    }
+
+    /// <summary>What was proved is not what is there any more.</summary>
+    public static SalvorException Changed(byte[] path) => new(
+        FailureKind.Failure, $"{DirectoryCalls.Show(path)} changed while it was restored",
+        "Stop what writes there, then run the same restore again.");
 
     /// <summary>
     /// Whether anything is made of an entry: of a file that could not be read when it was backed up nothing is, and what is there stays.

@@ -9,11 +9,11 @@ namespace Salvor.Files;
 /// its name. What it left where it was, because it is the same, gets its attributes.
 /// </summary>
 sealed class TreeMerge(
-    TreeSnapshot snapshot, TreeRestoreOptions options, RestoreNotes notes, SafeFileHandle staging, SafeFileHandle root) : IDisposable
+    TreeSnapshot snapshot, TreeRestoreOptions options, RestoreNotes notes, SafeFileHandle staging, ExistingTree existing) : IDisposable
 {
     static readonly byte[][] Sides = ["-wal"u8.ToArray(), "-shm"u8.ToArray(), "-journal"u8.ToArray()];
 
-    readonly List<Level> levels = [new(TreeEntry.End, [], false) { Staged = staging, Target = root }];
+    readonly List<Level> levels = [new(TreeEntry.End, [], false) { Staged = staging, Target = existing.Root }];
     readonly EntryDress dress = new(options, notes);
 
     sealed record Level(TreeEntry Entry, byte[] Path, bool IsWanted)
@@ -22,13 +22,19 @@ sealed class TreeMerge(
 
         public SafeFileHandle? Target { get; set; }
 
+        /// <summary>What its permissions were, where they are others for now.</summary>
+        public uint? Permissions { get; set; }
+
         /// <summary>Whether it was moved as a whole.</summary>
         public bool IsMoved { get; set; }
 
         public bool IsInside { get; init; }
 
-        /// <summary>What belonged to databases that are replaced, and was moved away. What the snapshot has of it comes back.</summary>
-        public HashSet<byte[]> Stale { get; } = new(ByteArrays.Comparer);
+        /// <summary>
+        /// What belonged to databases that are replaced, and was moved away, and whether it is what was proved: what the snapshot has of it
+        /// comes back.
+        /// </summary>
+        public Dictionary<byte[], bool> Stale { get; } = new(ByteArrays.Comparer);
     }
 
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -73,7 +79,7 @@ sealed class TreeMerge(
         return levels[^1];
     }
 
-    static void Enter(Level parent, Level level)
+    void Enter(Level parent, Level level)
     {
         var name = level.Entry.Name;
         if (parent.IsMoved)
@@ -85,6 +91,11 @@ sealed class TreeMerge(
         level.Target = DirectoryCalls.TryOpenDirectory(parent.Target!, name, out var error);
         if (level.Target is null && error == Errno.NoEntry)
         {
+            if (EntryStat.In(parent.Staged!, name, out _) is { } made)
+            {
+                existing.ExpectWhole(made, level.Path);
+            }
+
             TreeRestorer.Move(parent.Staged!, name, parent.Target!);
             level.IsMoved = true;
             return;
@@ -94,6 +105,20 @@ sealed class TreeMerge(
         if (level.Staged is null)
         {
             throw new PosixException(error, "open", DirectoryCalls.Show(level.Path));
+        }
+
+        LetWrite(level);
+    }
+
+    /// <summary>A directory of one's own that may not be written to is for as long as things are moved there.</summary>
+    static void LetWrite(Level level)
+    {
+        const uint MayChange = 0b011_000_000;
+        var (stat, user) = (EntryStat.Of(level.Target!, DirectoryCalls.Show(level.Path)), Posix.EffectiveUserId());
+        if (user != 0 && stat.UserId == user && (stat.Permissions & MayChange) != MayChange)
+        {
+            Posix.ChangeMode(level.Target!, stat.Permissions | MayChange, DirectoryCalls.Show(level.Path));
+            level.Permissions = stat.Permissions;
         }
     }
 
@@ -112,10 +137,16 @@ sealed class TreeMerge(
             DirectoryCalls.Move(level.Staged!, name, level.Target!);
         }
 
-        if (isFile && (!isStaged || level.Stale.Contains(name)))
+        var isBack = level.Stale.TryGetValue(name, out var isUntouched);
+        if (isFile && (!isStaged || isBack))
         {
             using var file = DirectoryCalls.TryOpenFile(level.Target!, name, out var error)
                 ?? throw new PosixException(error, "open", DirectoryCalls.Show(item.Path));
+            if (!(isBack ? isUntouched : existing.IsUntouched(EntryStat.Of(file, DirectoryCalls.Show(item.Path)))))
+            {
+                throw ExistingTree.Changed(item.Path);
+            }
+
             dress.Dress(file, item.Entry, item.Path, isNew: false);
         }
     }
@@ -124,13 +155,13 @@ sealed class TreeMerge(
     /// SQLite would play the log of the database that was there into the one that takes its place, also where that is cut off in between.
     /// One that the snapshot has too, and that stayed where it was, comes back from the directory in which the rest is removed.
     /// </summary>
-    static void MoveSidesAway(Level level, SafeFileHandle directory, byte[] name)
+    void MoveSidesAway(Level level, SafeFileHandle directory, byte[] name)
     {
         foreach (var side in Sides)
         {
             byte[] beside = [.. name, .. side];
             if (beside.Length > DirectoryCalls.NameBytesMax
-                || EntryStat.In(level.Target!, beside, out _) is not { Type: EntryStat.Regular } || !IsDatabase(directory, name))
+                || EntryStat.In(level.Target!, beside, out _) is not { Type: EntryStat.Regular } stat || !IsDatabase(directory, name))
             {
                 continue;
             }
@@ -138,7 +169,7 @@ sealed class TreeMerge(
             if (EntryStat.In(level.Staged!, beside, out _) is null)
             {
                 DirectoryCalls.Move(level.Target!, beside, level.Staged!);
-                level.Stale.Add(beside);
+                level.Stale[beside] = existing.IsUntouched(stat);
             }
             else
             {
@@ -163,6 +194,10 @@ sealed class TreeMerge(
         if (level is { Target: { } target, IsWanted: true, IsInside: true })
         {
             dress.Dress(target, level.Entry, level.Path, isNew: false);
+        }
+        else if (level is { Target: { } other, Permissions: { } permissions })
+        {
+            Posix.ChangeMode(other, permissions, DirectoryCalls.Show(level.Path));
         }
 
         Close(level);

@@ -14,6 +14,9 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
 {
     static ReadOnlySpan<byte> Staging => OwnPlaces.Staging;
 
+    /// <summary>What a directory may have from the one above.</summary>
+    const uint SetGroup = 0b010_000_000_000;
+
     readonly RestoreNotes notes = new(snapshot, options);
     TreeSurplus? surplus;
 
@@ -100,14 +103,15 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
     {
         using var staging = DirectoryCalls.TryOpenDirectory(root, Staging, out var error)
             ?? throw new PosixException(error, "open", target);
-        var existing = isOver ? new ExistingTree(root, Deletes) : null;
+        Own(staging, target, resumes);
+        var existing = isOver ? new ExistingTree(root, Deletes, EntryStat.Of(staging, target).ChangedNanoseconds) : null;
         using var staged = new TreeStaging(snapshot, options, notes, staging, resumes, existing);
         var counted = await staged.RunAsync(cancellationToken);
         notes.ExpectSomething();
         Flush(staging, target);
         if (isOver)
         {
-            await MergeAsync(root, staging, cancellationToken);
+            await MergeAsync(existing!, staging, cancellationToken);
         }
         else
         {
@@ -126,17 +130,42 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
         return counted;
     }
 
-    async Task MergeAsync(SafeFileHandle root, SafeFileHandle staging, CancellationToken cancellationToken)
+    /// <summary>
+    /// Makes the directory its owner's alone, whatever the one above hands down, which also tells the time by its clock. Throws where it is
+    /// not the one that was made or looked at just now.
+    /// </summary>
+    static void Own(SafeFileHandle staging, string target, bool resumes)
+    {
+        const int NoData = 61;
+        var path = Path.Combine(target, System.Text.Encoding.UTF8.GetString(Staging));
+        if (EntryStat.Of(staging, path).UserId != Posix.EffectiveUserId() || (!resumes && DirectoryCalls.List(staging, path).Count > 0))
+        {
+            throw new SalvorException(
+                FailureKind.Failure, $"{path} was exchanged by somebody else", "Restore into a directory to which nobody else may write.");
+        }
+
+        foreach (var name in (byte[][])["system.posix_acl_access"u8.ToArray(), "system.posix_acl_default"u8.ToArray()])
+        {
+            if (ExtendedAttributes.TryRemove(staging, name) is not (0 or NoData or Errno.NotSupported) and var error)
+            {
+                throw new PosixException(error, "remove the access control list of", path);
+            }
+        }
+
+        Posix.ChangeMode(staging, Posix.OwnerOnlyDirectory, path);
+    }
+
+    async Task MergeAsync(ExistingTree existing, SafeFileHandle staging, CancellationToken cancellationToken)
     {
         if (Deletes)
         {
             options.Progressed?.Invoke(new WorkProgress("removing what the backup does not have"));
-            surplus = new TreeSurplus(snapshot, options, root, removes: true);
+            surplus = new TreeSurplus(snapshot, options, existing.Root, removes: true);
             await surplus.RunAsync(cancellationToken);
         }
 
         options.Progressed?.Invoke(new WorkProgress("moving into place"));
-        using var merge = new TreeMerge(snapshot, options, notes, staging, root);
+        using var merge = new TreeMerge(snapshot, options, notes, staging, existing);
         await merge.RunAsync(cancellationToken);
     }
 
@@ -176,12 +205,12 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
 
     /// <summary>What nobody else could have put there.</summary>
     static bool IsUnfinished(SafeFileHandle root) =>
-        EntryStat.In(root, Staging, out _) is { Type: EntryStat.Directory, Permissions: Posix.OwnerOnlyDirectory } left
-        && left.UserId == Posix.EffectiveUserId();
+        EntryStat.In(root, Staging, out _) is { Type: EntryStat.Directory } left
+        && (left.Permissions & ~SetGroup) == Posix.OwnerOnlyDirectory && left.UserId == Posix.EffectiveUserId();
 
-    /// <summary>Whether the same restore may succeed later: what is there already is worth keeping.</summary>
+    /// <summary>Whether the same restore may succeed later, as after something was moved away: what is there already is kept.</summary>
     static bool IsPassing(Exception e) => e is OperationCanceledException or IOException
-        or SalvorException { Kind: FailureKind.Failure or FailureKind.DestinationUnreachable };
+        or SalvorException { Kind: FailureKind.Failure or FailureKind.DestinationUnreachable or FailureKind.Usage };
 
     /// <summary>Whether there is something in the target. Throws where nothing may be.</summary>
     bool ExpectFree(SafeFileHandle root, string target)

@@ -134,6 +134,11 @@ sealed class TreeStaging(
             ?? throw new PosixException(error, "open", DirectoryCalls.Show(level.Path));
         level.Names = isThere ? new NamesThere(level.Directory, level.Path) : null;
         level.There = existing?.Enter(parent.There, level.Item, parent.IsInside);
+        if (level.There is not null)
+        {
+            existing!.NoteShared(level.Directory);
+        }
+
         notes.Count(level.Entry, 0);
         if (level.Entry.Marks.HasFlag(TreeEntryMarks.Unreadable))
         {
@@ -238,7 +243,8 @@ sealed class TreeStaging(
         var front = await content.FrontAsync(old, item, cancellationToken);
         var stat = EntryStat.Of(old, DirectoryCalls.Show(item.Path));
         var isSame = front.Length == entry.ContentBytes && stat.SizeBytes == entry.SizeBytes && entry.Extents is null;
-        if (isSame && (first is null ? stat.LinkCount == 1 : TryLinkThere(parent, entry, stat)))
+        if (isSame && existing!.IsUntouched(stat) && IsOwned(stat, entry)
+            && (first is null ? stat.LinkCount == 1 : TryLinkThere(parent, entry, stat)))
         {
             content.Leave(item);
             return;
@@ -248,6 +254,10 @@ sealed class TreeStaging(
         await content.WriteAsync(file, item, front, cancellationToken);
         dress.Dress(file, entry, item.Path, isNew: true);
     }
+
+    /// <summary>Whether whoever may write to a file already is the one who may afterwards.</summary>
+    bool IsOwned(EntryStat stat, TreeEntry entry) =>
+        stat.UserId == (Posix.EffectiveUserId() is 0 ? options.Owners.Of(entry).User : Posix.EffectiveUserId());
 
     static SafeFileHandle? TryOpenThere(SafeFileHandle directory, byte[] name) =>
         EntryStat.In(directory, name, out _) is { Type: EntryStat.Regular } ? DirectoryCalls.TryOpenFile(directory, name, out _) : null;
@@ -260,13 +270,15 @@ sealed class TreeStaging(
             DirectoryCalls.AddName(from, name, parent.Directory!, entry.Name);
             return true;
         });
-        var isSame = EntryStat.In(parent.Directory!, entry.Name, out _) is { } made && made.Inode == stat.Inode;
-        if (!isSame)
+        if (EntryStat.In(parent.Directory!, entry.Name, out _) is { } made
+            && (made.Inode, made.ModifiedNanoseconds) == (stat.Inode, stat.ModifiedNanoseconds))
         {
-            parent.Remove(entry.Name);
+            existing.NoteLinked(made);
+            return true;
         }
 
-        return isSame;
+        parent.Remove(entry.Name);
+        return false;
     }
 
     static SafeFileHandle? Nothing(out bool isMine)

@@ -238,6 +238,38 @@ public sealed class FilesTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task Who_is_not_root_restores_over_directories_that_are_read_only_or_of_others()
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "only root can become somebody who may change less");
+        Directory.CreateDirectory(_rig["app/closed"]);
+        Directory.CreateDirectory(_rig["app/other"]);
+        File.WriteAllText(_rig["app/closed/x"], "x");
+        File.WriteAllText(_rig["app/other/y"], "y");
+        await ChildProcess.RunAsync("chmod", ["555", _rig["app/closed"]]);
+        await ChildProcess.RunAsync("chown", ["-R", "65534:65534", _rig["app"]]);
+        await _rig.ConfiguredAsync("backup");
+        await _rig.ConfiguredAsync("restore", "--output", _rig["out"]);
+        var there = _rig["out"] + _rig["app"];
+        File.WriteAllText($"{there}/closed/x", "other");
+        await ChildProcess.RunAsync("chown", ["-R", "65534:65534", _rig["out"], _rig["vaults"]]);
+        await ChildProcess.RunAsync("chown", ["0:0", $"{there}/other"]);
+        await ChildProcess.RunAsync("chmod", ["a+rwx", _rig.Folder, $"{there}/other"]);
+        var restored = await ChildProcess.RunAsync(
+            "setpriv",
+            [
+                "--reuid=65534", "--regid=65534", "--clear-groups", .. SalvorProcess.CommandLine, "restore", "--config",
+                _rig["salvor.yaml"], "--output", _rig["out"], "--force",
+            ]);
+
+        Assert.True(restored.ExitCode == 0, $"{restored}");
+        Assert.Equal("x", File.ReadAllText($"{there}/closed/x"));
+        Assert.Contains(
+            $"warning: {_rig["app/other"]}: it belongs to somebody else, and its permissions and time stay\n", restored.Stderr,
+            StringComparison.Ordinal);
+        Assert.Equal("555", (await ChildProcess.RunAsync("stat", ["-c", "%a", $"{there}/closed"])).Stdout.Trim());
+    }
+
+    [Fact]
     public async Task Where_names_could_be_listed_and_not_looked_at_nothing_is_removed()
     {
         Assert.SkipUnless(Environment.UserName == "root", "only root can become somebody who may enter less");

@@ -146,6 +146,106 @@ public sealed class TreeOverTests : IDisposable
     }
 
     [Fact]
+    public async Task What_is_the_same_is_not_touched()
+    {
+        Fill();
+        await _rig.BackUpAsync();
+        await RestoreAsync(new TreeRestoreOptions());
+        await Task.Delay(20, Cancel);
+        var before = await ChangedAsync();
+        await RestoreAsync(Over);
+
+        Assert.Equal(before, await ChangedAsync());
+    }
+
+    [Fact]
+    public async Task What_changed_after_it_proved_to_be_the_same_ends_the_restore_and_the_next_one_replaces_it()
+    {
+        Fill();
+        await _rig.BackUpAsync();
+        await RestoreAsync(new TreeRestoreOptions());
+        await Task.Delay(20, Cancel);
+        var error = await Assert.ThrowsAsync<SalvorException>(() => RestoreAsync(AtTheEnd(() =>
+        {
+            using var file = File.OpenHandle($"{Target}/3/3", FileMode.Open, FileAccess.Write);
+            RandomAccess.Write(file, new byte[10], 0);
+        })));
+
+        Assert.Equal($"{_rig.Source}/3/3 changed while it was restored", error.Message);
+        await RestoreAsync(Over);
+        Assert.Equal("", await TreeRig.DifferenceAsync(_rig.Source, Target));
+    }
+
+    [Fact]
+    public async Task A_directory_that_vanished_with_what_proved_to_be_the_same_is_not_taken_for_restored()
+    {
+        Fill();
+        await _rig.BackUpAsync();
+        await RestoreAsync(new TreeRestoreOptions());
+        await Task.Delay(20, Cancel);
+        var error = await Assert.ThrowsAsync<SalvorException>(
+            () => RestoreAsync(AtTheEnd(() => Directory.Delete($"{Target}/3", recursive: true))));
+
+        Assert.Equal($"{_rig.Source}/3 changed while it was restored", error.Message);
+        await RestoreAsync(Over);
+        Assert.Equal("", await TreeRig.DifferenceAsync(_rig.Source, Target));
+    }
+
+    [Fact]
+    public async Task A_file_that_somebody_else_may_write_to_does_not_stay()
+    {
+        Assert.SkipUnless(Environment.UserName == "root", "only root gives files away");
+        Fill();
+        await _rig.BackUpAsync();
+        await RestoreAsync(new TreeRestoreOptions());
+        await ChildProcess.RunAsync("chown", ["65534", $"{Target}/3/3"]);
+        await Task.Delay(20, Cancel);
+        var inode = await InodeAsync("3/3");
+        await RestoreAsync(Over);
+
+        Assert.NotEqual(inode, await InodeAsync("3/3"));
+        Assert.Equal("", await TreeRig.DifferenceAsync(_rig.Source, Target));
+    }
+
+    [Fact]
+    public async Task What_is_made_is_its_owners_alone_whatever_the_target_hands_down()
+    {
+        _rig.Write("a", "a");
+        await _rig.BackUpAsync();
+        Directory.CreateDirectory(_rig["out"]);
+        await ChildProcess.RunAsync("chmod", ["2775", _rig["out"]]);
+
+        // A default list: the owner and user 65534 may do all, the group and others nothing.
+        await ChildProcess.RunAsync(
+            "setfattr",
+            [
+                "-n", "system.posix_acl_default", "-v",
+                "0x02000000" + "01000700ffffffff" + "02000700feff0000" + "04000000ffffffff" + "10000700ffffffff" + "20000000ffffffff",
+                _rig["out"],
+            ]);
+        UnixFileMode? mode = null;
+        await RestoreAsync(new TreeRestoreOptions
+        {
+            Progressed = _ => mode ??= File.GetUnixFileMode(_rig["out/.salvor-restoring"]),
+        });
+
+        Assert.Equal((UnixFileMode)0b111_000_000, mode);
+    }
+
+    static TreeRestoreOptions AtTheEnd(Action act) => Over with
+    {
+        Progressed = progress =>
+        {
+            if (progress.Phase == "moving into place")
+            {
+                act();
+            }
+        },
+    };
+
+    async Task<string> ChangedAsync() => (await ChildProcess.RunAsync("find", [Target, "-type", "f", "-printf", "%p %C@\n"])).Stdout;
+
+    [Fact]
     public async Task The_log_of_a_database_that_is_replaced_is_not_played_into_the_other_one()
     {
         await ChildProcess.RunAsync("sqlite3", [Path.Combine(_rig.Source, "app.db"), "CREATE TABLE a(b)"]);
