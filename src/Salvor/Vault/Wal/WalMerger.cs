@@ -14,6 +14,10 @@ public sealed class WalMerger(VaultAccess vault, TimeProvider time)
 
     readonly Dictionary<string, long> seen = [];
     readonly HashSet<string> proved = [];
+    readonly HashSet<WalRef> failed = [];
+
+    /// <summary>Told once of each range whose pieces are left as they are, because one is damaged or differs from another.</summary>
+    public Action<SalvorException>? Failed { get; init; }
 
     /// <summary>One pass. Returns after which time another one has something to remove; null where that is never.</summary>
     public async Task<TimeSpan?> RunAsync(CancellationToken cancellationToken)
@@ -24,7 +28,7 @@ public sealed class WalMerger(VaultAccess vault, TimeProvider time)
         {
             foreach (var run in catalog.Blocks(branch.Number).SelectMany(Runs))
             {
-                isMerged |= await MergeAsync(catalog, branch.Number, run, cancellationToken);
+                isMerged |= await TryMergeAsync(catalog, new WalRef(branch.Number, run), cancellationToken);
             }
         }
 
@@ -105,8 +109,28 @@ public sealed class WalMerger(VaultAccess vault, TimeProvider time)
         return all with { First = run[first].First };
     }
 
-    async Task<bool> MergeAsync(WalCatalog catalog, uint branch, WalRange range, CancellationToken cancellationToken)
+    /// <summary>A piece that is of no use keeps its block as it is, and no other: a verification tells it, and a repair heals it.</summary>
+    async Task<bool> TryMergeAsync(WalCatalog catalog, WalRef entry, CancellationToken cancellationToken)
     {
+        try
+        {
+            await MergeAsync(catalog, entry, cancellationToken);
+            return true;
+        }
+        catch (SalvorException e) when (e is DamagedObjectException or NewerFormatException or WalConflictException)
+        {
+            if (failed.Add(entry))
+            {
+                Failed?.Invoke(e);
+            }
+
+            return false;
+        }
+    }
+
+    async Task MergeAsync(WalCatalog catalog, WalRef entry, CancellationToken cancellationToken)
+    {
+        var (branch, range) = (entry.Branch, entry.Range);
         var content = new byte[range.Length];
         using var reader = new WalReader(catalog);
         await reader.ReadOwnAsync(branch, range.First, content, cancellationToken);
@@ -120,15 +144,30 @@ public sealed class WalMerger(VaultAccess vault, TimeProvider time)
             (first, last) = (Math.Min(first, stored.Header.TimeFirstMicros), Math.Max(last, stored.Header.TimeLastMicros));
             details ??= stored.Details;
             indexes.Add(stored.Details.Index);
+            if (part.Range != part.Source.Range)
+            {
+                await ExpectSameAsync(stored, range, content, cancellationToken);
+            }
         }
 
         // Where they overlap, what lies in both is in the indexes of both.
         var index = parts.All(part => part.Source.Range == part.Range) ? WalIndex.Join(indexes) : Read(details!, range, content);
-        var entry = new WalRef(branch, range);
         await WalWriter.PutAsync(
             vault, entry, content, details! with { Index = index }, (Micros.ToTime(first), Micros.ToTime(last)), stored: null,
             cancellationToken);
-        return true;
+    }
+
+    /// <summary>Where pieces overlap, one of them is read: the others must say the same.</summary>
+    async Task ExpectSameAsync(WalObject stored, WalRange range, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
+    {
+        var common = stored.Ref.Range.Within(range);
+        var there = new byte[common.Length];
+        await stored.ReadAsync(common, there, cancellationToken);
+        var same = content.Span[(int)(common.First - range.First)..].CommonPrefixLength(there);
+        if (same < there.Length)
+        {
+            throw new WalConflictException(vault.Location, stored.Details.Timeline, common.First + same);
+        }
     }
 
     static WalIndex Read(WalDetails details, WalRange range, ReadOnlySpan<byte> content)
