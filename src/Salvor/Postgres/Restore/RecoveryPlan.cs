@@ -144,8 +144,10 @@ public sealed class RecoveryPlanner(WalCatalog catalog, IReadOnlyList<ClusterBac
                 "Choose a later moment: 'salvor list' shows from when on there is one.");
         }
 
+        // An object that tells of no commit may hold some behind a record that could not be read when it was stored.
         var (later, before) = await search.FirstAsync(
-            backup.Log with { End = after.End }, index => index.Last.TimeMicros > micros || index.First.TimeMicros > micros,
+            backup.Log with { End = after.End },
+            index => index.Commits == 0 || index.Last.TimeMicros > micros || index.First.TimeMicros > micros,
             item => item.IsCommit && item.TimeMicros > micros, cancellationToken);
         if (later is not { } next)
         {

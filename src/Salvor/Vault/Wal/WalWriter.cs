@@ -15,12 +15,15 @@ public sealed class WalWriter(VaultAccess vault, uint branch, uint timeline, Wal
     readonly List<WalEvent> events = [];
     WalRecords? records;
     Lsn readFrom;
-    Lsn comparedBlock = new(ulong.MaxValue);
+    WalProblem? problem;
+    Lsn listedBlock = new(ulong.MaxValue);
+    IReadOnlyList<WalRef> listed = [];
 
     /// <summary>
-    /// Where what was stored is no log that a recovery can read; null where it is. It is stored nevertheless: it is what the server has.
+    /// Where what was stored first is no log that a recovery can read; null where it is. It is stored nevertheless: it is what the server
+    /// has.
     /// </summary>
-    public WalProblem? Problem => records?.Problem;
+    public WalProblem? Problem => problem ?? records?.Problem;
 
     /// <summary>After the last whole record of what was stored; <see cref="Lsn.None"/> where that is not known.</summary>
     public Lsn WholeEnd => records?.WholeEnd ?? Lsn.None;
@@ -67,9 +70,24 @@ public sealed class WalWriter(VaultAccess vault, uint branch, uint timeline, Wal
             (records, readFrom) = (new WalRecords(shape, timeline, range.First, events.Add), range.First);
         }
 
-        var known = Math.Min(records.Position - range.First, range.Length);
-        records.Add(bytes[(int)known..]);
-        if (records.Problem is { IsForeign: true } foreign)
+        for (var at = Lsn.Min(records.Position, range.End); at < range.End;)
+        {
+            var end = Lsn.Min(at.Floor(shape.SegmentBytes) + shape.SegmentBytes, range.End);
+            records.Add(bytes[(int)(at - range.First)..(int)(end - range.First)]);
+            ExpectOwn(records.Problem);
+            at = end;
+            if (records.HasEnded && at.Value % shape.SegmentBytes == 0)
+            {
+                // What follows may still be searched, and the index has to know it.
+                problem ??= records.Problem;
+                records = new WalRecords(shape, timeline, at, events.Add);
+            }
+        }
+    }
+
+    void ExpectOwn(WalProblem? found)
+    {
+        if (found is { IsForeign: true } foreign)
         {
             throw new SalvorException(
                 FailureKind.Integrity,
@@ -133,18 +151,36 @@ public sealed class WalWriter(VaultAccess vault, uint branch, uint timeline, Wal
         return true;
     }
 
-    /// <summary>Compares with what is in a block when it is met first: other ranges of the same addresses.</summary>
+    /// <summary>Compares with what was in a block when it was met first: other ranges of the same addresses.</summary>
     async Task CompareBlockAsync(WalRange range, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)
     {
         var block = WalRange.BlockOf(range.First);
-        if (comparedBlock == block.First)
+        if (listedBlock != block.First)
         {
-            return;
+            (listed, listedBlock) = (await ListAsync(block, cancellationToken), block.First);
         }
 
+        foreach (var entry in listed.Where(entry => entry.Range != range && !entry.Range.Within(range).IsEmpty))
+        {
+            var common = entry.Range.Within(range);
+            try
+            {
+                await CompareAsync(
+                    entry, common, content.Slice((int)(common.First - range.First), (int)common.Length), cancellationToken);
+            }
+            catch (DamagedObjectException)
+            {
+                // It was merged since, or is of no use: a verification tells it, and what is stored now takes its place.
+            }
+        }
+    }
+
+    async Task<IReadOnlyList<WalRef>> ListAsync(WalRange block, CancellationToken cancellationToken)
+    {
         // The keys of a block are all between that of its first address and that of the next block.
         var from = VaultKeys.Wal(branch, block with { End = block.First });
         var to = VaultKeys.Wal(branch, block with { First = block.End });
+        var found = new List<WalRef>();
         await foreach (var row in vault.ListAsync(VaultKeys.WalsOf(branch), from, cancellationToken))
         {
             if (string.CompareOrdinal(row.Key, to) >= 0)
@@ -152,16 +188,10 @@ public sealed class WalWriter(VaultAccess vault, uint branch, uint timeline, Wal
                 break;
             }
 
-            var entry = VaultKeys.WalOf(row.Key, row.SizeBytes);
-            var common = entry.Range.Within(range);
-            if (!common.IsEmpty && entry.Range != range)
-            {
-                await CompareAsync(
-                    entry, common, content.Slice((int)(common.First - range.First), (int)common.Length), cancellationToken);
-            }
+            found.Add(VaultKeys.WalOf(row.Key, row.SizeBytes));
         }
 
-        comparedBlock = block.First;
+        return found;
     }
 
     async Task CompareAsync(WalRef entry, WalRange part, ReadOnlyMemory<byte> content, CancellationToken cancellationToken)

@@ -291,6 +291,88 @@ public sealed class WalStoreTests(RealLog real) : IClassFixture<RealLog>
         Assert.Contains(entry.Key, $"{finding.Key} {finding.What}", StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task Other_bytes_are_refused_in_whichever_piece_of_a_block_they_come()
+    {
+        var vault = await VaultAsync();
+        await (await WriterAsync(vault)).StoreAsync(real.First, real.Bytes.AsMemory(0, 200_000), Had, Had, default);
+        var other = (byte[])real.Bytes.Clone();
+        other[150_000] ^= 1;
+
+        var writer = await WriterAsync(vault);
+        await writer.StoreAsync(real.First, other.AsMemory(0, 50_000), Had, Had, default);
+        var conflict = await Assert.ThrowsAsync<WalConflictException>(
+            () => writer.StoreAsync(real.First + 50_000, other.AsMemory(50_000, 120_000), Had, Had, default));
+
+        Assert.Equal(real.First + 150_000, conflict.At);
+        Assert.Empty((await VerifyAsync(vault)).Findings);
+    }
+
+    [Fact]
+    public async Task Pieces_that_overlap_and_differ_are_not_merged()
+    {
+        var vault = await VaultAsync();
+        var writer = await WriterAsync(vault);
+        for (var i = 0; i < 40; i++)
+        {
+            await writer.StoreAsync(real.First + (i * 10_000), real.Bytes.AsMemory(i * 10_000, 10_000), Had, Had, default);
+        }
+
+        var other = real.Bytes.AsMemory(295_000, 35_000).ToArray();
+        other[2000] ^= 1;
+        var range = new WalRange(real.First + 295_000, real.First + 330_000);
+        await WalWriter.PutAsync(
+            vault, new WalRef(1, range), other, new WalDetails(real.Shape, 1, [], WalIndex.Empty), (Had, Had), stored: null, default);
+
+        await new WalMerger(vault, time).RunAsync(default);
+
+        Assert.Equal(41, (await WalCatalog.LoadAsync(vault, default)).Objects(1).Count);
+    }
+
+    [Fact]
+    public async Task A_damaged_piece_keeps_its_block_from_being_merged_and_no_other()
+    {
+        var vault = await VaultAsync();
+        var random = new Random(TestSeed.Take());
+        await StorePiecesAsync(await WriterAsync(vault), random, 60_000);
+        var damaged = (await WalCatalog.LoadAsync(vault, default)).Blocks(1).First(block => WalMerger.Runs(block).Any());
+        await FlipAsync(vault, damaged[^1].Key, random);
+
+        await new WalMerger(vault, time).RunAsync(default);
+
+        var superseded = (await WalCatalog.LoadAsync(vault, default)).Superseded(1).Select(item => item.Object).ToList();
+        Assert.NotEmpty(superseded);
+        Assert.Empty(superseded.Intersect(damaged));
+    }
+
+    [Fact]
+    public async Task Behind_a_record_that_cannot_be_read_the_index_goes_on_with_the_next_segment()
+    {
+        var vault = await VaultAsync();
+        var (writer, next) = (await WriterAsync(vault), real.Segments[1].Range.First);
+        var record = real.Expected.First(line => line.At.Value % real.Shape.PageBytes is > 4000 and < 8000).At;
+        Assert.True(record < next);
+        var damaged = (byte[])real.Bytes.Clone();
+        damaged[record + 20 - real.First] ^= 1;
+        for (var at = 0; at < damaged.Length; at += 300_000)
+        {
+            await writer.StoreAsync(real.First + at, damaged.AsMemory(at, Math.Min(300_000, damaged.Length - at)), Had, Had, default);
+        }
+
+        Assert.Equal((record, false), (writer.Problem?.At, writer.Problem?.IsForeign));
+        Assert.Equal(real.End, writer.WholeEnd);
+        var wanted = real.Expected.Count(line => line.At > next && RealWal.EventOf(line)?.Kind is "COMMIT" or "COMMITPREPARED");
+        var commits = 0;
+        foreach (var entry in (await WalCatalog.LoadAsync(vault, default)).Objects(1).Where(item => item.Range.First >= next))
+        {
+            using var stored = await WalObject.OpenAsync(vault, entry, whole: false, default);
+            commits += (int)stored.Details.Index.Commits;
+        }
+
+        Assert.InRange(commits, 1, wanted);
+        Assert.All((await VerifyAsync(vault)).Findings, item => Assert.True(VaultKeys.WalOf(item.Key, 0).Range.First < next));
+    }
+
     static async Task FlipAsync(VaultAccess vault, string key, Random random)
     {
         var bytes = (await vault.GetAsync(key, default))!;
