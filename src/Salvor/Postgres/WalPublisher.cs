@@ -34,11 +34,17 @@ public sealed class WalPublisher(VaultAccess vault, WalSpool spool, TimeProvider
 
             var published = PublishedOf(timeline.Key);
             var isOver = timeline.Key != timelines[^1].Key;
-            spool.Remove(timeline.Key, isOver ? published : WalRange.BlockOf(published).First, isOver);
+            spool.Remove(timeline.Key, isOver ? published : NeededFrom(published), isOver);
         }
 
         return any;
     }
+
+    /// <summary>
+    /// Up to where segments may go. The open block becomes one object, and the record that leads into its first segment begins in the one
+    /// before, which stays too.
+    /// </summary>
+    Lsn NeededFrom(Lsn published) => new(Math.Max(WalRange.BlockOf(published).First.Floor(spool.Shape.SegmentBytes).Value, 1) - 1);
 
     /// <summary>What of a timeline is there without a gap.</summary>
     static List<WalRange> Joined(IEnumerable<SpoolSegment> segments)

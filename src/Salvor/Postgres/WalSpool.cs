@@ -15,17 +15,20 @@ public readonly record struct SpoolSegment(WalSegment Segment, Lsn End)
 
 /// <summary>
 /// The log on the local disk, between the server that sent it and the vault that gets it: a file for each segment, as PostgreSQL names
-/// them; the open one ends in <c>.partial</c>. One thread writes; what is durable may be read by another.
+/// them; the open one ends in <c>.partial</c>. One process has it at a time. One thread writes; what is durable may be read by another.
 /// </summary>
 public sealed class WalSpool : IDisposable
 {
+    static readonly string Version = typeof(WalSpool).Assembly.GetName().Version?.ToString(3) ?? "0";
+
     readonly Lock gate = new();
     readonly SortedDictionary<(uint Timeline, ulong Number), SpoolSegment> segments = [];
     readonly string folder;
+    readonly LockFile held;
     SafeFileHandle? open;
     WalSegment current;
 
-    WalSpool(string folder, WalShape shape) => (this.folder, Shape) = (folder, shape);
+    WalSpool(string folder, WalShape shape, LockFile held) => (this.folder, Shape, this.held) = (folder, shape, held);
 
     public WalShape Shape { get; }
 
@@ -52,45 +55,76 @@ public sealed class WalSpool : IDisposable
 
     /// <summary>
     /// Opens a spool, making it where it is absent. Of an open segment that a crash left counts what is whole to the last record: what
-    /// follows may be torn, and the server sends it again.
+    /// follows may be torn, and the server sends it again. Throws <see cref="FailureKind.Locked"/> where another process has it.
     /// </summary>
     public static WalSpool Open(string folder, WalShape shape)
     {
         Directory.CreateDirectory(folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
-        var spool = new WalSpool(folder, shape);
-        foreach (var path in Directory.GetFiles(folder))
+        var held = LockFile.Acquire(
+            Path.Combine(folder, "lock"), LockHolder.Current(TimeProvider.System.GetUtcNow(), socket: null, Version, "follow"));
+        var spool = new WalSpool(folder, shape, held);
+        try
         {
-            var name = Path.GetFileName(path);
-            var isPartial = name.EndsWith(WalSegment.Partial, StringComparison.Ordinal);
-            if (!WalSegment.TryParse(isPartial ? name[..^WalSegment.Partial.Length] : name, shape.SegmentBytes, out var segment))
-            {
-                continue;
-            }
+            spool.ReadFolder();
+            return spool;
+        }
+        catch
+        {
+            spool.Dispose();
+            throw;
+        }
+    }
 
-            var end = isPartial ? WholeEnd(path, segment, shape) : segment.Range.End;
-            if (isPartial || new FileInfo(path).Length == shape.SegmentBytes)
+    void ReadFolder()
+    {
+        // In their order: the open segment is read behind the one before it.
+        foreach (var path in Directory.GetFiles(folder).Order(StringComparer.Ordinal))
+        {
+            if (TryParse(path, Shape.SegmentBytes, out var segment, out var isPartial)
+                && (isPartial || new FileInfo(path).Length == Shape.SegmentBytes))
             {
-                spool.segments.TryAdd((segment.Timeline, segment.Number), new SpoolSegment(segment, end));
+                var end = isPartial ? WholeEnd(path, segment) : segment.Range.End;
+                segments.TryAdd((segment.Timeline, segment.Number), new SpoolSegment(segment, end));
             }
         }
+    }
 
-        return spool;
+    static bool TryParse(string path, uint segmentBytes, out WalSegment segment, out bool isPartial)
+    {
+        var name = Path.GetFileName(path);
+        isPartial = name.EndsWith(WalSegment.Partial, StringComparison.Ordinal);
+        return WalSegment.TryParse(isPartial ? name[..^WalSegment.Partial.Length] : name, segmentBytes, out segment);
     }
 
     /// <summary>What an earlier run left; null where there is nothing.</summary>
     public static WalSpool? Find(string folder)
     {
-        foreach (var path in Directory.Exists(folder) ? Directory.GetFiles(folder) : [])
+        // The smallest size takes the names of all.
+        var paths = Directory.Exists(folder) ? Directory.GetFiles(folder) : [];
+        foreach (var path in paths.Where(path => TryParse(path, WalShape.SegmentBytesMin, out _, out _)))
         {
-            var start = new byte[WalShape.LongHeaderBytes];
-            using var file = File.OpenRead(path);
-            if (file.ReadAtLeast(start, start.Length, throwOnEndOfStream: false) == start.Length && WalShape.TryRead(start) is { } shape)
+            if (ShapeOf(path) is { } shape)
             {
                 return Open(folder, shape);
             }
         }
 
         return null;
+    }
+
+    static WalShape? ShapeOf(string path)
+    {
+        try
+        {
+            var start = new byte[WalShape.LongHeaderBytes];
+            using var file = File.OpenRead(path);
+            return WalShape.TryRead(start.AsSpan(0, file.ReadAtLeast(start, start.Length, throwOnEndOfStream: false)));
+        }
+        catch (FileNotFoundException)
+        {
+            // Whoever has the folder published it meanwhile.
+            return null;
+        }
     }
 
     /// <summary>Keeps a history file, durably.</summary>
@@ -171,7 +205,12 @@ public sealed class WalSpool : IDisposable
             return;
         }
 
-        DurableFile.FlushFile(open!, PartialOf(current));
+        // Where the segment was complete before, nothing is open.
+        if (open is not null)
+        {
+            DurableFile.FlushFile(open, PartialOf(current));
+        }
+
         Note(Written);
     }
 
@@ -213,7 +252,11 @@ public sealed class WalSpool : IDisposable
         }
     }
 
-    public void Dispose() => Close();
+    public void Dispose()
+    {
+        Close();
+        held.Dispose();
+    }
 
     void Close()
     {
@@ -232,13 +275,27 @@ public sealed class WalSpool : IDisposable
             return;
         }
 
-        open ??= File.OpenHandle(PartialOf(current), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
+        open ??= OpenPartial();
         if (known > Written)
         {
             CompareWith(PartialOf(current), part[..(int)Math.Min(part.Length, known - Written)], offset);
         }
 
         RandomAccess.Write(open, part, offset);
+    }
+
+    SafeFileHandle OpenPartial()
+    {
+        var path = PartialOf(current);
+        var isNew = !File.Exists(path);
+        var file = File.OpenHandle(path, FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.Read);
+        if (isNew)
+        {
+            // What is confirmed of it must have a name too.
+            DurableFile.FlushDirectory(folder);
+        }
+
+        return file;
     }
 
     /// <summary>Up to where the current segment was there already, or is durable.</summary>
@@ -304,9 +361,29 @@ public sealed class WalSpool : IDisposable
 
     string PartialOf(WalSegment segment) => PathOf(segment) + WalSegment.Partial;
 
-    static Lsn WholeEnd(string path, WalSegment segment, WalShape shape)
+    /// <summary>
+    /// Up to where an open segment has whole records. The end of a record that began in the segment before is known to be whole only with
+    /// its beginning; without that nothing of the segment counts.
+    /// </summary>
+    Lsn WholeEnd(string path, WalSegment segment)
     {
-        var records = new WalRecords(shape, segment.Timeline, segment.Range.First, _ => { });
+        var before = segment with { Number = segment.Number - 1 };
+        var hasBefore = segments.TryGetValue((before.Timeline, before.Number), out var known) && known.End == before.Range.End;
+        var first = hasBefore ? before.Range.First : segment.Range.First;
+        var records = new WalRecords(Shape, segment.Timeline, first, _ => { });
+        if (hasBefore)
+        {
+            AddAll(records, PathOf(before));
+        }
+
+        var length = AddAll(records, path);
+        return records.CheckedFrom > segment.Range.First
+            ? segment.Range.First
+            : Lsn.Max(segment.Range.First, Lsn.Min(records.WholeEnd, segment.Range.First + length));
+    }
+
+    static long AddAll(WalRecords records, string path)
+    {
         var buffer = new byte[1 << 20];
         using var file = File.OpenRead(path);
         for (int count; (count = file.Read(buffer)) > 0;)
@@ -314,6 +391,6 @@ public sealed class WalSpool : IDisposable
             records.Add(buffer.AsSpan(0, count));
         }
 
-        return Lsn.Max(segment.Range.First, Lsn.Min(records.WholeEnd, segment.Range.First + file.Length));
+        return file.Length;
     }
 }

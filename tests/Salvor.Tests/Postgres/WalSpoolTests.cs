@@ -82,6 +82,70 @@ public sealed class WalSpoolTests(RealLog real) : IClassFixture<RealLog>
         }
     }
 
+    [Theory]
+    [InlineData(true)]
+    [InlineData(false)]
+    public void The_end_of_a_record_that_began_in_the_segment_before_counts_where_it_can_be_checked(bool hasBefore)
+    {
+        var (segment, at) = real.Segments.Skip(1).Select(item => (item, At: (int)(item.Range.First - real.First)))
+            .First(item => item.At + 500_000 < real.Bytes.Length && (real.Bytes[item.At + 2] & 1) != 0
+                && BitConverter.ToUInt32(real.Bytes, item.At + 16) is > 100 and < 100_000);
+        using var scratch = new ScratchDirectory();
+        using (var spool = Begin(scratch.Path))
+        {
+            spool.Write(real.First, real.Bytes.AsSpan(0, at + 500_000));
+            spool.Flush();
+        }
+
+        if (!hasBefore)
+        {
+            File.Delete(scratch[(segment with { Number = segment.Number - 1 }).Name]);
+        }
+
+        Assert.InRange(End() - segment.Range.First, hasBefore ? 490_000 : 0, hasBefore ? 500_000 : 0);
+
+        // A crash left its beginning on the disk, and of its end something else.
+        using (var file = File.Open(scratch[segment.Name + ".partial"], FileMode.Open))
+        {
+            file.Position = 50;
+            file.WriteByte((byte)~real.Bytes[at + 50]);
+        }
+
+        Assert.Equal(segment.Range.First, End());
+
+        Lsn End()
+        {
+            using var again = WalSpool.Open(scratch.Path, real.Shape);
+            return again.Segments[^1].End;
+        }
+    }
+
+    [Fact]
+    public void A_folder_is_of_one_process_and_other_files_in_it_are_not_touched()
+    {
+        using var scratch = new ScratchDirectory();
+        using (var other = new FileStream(scratch["other"], FileMode.Create, FileAccess.ReadWrite, FileShare.None))
+        {
+            Assert.Null(WalSpool.Find(scratch.Path));
+        }
+
+        using (var spool = Begin(scratch.Path))
+        {
+            spool.Write(real.First, real.Bytes.AsSpan(0, 100_000));
+            spool.Flush();
+            Func<WalSpool?>[] others = [() => WalSpool.Open(scratch.Path, real.Shape), () => WalSpool.Find(scratch.Path)];
+            foreach (var open in others)
+            {
+                var e = Assert.Throws<SalvorException>(open);
+                Assert.Equal(FailureKind.Locked, e.Kind);
+                Assert.StartsWith($"{scratch["lock"]} is held by pid ", e.Message, StringComparison.Ordinal);
+            }
+        }
+
+        using var again = WalSpool.Find(scratch.Path);
+        Assert.Single(again!.Segments);
+    }
+
     [Fact]
     public void Another_server_does_not_write_over_what_is_there()
     {
@@ -112,7 +176,7 @@ public sealed class WalSpoolTests(RealLog real) : IClassFixture<RealLog>
         Assert.Equal((real.End, real.Bytes.Length), (publisher.PublishedOf(1), publisher.PublishedBytes));
         Assert.False(await publisher.RunAsync(default));
         await AssertAllAsync(vault);
-        Assert.All(spool.Segments, item => Assert.True(item.End > WalRange.BlockOf(real.End).First));
+        Assert.All(spool.Segments, item => Assert.True(item.End >= WalRange.BlockOf(real.End).First));
         var whole = WalRange.BlockOf(real.First + (int)WalRange.BlockBytes);
         Assert.Contains((await WalCatalog.LoadAsync(vault, default)).Objects(1), item => item.Range == whole);
     }

@@ -11,7 +11,9 @@ namespace Salvor.Postgres.Backup;
 /// <param name="time">The clock.</param>
 public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options, TimeProvider time)
 {
-    /// <summary>Whether somebody else follows the server already, such as a daemon; else this does so while it runs.</summary>
+    /// <summary>
+    /// Whether somebody else follows the server already, such as a daemon; else this does so while it runs, where nobody has the folder.
+    /// </summary>
     public bool IsFollowed { get; init; }
 
     /// <inheritdoc cref="BaseBackup.Damaged"/>
@@ -32,9 +34,7 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
         var branch = await WalBranches.EnsureAsync(
             vault, ulong.Parse(server.SystemId, CultureInfo.InvariantCulture), history, time, cancellationToken);
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        var following = IsFollowed
-            ? Task.Delay(Timeout.Infinite, stopping.Token)
-            : new WalPublishing(options, _ => Task.FromResult(vault), time) { Told = Told }.RunAsync(stopping.Token);
+        var following = FollowAsync(stopping.Token);
         var making = MakeAsync(connection, branch, request, stopping.Token);
         try
         {
@@ -48,11 +48,31 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
         }
     }
 
+    async Task FollowAsync(CancellationToken cancellationToken)
+    {
+        try
+        {
+            if (!IsFollowed)
+            {
+                await new WalPublishing(options, _ => Task.FromResult(vault), time) { Told = Told }.RunAsync(cancellationToken);
+            }
+        }
+        catch (SalvorException e) when (e.Kind == FailureKind.Locked)
+        {
+            Told?.Invoke($"the log comes by another process: {e.Message}");
+        }
+
+        await Task.Delay(Timeout.InfiniteTimeSpan, time, cancellationToken);
+    }
+
     async Task<BackupRecord> MakeAsync(
         ReplicationConnection connection, uint branch, BackupRequest request, CancellationToken cancellationToken)
     {
-        var backup = new BaseBackup(vault, time) { Damaged = Damaged, Progressed = Progressed, ScratchFolder = options.Folder };
-        Directory.CreateDirectory(options.Folder);
+        var backup = new BaseBackup(vault, time)
+        {
+            Damaged = Damaged, Progressed = Progressed, ScratchFolder = Path.Combine(options.Folder, "scratch"),
+        };
+        Directory.CreateDirectory(backup.ScratchFolder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         var label = new BaseBackupOptions { Label = $"salvor {request.Label}".Trim() };
         var stored = await backup.RunAsync(connection, label, branch, cancellationToken);
         while ((await WalCatalog.LoadAsync(vault, cancellationToken)).Reach(branch, stored.Log.First) < stored.Log.End)

@@ -70,6 +70,9 @@ public sealed class WalRecords(WalShape shape, uint timeline, Lsn first, Action<
     /// <summary>After the last whole record; <see cref="Lsn.None"/> before there is one.</summary>
     public Lsn WholeEnd { get; private set; }
 
+    /// <summary>From where on everything is checked. Before that is what a record had that began before the first byte.</summary>
+    public Lsn CheckedFrom { get; private set; } = first;
+
     /// <summary>Where the last whole record begins.</summary>
     public Lsn LastRecord { get; private set; }
 
@@ -269,6 +272,7 @@ public sealed class WalRecords(WalShape shape, uint timeline, Lsn first, Action<
         var taken = (int)Math.Min((uint)bytes.Length, left);
         left -= (uint)taken;
         state = left == 0 ? State.Record : state;
+        CheckedFrom = Position + taken;
         return taken;
     }
 

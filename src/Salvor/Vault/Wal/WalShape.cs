@@ -9,12 +9,15 @@ namespace Salvor.Vault.Wal;
 /// <param name="PageBytes">The size of a page of the log, nearly always 8192.</param>
 public sealed record WalShape(ulong SystemId, uint SegmentBytes, uint PageBytes)
 {
+    /// <summary>The smallest size of a file of the log.</summary>
+    public const uint SegmentBytesMin = 1 << 20;
+
     /// <summary>The size of the header of the first page of a segment.</summary>
     public const int LongHeaderBytes = 40;
 
     /// <summary>Whether a server can have been built and made with these sizes.</summary>
     public bool IsPossible =>
-        BitOperations.IsPow2(SegmentBytes) && SegmentBytes is >= 1 << 20 and <= 1 << 30
+        BitOperations.IsPow2(SegmentBytes) && SegmentBytes is >= SegmentBytesMin and <= 1 << 30
         && BitOperations.IsPow2(PageBytes) && PageBytes is >= 1 << 10 and <= 1 << 16;
 
     /// <summary>What the start of a segment says; null where it is none.</summary>
