@@ -1,3 +1,4 @@
+using Salvor.Platform;
 using Salvor.Vault;
 using Salvor.Vault.Wal;
 
@@ -31,7 +32,7 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        using var receiver = Receiver = new WalReceiver(options, VaultEndAsync, time) { Told = Told };
+        using var receiver = Receiver = new WalReceiver(options, VaultEndsAsync, time) { Told = Told };
         Task[] both = [receiver.RunAsync(stopping.Token), PublishAsync(receiver, stopping.Token)];
         try
         {
@@ -58,7 +59,7 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
                     await merger.RunAsync(cancellationToken);
                 }
             }
-            catch (SalvorException e) when (e is Storage.StorageException || e.Kind == FailureKind.DestinationUnreachable)
+            catch (Exception e) when (MayPass(e))
             {
                 Told?.Invoke($"the log is not published: {e.Message}");
             }
@@ -76,23 +77,31 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
 
         vault ??= await open(cancellationToken);
         publisher ??= new WalPublisher(vault, spool, time);
-        merger ??= new WalMerger(vault, time);
+        merger ??= new WalMerger(vault, time)
+        {
+            Failed = e => Told?.Invoke($"pieces of the log are not merged: {e.Message}"),
+        };
         await publisher.RunAsync(cancellationToken);
     }
 
+    /// <summary>Whether it is tried again: nothing of the log is lost by that, on neither side.</summary>
+    static bool MayPass(Exception e) =>
+        e is Storage.StorageException or PosixException or IOException or UnauthorizedAccessException
+            or SalvorException { Kind: FailureKind.DestinationUnreachable };
+
     /// <summary>Where the vault cannot be reached, the spool and the slot say where the log goes on.</summary>
-    async Task<(uint Timeline, Lsn End)?> VaultEndAsync(CancellationToken cancellationToken)
+    async Task<IReadOnlyList<(uint Timeline, Lsn End)>> VaultEndsAsync(CancellationToken cancellationToken)
     {
         try
         {
             var catalog = await WalCatalog.LoadAsync(vault ??= await open(cancellationToken), cancellationToken);
-            return catalog.Branches.Select(branch => ((uint, Lsn)?)(branch.Record.Timeline ?? 0, catalog.EndOf(branch.Number)))
-                .Where(item => item!.Value.Item2 > Lsn.None).Max();
+            return [.. catalog.Branches.Select(branch => (branch.Record.Timeline ?? 0, catalog.EndOf(branch.Number)))
+                .Where(item => item.Item2 > Lsn.None)];
         }
-        catch (Storage.StorageException e)
+        catch (Exception e) when (MayPass(e))
         {
             Told?.Invoke($"the end of the log in the vault is not known: {e.Message}");
-            return null;
+            return [];
         }
     }
 }

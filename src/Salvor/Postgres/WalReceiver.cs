@@ -26,7 +26,10 @@ public sealed record WalReceiverOptions
     /// <summary>How long it waits before it connects again.</summary>
     public TimeSpan RetryEvery { get; init; } = TimeSpan.FromSeconds(5);
 
-    /// <summary>How much may wait on the disk. At that nothing more is received, and the server keeps its log.</summary>
+    /// <summary>
+    /// How much may wait on the disk. At that nothing more is received, and the server keeps its log. What is published too stays until its
+    /// block is complete, so less than a few blocks or segments does not count.
+    /// </summary>
     public long SpoolBytesMax { get; init; } = 8L << 30;
 }
 
@@ -35,11 +38,17 @@ public sealed record WalReceiverOptions
 /// are followed as the server says, each after its history. Nothing of that waits for a vault; <see cref="WalPublishing"/> goes on beside.
 /// </summary>
 /// <param name="options">How.</param>
-/// <param name="vaultEnd">The newest timeline of the vault and its end, for a start without a spool; null where that is not known.</param>
+/// <param name="vaultEnds">The timelines of the vault and their ends, for a start without a spool; none where they are not known.</param>
 /// <param name="time">The clock.</param>
 public sealed partial class WalReceiver(
-    WalReceiverOptions options, Func<CancellationToken, Task<(uint Timeline, Lsn End)?>> vaultEnd, TimeProvider time) : IDisposable
+    WalReceiverOptions options, Func<CancellationToken, Task<IReadOnlyList<(uint Timeline, Lsn End)>>> vaultEnds, TimeProvider time)
+    : IDisposable
 {
+    /// <summary>From this version on a slot that is invalid may still say from where on it keeps the log.</summary>
+    const int VersionOfIdleTimeout = 180000;
+
+    bool isSlotInvalid;
+
     /// <summary>What an operator has to know: gaps, a slot that was lost, a full disk, connections.</summary>
     public Action<string>? Told { get; init; }
 
@@ -61,7 +70,8 @@ public sealed partial class WalReceiver(
             {
                 await FollowAsync(cancellationToken);
             }
-            catch (PostgresException e) when (e.IsConnectionLoss || e.SqlState is SqlStates.Removed or SqlStates.InUse)
+            catch (PostgresException e) when (
+                e.IsConnectionLoss || isSlotInvalid || e.SqlState is SqlStates.Removed or SqlStates.InUse)
             {
                 Told?.Invoke(e.Message);
             }
@@ -83,17 +93,28 @@ public sealed partial class WalReceiver(
             match.Value == "*" || match.Value.Equals(options.Server.ApplicationName, StringComparison.OrdinalIgnoreCase));
 
         var kept = await SlotAsync(connection, cancellationToken);
-        var (timeline, start) = await StartAsync(server, kept, cancellationToken);
-        await KeepHistoryAsync(connection, server.Timeline, cancellationToken);
-        for (var next = (uint?)timeline; next is { } current;)
+        var path = new ServerPath(await KeepHistoryAsync(connection, server.Timeline, cancellationToken), server.Flushed);
+        var slot = (Timeline: path.TimelineAt(kept), At: kept.Floor(Spool!.Shape.SegmentBytes));
+        var (timeline, at) = path.Continue([.. Ends(), .. await vaultEnds(cancellationToken)]) ?? slot;
+        while (true)
         {
-            Told?.Invoke($"follows timeline {current} of {options.Server.Hosts[0]} from {start} on");
-            Spool!.Begin(current, start);
-            var end = await ReceiveAsync(connection, current, start, (server.Timeline, kept), cancellationToken);
-            await KeepHistoryAsync(connection, end.NextTimeline, cancellationToken);
-            (next, start) = (end.NextTimeline, end.SwitchPoint.Floor(Spool.Shape.SegmentBytes));
+            ExpectRoom();
+            var start = at.Floor(Spool.Shape.SegmentBytes);
+            Told?.Invoke($"follows timeline {timeline} of {options.Server.Hosts[0]} from {start} on");
+            Spool.Begin(timeline, start);
+            var end = await ReceiveAsync(connection, timeline, start, slot, cancellationToken);
+            if (end.NextTimeline > server.Timeline)
+            {
+                // It was promoted meanwhile.
+                path = new ServerPath(await KeepHistoryAsync(connection, end.NextTimeline, cancellationToken), end.SwitchPoint);
+            }
+
+            (timeline, at) = (end.NextTimeline, path.Clamp(end.NextTimeline, end.SwitchPoint));
         }
     }
+
+    /// <summary>Up to where each timeline is on the disk.</summary>
+    IEnumerable<(uint Timeline, Lsn End)> Ends() => Spool!.Segments.Select(item => (item.Segment.Timeline, item.End));
 
     void OpenSpool(WalShape shape)
     {
@@ -121,14 +142,16 @@ public sealed partial class WalReceiver(
     async Task<Lsn> SlotAsync(ReplicationConnection connection, CancellationToken cancellationToken)
     {
         var slot = await connection.ReadSlotAsync(options.Slot, cancellationToken);
-        if (slot is { Exists: true, RestartLsn: null })
+        if (slot.Exists && (slot.RestartLsn is null || isSlotInvalid))
         {
             Told?.Invoke(
-                $"slot {options.Slot} was lost: the server removed log that it should have kept, because of max_slot_wal_keep_size; "
-                    + "it is made anew, and a full backup is needed where log is missing");
+                $"slot {options.Slot} was lost: the server removed log that it should have kept, because of max_slot_wal_keep_size or "
+                    + "idle_replication_slot_timeout; it is made anew, and a full backup is needed where log is missing");
             await connection.DropSlotAsync(options.Slot, cancellationToken);
+            slot = new SlotPosition(false, null, null);
         }
 
+        isSlotInvalid = false;
         if (slot.RestartLsn is null)
         {
             await connection.CreateSlotAsync(options.Slot, isTemporary: false, cancellationToken);
@@ -140,31 +163,23 @@ public sealed partial class WalReceiver(
             $"Drop it: SELECT pg_drop_replication_slot('{options.Slot}'); the next start makes it again.");
     }
 
-    /// <summary>Where the log goes on: after what the disk or the vault has, whichever is further; else where the slot begins.</summary>
-    async Task<(uint Timeline, Lsn Start)> StartAsync(ServerIdentity server, Lsn kept, CancellationToken cancellationToken)
-    {
-        var ends = Spool!.Segments.Select(item => (item.Segment.Timeline, item.End)).ToList();
-        if (await vaultEnd(cancellationToken) is { } end)
-        {
-            ends.Add(end);
-        }
-
-        var (timeline, at) = ends.Count == 0 ? (server.Timeline, kept) : ends.Max();
-        return (timeline, at.Floor(Spool.Shape.SegmentBytes));
-    }
-
     /// <summary>A history is durable before anything of its timeline. The newest has those of all timelines before it.</summary>
-    async Task KeepHistoryAsync(ReplicationConnection connection, uint timeline, CancellationToken cancellationToken)
+    async Task<TimelineHistory> KeepHistoryAsync(ReplicationConnection connection, uint timeline, CancellationToken cancellationToken)
     {
-        if (timeline > 1)
+        if (timeline == 1)
         {
-            Spool!.Keep(TimelineHistory.Read(timeline, (await connection.ReadHistoryAsync(timeline, cancellationToken)).Content));
+            return TimelineHistory.Read(timeline, default);
         }
+
+        var history = TimelineHistory.Read(timeline, (await connection.ReadHistoryAsync(timeline, cancellationToken)).Content);
+        Spool!.Keep(history);
+        return history;
     }
 
     /// <summary>Receives a timeline up to its end on this server.</summary>
+    /// <param name="slot">The first segment that the slot keeps.</param>
     async Task<TimelineEnd> ReceiveAsync(
-        ReplicationConnection connection, uint timeline, Lsn start, (uint Timeline, Lsn At) kept, CancellationToken cancellationToken)
+        ReplicationConnection connection, uint timeline, Lsn start, (uint Timeline, Lsn At) slot, CancellationToken cancellationToken)
     {
         try
         {
@@ -172,14 +187,19 @@ public sealed partial class WalReceiver(
             await ReceiveAsync(stream, cancellationToken);
             return stream.End!;
         }
-        catch (PostgresException e) when (e.SqlState == SqlStates.Removed && Spool!.Written == start && start < kept.At)
+        catch (PostgresException e) when (
+            e.SqlState == SqlStates.NotInState && connection.ServerVersion >= VersionOfIdleTimeout)
+        {
+            isSlotInvalid = true;
+            throw;
+        }
+        catch (PostgresException e) when (e.SqlState == SqlStates.Removed && Spool!.Written == start && start < slot.At)
         {
             // What is gone is gone: two spans, and what is missing has a name.
-            var from = kept.At.Floor(Spool.Shape.SegmentBytes);
             Told?.Invoke(
-                $"a gap: the server no longer has the log {start}-{from} of timeline {timeline}. No recovery gets past it: make a full "
+                $"a gap: the server no longer has the log {start}-{slot.At} of timeline {timeline}. No recovery gets past it: make a full "
                     + "backup");
-            Spool.NoteGap(kept.Timeline, from);
+            Spool.NoteGap(slot.Timeline, slot.At);
             throw;
         }
     }
@@ -227,17 +247,19 @@ public sealed partial class WalReceiver(
             {
                 // A segment became complete.
                 await stream.ReportAsync(spool.Written, spool.Flushed, cancellationToken);
+                ExpectRoom();
             }
         }
     }
 
     void ExpectRoom()
     {
-        if (Spool!.SizeBytes > options.SpoolBytesMax)
+        var most = Math.Max(options.SpoolBytesMax, 2 * Math.Max(Spool!.Shape.SegmentBytes, (long)WalRange.BlockBytes));
+        if (Spool.SizeBytes > most)
         {
             throw new PostgresException(
                 FailureKind.DestinationUnreachable,
-                $"{options.Folder} has {Spool.SizeBytes} bytes of log that are not in the vault, and may have {options.SpoolBytesMax}: "
+                $"{options.Folder} has {Spool.SizeBytes} bytes of log that are not in the vault, and may have {most}: "
                     + "nothing more is received, and the server keeps its log",
                 "See why nothing is published; the disk of the server fills up meanwhile, up to max_slot_wal_keep_size.",
                 SqlStates.ConnectionLost);
