@@ -1,5 +1,6 @@
 using Salvor.Platform;
 using Salvor.Vault;
+using Salvor.Vault.Format;
 using Salvor.Vault.Wal;
 
 namespace Salvor.Postgres;
@@ -78,11 +79,19 @@ public static class WalGet
     /// <summary>All objects of a vault say the same of the cluster.</summary>
     static async Task<WalShape?> ShapeAsync(WalCatalog catalog, CancellationToken cancellationToken)
     {
-        foreach (var entry in catalog.Branches.Reverse().SelectMany(branch => catalog.Objects(branch.Number).TakeLast(1)))
+        SalvorException? failure = null;
+        foreach (var entry in catalog.Branches.Reverse().SelectMany(branch => catalog.Objects(branch.Number).Reverse()))
         {
-            return await WalReader.ShapeAsync(catalog.Vault, entry, cancellationToken);
+            try
+            {
+                return await WalReader.ShapeAsync(catalog.Vault, entry, cancellationToken);
+            }
+            catch (DamagedObjectException e)
+            {
+                failure ??= e;
+            }
         }
 
-        return null;
+        return failure is null ? null : throw failure;
     }
 }

@@ -41,6 +41,10 @@ public sealed class PostgresSettingsTests
     [InlineData("host=a port=70000", "port 70000 is none", "A port is a number from 1 to 65535.")]
     [InlineData("host=a password='secret", "the connection settings have a quote that does not end", "Write '...'.")]
     [InlineData("postgresql://a:secret%zz@b", "the connection URI has a % that no two digits follow", "Write %25")]
+    [InlineData("postgres://u:secret?s@h/db", "the connection URI has a port that is no number, or a ? or / in its password",
+        "Write %2F for / and %3F for ? in a password.")]
+    [InlineData("postgres://u:secret/s@h/db", "the connection URI has an @ behind its first /", "Write %2F for / and %3F for ?")]
+    [InlineData("postgres://u:70/secret@h/db", "the connection URI has an @ behind its first /", "Write %2F for / and %3F for ?")]
     [InlineData("postgresql://[::1/b", "the connection URI has an address with [ and no ] before its port", "Write [::1]:5432.")]
     [InlineData("host=a connect_timeout=soon", "connect_timeout=soon is no number", "Write connect_timeout=30, for example.")]
     [InlineData("host=a sslrootcert=system sslmode=require", "sslrootcert=system goes with sslmode=verify-full alone", "Whom")]

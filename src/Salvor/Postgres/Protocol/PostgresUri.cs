@@ -28,6 +28,13 @@ static class PostgresUri
             authority = authority[(at + 1)..];
         }
 
+        // Host, port and database are told in messages, and none of them may be the end of a password.
+        if (database.Contains('@', StringComparison.Ordinal))
+        {
+            throw PostgresSettings.Wrong(
+                $"{Place} has an @ behind its first /", "Write %2F for / and %3F for ? in a password, and %40 for @ in a database.");
+        }
+
         ReadHosts(authority);
         Put("dbname", database);
         foreach (var part in query.Split('&', StringSplitOptions.RemoveEmptyEntries))
@@ -49,6 +56,12 @@ static class PostgresUri
         void ReadHosts(string hosts)
         {
             var pairs = hosts.Split(',').Select(HostAndPort).ToArray();
+            if (pairs.Any(pair => !Decode(pair.Port).All(char.IsAsciiDigit)))
+            {
+                throw PostgresSettings.Wrong(
+                    $"{Place} has a port that is no number, or a ? or / in its password", "Write %2F for / and %3F for ? in a password.");
+            }
+
             if (pairs.Any(pair => pair.Host.Length > 0))
             {
                 words["host"] = string.Join(',', pairs.Select(pair => Decode(pair.Host)));

@@ -116,8 +116,9 @@ public sealed class WalStream
 
                     break;
                 case (byte)'c':
-                    await connection.Messages.WriteAsync((byte)'c', default, cancellationToken);
+                    // Before the answer: a read that is cancelled meanwhile must not forget that the timeline is over.
                     isEnding = true;
+                    await connection.Messages.WriteAsync((byte)'c', default, CancellationToken.None);
                     break;
                 case (byte)'C':
                     throw new PostgresException(
