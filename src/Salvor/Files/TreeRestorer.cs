@@ -65,6 +65,11 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
 
             throw;
         }
+        finally
+        {
+            // A process that is being started has the handle too, until it runs: closing it would not be enough.
+            Posix.Unlock(root, target);
+        }
     }
 
     /// <summary>What owners would become, and what would be removed, without writing anything.</summary>
