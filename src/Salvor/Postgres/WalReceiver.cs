@@ -242,8 +242,9 @@ public sealed partial class WalReceiver(
                 return;
             }
 
+            var durable = spool.Flushed;
             spool.Write(piece.Value.Start, piece.Value.Bytes.Span);
-            if (spool.Flushed == spool.Written)
+            if (spool.Flushed != durable)
             {
                 // A segment became complete.
                 await stream.ReportAsync(spool.Written, spool.Flushed, cancellationToken);
