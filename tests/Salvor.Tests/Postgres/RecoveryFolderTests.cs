@@ -38,6 +38,10 @@ public sealed class RecoveryFolderTests : IDisposable
         Assert.Equal(255, await GetAsync("000000010000000000000001", "no/such/folder"));
         File.Delete(Path.Combine(scratch.Path, RecoveryFolder.Name, "names"));
         Assert.Equal(255, await GetAsync("000000010000000000000009", "none"));
+        File.Delete(Path.Combine(scratch.Path, RecoveryFolder.Name, "get"));
+        Assert.Equal(255, await GetAsync("000000010000000000000002", "got"));
+        Directory.Delete(Path.Combine(scratch.Path, RecoveryFolder.Name), recursive: true);
+        Assert.Equal(255, await GetAsync("000000010000000000000002", "got"));
     }
 
     [Fact]
@@ -56,7 +60,7 @@ public sealed class RecoveryFolderTests : IDisposable
 
             # Added by salvor restore. The recovery needs them once; archiving stays off, because the archive is that of
             # the server that was backed up.
-            restore_command = '/bin/sh salvor_recovery/get %f %p'
+            restore_command = '/bin/sh salvor_recovery/get %f %p; c=$?; [ $c -le 1 ] && exit $c; exit 255'
             recovery_target = ''
             recovery_target_time = ''
             recovery_target_xid = ''

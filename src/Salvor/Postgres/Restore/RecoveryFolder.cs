@@ -14,8 +14,10 @@ sealed class RecoveryFolder(string dataDirectory)
     /// <summary>Its name in the data directory.</summary>
     public const string Name = "salvor_recovery";
 
-    /// <summary>The server runs it in its data directory.</summary>
-    public const string RestoreCommand = $"/bin/sh {Name}/{ScriptName} %f %p";
+    /// <summary>
+    /// The server runs it in its data directory. A shell that cannot open the script ends with a code that would be the end of the log.
+    /// </summary>
+    public const string RestoreCommand = $"/bin/sh {Name}/{ScriptName} %f %p; c=$?; [ $c -le 1 ] && exit $c; exit 255";
 
     const string ScriptName = "get";
     const string ListName = "names";

@@ -75,6 +75,19 @@ public sealed class ClusterRestoreTests(ClusterVault real) : IClassFixture<Clust
     }
 
     [Fact]
+    public async Task Without_the_folder_of_its_log_a_server_ends_and_names_what_it_asked_for()
+    {
+        var plan = await RestoreAsync(new RecoveryTarget.Latest());
+        Directory.Delete(Path.Combine(Target, RecoveryFolder.Name), recursive: true);
+
+        await using var server = await StartAsync();
+        var failure = await Assert.ThrowsAsync<SalvorException>(() => server.RecoveredAsync(plan.Promised, Cancel));
+
+        Assert.StartsWith("the server ended before it was recovered: ", failure.Message, StringComparison.Ordinal);
+        Assert.Contains("could not restore file", failure.Message, StringComparison.Ordinal);
+    }
+
+    [Fact]
     public async Task A_recovery_that_ends_early_is_told_although_the_server_runs()
     {
         var plan = await RestoreAsync(new RecoveryTarget.Latest());
