@@ -102,7 +102,7 @@ class WalLog:
             raise damage("its history is not base64") from None
         for line in filter(lambda line: line and line[0] != "#", map(str.strip, history.split("\n"))):
             match = re.match(rf"(\d+)[\t ]+{ADDRESS}(?:[\t ]|$)", line)
-            if not match or not parent < int(match[1]) < timeline or int(match[2], 16) << 32 | int(match[3], 16) < fork:
+            if not match or not parent < int(match[1]) < timeline:
                 raise damage("its history is none")
             parent, fork = int(match[1]), int(match[2], 16) << 32 | int(match[3], 16)
         if timeline < 1 or (timeline == 1) != (not history) or (timeline > 1) != (parent > 0):

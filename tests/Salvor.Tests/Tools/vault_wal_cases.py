@@ -25,6 +25,9 @@ TWO = log(FIRST, OLD[:LEFT] + records(2, 9, "new"))
 FORK, END_OF_ONE, END_OF_TWO = ONE.ends[LEFT - 1], ONE.ends[-1], TWO.ends[-1]
 HISTORY = f"1\t{FORK >> 32:X}/{FORK & 0xFFFFFFFF:X}\tno recovery target specified\n"
 CUT = ONE.ends[-9] - 5
+EARLIER = ONE.ends[LEFT - 4]
+THREE = log(FIRST, OLD[:LEFT - 3] + records(3, 5, "third"))
+END_OF_THREE = THREE.ends[-1]
 WHOLE = f"wal/000001/{BOUNDARY:016x}-{END_OF_ONE:016x}"
 PIECE = f"wal/000001/{BOUNDARY:016x}-{CUT:016x}"
 SECOND = f"wal/000002/{BOUNDARY:016x}-{END_OF_TWO:016x}"
@@ -45,10 +48,26 @@ def build_wal(writer):
     return writer
 
 
+def build_earlier(writer):
+    """A recovery along timeline 2 that ended before that began: its own beginning is before the one of its parent."""
+    timeline(writer, 1, 1)
+    timeline(writer, 2, 2, 1, HISTORY, FORK)
+    timeline(writer, 3, 3, 2, f"{HISTORY}\n2\t{EARLIER >> 32:X}/{EARLIER & 0xFFFFFFFF:X}\tbefore 2026-03-01 12:00:00+00\n", EARLIER)
+    for first, end in ((FIRST, BOUNDARY), (BOUNDARY, END_OF_ONE)):
+        store(writer, 1, 1, ONE, first, end)
+    store(writer, 2, 2, TWO, BOUNDARY, END_OF_TWO)
+    store(writer, 3, 3, THREE, BOUNDARY, END_OF_THREE)
+    writer.points[TO_TWO] = hashlib.sha256(TWO.data).hexdigest()
+    writer.points[f"wal:3:{FIRST:x}-{END_OF_THREE:x}"] = hashlib.sha256(THREE.data).hexdigest()
+    writer.points["verify"] = "sound"
+    return writer
+
+
 def build_all():
     sound("wal", "the log of two timelines, in pieces, of which one object has several", build_wal, kind="postgres")
     sound("encrypted-wal", "the same, encrypted", lambda writer: with_key(build_wal(writer)), kind="postgres", data_key=DATA_KEY,
           key_file=KEY_FILE)
+    sound("wal-earlier", "a timeline that left its parent before that began", build_earlier, kind="postgres")
     gap = {TO_ONE: "no_such_point", TO_TWO: "no_such_point", f"wal:1:{FORK - 100:x}-{FORK + 100:x}": None, "verify": None}
     broken("wal-gap", "a piece is missing, which is no damage", lambda files: files.pop(f"wal/000001/{FIRST:016x}-{FIRST + 5000:016x}"),
            gap, base="wal")

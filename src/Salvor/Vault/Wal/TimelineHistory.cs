@@ -83,7 +83,8 @@ public sealed class TimelineHistory
             throw Wrong(timeline, $"'{line}' does not name a timeline and an address");
         }
 
-        return parent > (before?.Timeline ?? 0) && parent < timeline && at >= (before?.SwitchAt ?? Lsn.None)
+        // A server that stops before its target's own beginning leaves that timeline at an address before it: only numbers ascend.
+        return parent > (before?.Timeline ?? 0) && parent < timeline
             ? new TimelineParent(parent, at, fields.Length > 2 ? fields[2] : "")
             : throw Wrong(timeline, $"'{line}' is not in order");
     }

@@ -51,7 +51,6 @@ public sealed class TimelineTests
     [InlineData(3, "1\t0/G\tx\n", "'1\t0/G\tx' does not name a timeline and an address")]
     [InlineData(3, "1\n", "'1' does not name a timeline and an address")]
     [InlineData(3, "2\t0/1\tx\n1\t0/2\tx\n", "'1\t0/2\tx' is not in order")]
-    [InlineData(3, "1\t0/2\tx\n2\t0/1\tx\n", "'2\t0/1\tx' is not in order")]
     [InlineData(3, "3\t0/1\tx\n", "'3\t0/1\tx' is not in order")]
     [InlineData(3, "0\t0/1\tx\n", "'0\t0/1\tx' is not in order")]
     public void What_is_no_history_is_refused(int timeline, string text, string what)
@@ -169,6 +168,27 @@ public sealed class TimelineTests
             [(2U, "0/200000-0/250000"), (2U, "0/250000-0/300000")],
             catalog.Cover(2, Range(0x200000, 0x300000), new HashSet<string> { parent })
                 .Select(part => (part.Source.Branch, part.Range.ToString())));
+    }
+
+    [Fact]
+    public async Task A_timeline_that_left_its_parent_before_that_began_has_nothing_of_it()
+    {
+        var vault = await VaultAsync();
+        await EnsureAsync(vault, 3, "1\t0/380000\tx\n\n2\t0/250000\ty\n");
+        await StoreAsync(vault, 1, 0x200000, 0x400000);
+        await StoreAsync(vault, 2, 0x300000, 0x500000);
+        await StoreAsync(vault, 3, 0x200000, 0x400000);
+
+        var catalog = await WalCatalog.LoadAsync(vault, default);
+
+        Assert.Equal(
+            [(1U, "0/200000-0/250000"), (3U, "0/250000-0/400000")],
+            catalog.Cover(3, Range(0x200000, 0x500000)).Select(part => (part.Source.Branch, part.Range.ToString())));
+        Assert.Equal("0/400000", catalog.Reach(3, new Lsn(0x200000)).ToString());
+        Assert.Equal("0/500000", catalog.Reach(2, new Lsn(0x200000)).ToString());
+        Assert.Empty(catalog.Gaps(3));
+        Assert.Empty((await new VaultVerifier(vault, new VerifyOptions()).RunAsync(default)).Findings.Where(item => item.Key.StartsWith(
+            "branches/", StringComparison.Ordinal)));
     }
 
     [Fact]
