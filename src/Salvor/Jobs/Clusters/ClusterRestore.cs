@@ -4,6 +4,7 @@ using Salvor.Files;
 using Salvor.Platform;
 using Salvor.Postgres.Restore;
 using Salvor.Text;
+using Salvor.Vault;
 using Salvor.Vault.Trees;
 using Salvor.Vault.Wal;
 
@@ -37,7 +38,7 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
     /// <summary>Whom the files belong to; the user that starts the server has to own them.</summary>
     public Ownership Owners { get; init; } = new(OwnerBy.Name, null, null);
 
-    /// <summary>Where tablespaces go, by their numbers. Without a place they lie in the data directory.</summary>
+    /// <summary>Where tablespaces go, by their numbers. One without a place goes to TARGET.tablespaces/NUMBER.</summary>
     public IReadOnlyDictionary<uint, string> Tablespaces { get; init; } = new Dictionary<uint, string>();
 
     /// <summary>Told how far it is.</summary>
@@ -48,9 +49,9 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
     {
         var directory = new ClusterDirectory(target);
         directory.ExpectFree();
-        await ExpectTablespacesAsync(cancellationToken);
+        var places = await PlacesAsync(directory.Path, cancellationToken);
         RequireSpace(directory.Path);
-        var files = await RestoreFilesAsync(directory.Path, cancellationToken);
+        var files = await RestoreFilesAsync(directory.Path, places, cancellationToken);
         File.SetUnixFileMode(directory.Path, OwnerOnly);
         if (!directory.Exists)
         {
@@ -66,22 +67,40 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
         return new RestoredCluster(directory.Path, files, log);
     }
 
-    /// <summary>The files go first to the data directory, and then each tablespace that has a place of its own.</summary>
-    async Task<RestoredTree> RestoreFilesAsync(string target, CancellationToken cancellationToken)
+    /// <summary>The files go first to the data directory, and then each tablespace to its place.</summary>
+    async Task<RestoredTree> RestoreFilesAsync(
+        string target, IReadOnlyDictionary<uint, string> places, CancellationToken cancellationToken)
     {
-        string[] elsewhere = [.. Tablespaces.Keys.Select(id => $"/{TablespaceFolder}/{id}")];
+        string[] elsewhere = [.. places.Keys.Select(SourceOf)];
         var restored = await RestoreAsync(target, PathPatterns.None, PathPatterns.Parse([.. LeftOut, .. elsewhere]), cancellationToken);
-        foreach (var (id, place) in Tablespaces)
+        foreach (var (id, place) in places)
         {
-            var source = string.Create(CultureInfo.InvariantCulture, $"/{TablespaceFolder}/{id}");
-            var staged = place.TrimEnd('/') + ".salvor";
+            var (source, staged) = (SourceOf(id), place.TrimEnd('/') + ".salvor");
             await RestoreAsync(staged, PathPatterns.Parse([source]), PathPatterns.None, cancellationToken);
             Move(Path.Combine(staged, source[1..]), place, staged);
+            Give(place, target);
             File.CreateSymbolicLink(target + source, place);
+        }
+
+        if (places.Count > 0)
+        {
+            DurableFile.FlushDirectory(Path.Combine(target, TablespaceFolder));
+        }
+
+        if (places.Keys.Any(id => !Tablespaces.ContainsKey(id)))
+        {
+            File.SetUnixFileMode(Beside(target), OwnerOnly);
+            Give(Beside(target), target);
+            DurableFile.FlushDirectory(Path.GetDirectoryName(target)!);
         }
 
         return restored;
     }
+
+    /// <summary>Where a tablespace is in the backup.</summary>
+    static string SourceOf(uint id) => string.Create(CultureInfo.InvariantCulture, $"/{TablespaceFolder}/{id}");
+
+    static string Beside(string target) => target + ".tablespaces";
 
     Task<RestoredTree> RestoreAsync(string target, PathPatterns include, PathPatterns exclude, CancellationToken cancellationToken) =>
         new TreeRestorer(snapshot, new() { Include = include, Exclude = exclude, Owners = Owners, Progressed = Progressed })
@@ -100,19 +119,30 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
         DurableFile.FlushDirectory(Path.GetDirectoryName(to)!);
     }
 
-    async Task ExpectTablespacesAsync(CancellationToken cancellationToken)
+    /// <summary>
+    /// Where each tablespace of the backup goes: never into the data directory, where a server that finds more than links ends its
+    /// recovery.
+    /// </summary>
+    async Task<IReadOnlyDictionary<uint, string>> PlacesAsync(string target, CancellationToken cancellationToken)
     {
-        foreach (var (id, place) in Tablespaces)
+        var places = new Dictionary<uint, string>();
+        await foreach (var item in TreeSearch.EntriesAsync(snapshot, cancellationToken))
         {
-            var path = Encoding.UTF8.GetBytes(string.Create(CultureInfo.InvariantCulture, $"/{TablespaceFolder}/{id}"));
-            if (!await TreeSearch.EntriesAsync(snapshot, cancellationToken).AnyAsync(
-                item => item.Path.AsSpan().SequenceEqual(path), cancellationToken))
+            if (TablespaceOf(item) is { } id)
             {
-                throw new SalvorException(
-                    FailureKind.Usage, $"backup {plan.Backup.Id} has no tablespace {id}",
-                    $"'salvor list SOURCE {plan.Backup.Id}:/{TablespaceFolder}' shows those that it has.");
+                places[id] = Tablespaces.GetValueOrDefault(id) ?? Path.Combine(Beside(target), Path.GetFileName(SourceOf(id)));
             }
+        }
 
+        if (Tablespaces.Keys.Where(id => !places.ContainsKey(id)).Cast<uint?>().FirstOrDefault() is { } absent)
+        {
+            throw new SalvorException(
+                FailureKind.Usage, $"backup {plan.Backup.Id} has no tablespace {absent}",
+                $"'salvor list SOURCE {plan.Backup.Id}:/{TablespaceFolder}' shows those that it has.");
+        }
+
+        foreach (var (id, place) in places)
+        {
             if (!Path.IsPathRooted(place) || (Directory.Exists(place) && Directory.EnumerateFileSystemEntries(place).Any()))
             {
                 throw new SalvorException(
@@ -120,6 +150,17 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
                     "Choose another place; what is there may be the tablespace of a server that runs.");
             }
         }
+
+        return places;
+    }
+
+    /// <summary>The number of a tablespace whose directory this is.</summary>
+    static uint? TablespaceOf(TreePath item)
+    {
+        var path = Encoding.UTF8.GetString(item.Path);
+        var name = path.AsSpan(path.LastIndexOf('/') + 1);
+        return item.Entry.Kind == TreeEntryKind.Directory
+            && uint.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var id) && path == SourceOf(id) ? id : null;
     }
 
     /// <summary>The log needs room twice: where it is handed out, and where the server puts what it takes.</summary>
@@ -143,7 +184,7 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
 
     /// <summary>
     /// All files of the log that the server may ask for. It asks for each segment on the newest timeline first, so each timeline's own are
-    /// there, with the histories that tell it the way.
+    /// there, with the histories.
     /// </summary>
     async Task<long> AddLogAsync(string target, CancellationToken cancellationToken)
     {
@@ -151,18 +192,14 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
         folder.Begin();
         using var reader = new WalReader(catalog);
         var (bytes, segmentBytes) = (0L, plan.Shape.SegmentBytes);
-        foreach (var (branch, own) in catalog.PathTo(plan.Branch.Number))
+        var path = catalog.PathTo(plan.Branch.Number);
+        AddHistories(folder, path.Select(item => item.Branch));
+        foreach (var (branch, own) in path)
         {
-            var history = WalBranches.HistoryOf(branch);
-            if (!history.Bytes.IsEmpty)
+            var (timeline, range) = (WalBranches.HistoryOf(branch).Timeline, own.Within(plan.Log));
+            for (var at = range.First.Floor(segmentBytes); at < range.End && !range.IsEmpty; at += segmentBytes)
             {
-                folder.Add($"{history.Timeline:X8}.history", history.Bytes.Span);
-            }
-
-            var range = own.Within(plan.Log);
-            for (var at = range.First.Floor(segmentBytes); at < range.End; at += segmentBytes)
-            {
-                var segment = WalSegment.Of(history.Timeline, at, segmentBytes);
+                var segment = WalSegment.Of(timeline, at, segmentBytes);
                 Progressed?.Invoke(new WorkProgress("fetching the log", bytes, plan.Log.Length) { Item = segment.Name });
                 if (await reader.SegmentAsync(segment, cancellationToken) is { } content)
                 {
@@ -175,6 +212,21 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
         folder.Finish();
         Give(Path.Combine(target, RecoveryFolder.Name), target);
         return bytes;
+    }
+
+    /// <summary>
+    /// The histories of all timelines, also of those that lead elsewhere: a server that is promoted takes the first number of which it
+    /// finds none, and two timelines of one number could never be told apart.
+    /// </summary>
+    void AddHistories(RecoveryFolder folder, IEnumerable<Branch> path)
+    {
+        foreach (var record in path.Concat(catalog.Branches.Reverse()).Select(branch => branch.Record).DistinctBy(item => item.Timeline))
+        {
+            if (record is { Timeline: > 1 and var timeline, History: { Length: > 0 } history })
+            {
+                folder.Add($"{timeline:X8}.history", history);
+            }
+        }
     }
 
     void WriteSettings(string target)

@@ -9,7 +9,7 @@ public sealed class ClusterDirectory(string path)
 {
     const string PidFile = "postmaster.pid";
 
-    public string Path { get; } = System.IO.Path.GetFullPath(path);
+    public string Path { get; } = System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(path));
 
     /// <summary>Whether a cluster is there.</summary>
     public bool Exists => File.Exists(At("PG_VERSION"));

@@ -42,8 +42,15 @@ public sealed class ClusterTimelineTests : IDisposable
         await stopping.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => following);
 
-        Assert.Equal(moments[^1].Digest, await RecoveredAsync(vault, record, "newest", timeline: null));
-        Assert.Equal(moments[^3].Digest, await RecoveredAsync(vault, record, "first", timeline: 1));
+        Assert.Equal(moments[^1].Digest, await RecoveredAsync(vault, record, "newest", timeline: null, new RecoveryTarget.Latest()));
+        Assert.Equal(moments[^3].Digest, await RecoveredAsync(vault, record, "first", timeline: 1, new RecoveryTarget.Latest()));
+
+        // Along timeline 2, to a moment before that began.
+        var early = new RecoveryTarget.Address(moments[1].Address);
+        Assert.Equal(moments[1].Digest, await RecoveredAsync(vault, record, "early", timeline: null, early));
+        var history = await File.ReadAllBytesAsync(Path.Combine(scratch["early"], "pg_wal", "00000003.history"), Cancel);
+        var parents = TimelineHistory.Read(3, history).Parents;
+        Assert.True(parents[1].SwitchAt < parents[0].SwitchAt, $"{parents[1]} is not before {parents[0]}");
     }
 
     public void Dispose() => scratch.Dispose();
@@ -71,12 +78,13 @@ public sealed class ClusterTimelineTests : IDisposable
             () => following.Exception?.ToString() ?? "timeline 2 does not arrive");
     }
 
-    async Task<string?> RecoveredAsync(VaultAccess vault, BackupRecord record, string name, uint? timeline)
+    /// <summary>Recovers, on a timeline that the vault does not know, and returns what is there.</summary>
+    async Task<string?> RecoveredAsync(VaultAccess vault, BackupRecord record, string name, uint? timeline, RecoveryTarget target)
     {
         var catalog = await WalCatalog.LoadAsync(vault, Cancel);
         var (backup, snapshot) = await ClusterBackup.OpenAsync(vault, record, Cancel);
         var plan = await new RecoveryPlanner(catalog, [backup])
-            .PlanAsync(new RecoveryTarget.Latest(), timeline, backupId: null, RecoveryAction.Promote, Cancel);
+            .PlanAsync(target, timeline, backupId: null, RecoveryAction.Promote, Cancel);
         if (Environment.IsPrivilegedProcess)
         {
             File.SetUnixFileMode(scratch.Path, File.GetUnixFileMode(scratch.Path) | UnixFileMode.OtherExecute);
@@ -86,6 +94,8 @@ public sealed class ClusterTimelineTests : IDisposable
         await using var server = await PrivateServer.StartAsync(new(scratch[name]), "postgres", TimeProvider.System, Cancel);
         await server.RecoveredAsync(plan.Promised, Cancel);
         await using var connection = await PostgresConnection.OpenAsync(server.Connection, SessionKind.Sql, TimeProvider.System, Cancel);
+        var own = await connection.QueryOneAsync("select substr(pg_walfile_name(pg_current_wal_lsn()), 1, 8)", Cancel);
+        Assert.Equal("00000003", own.Text(0, 0));
         return (await connection.QueryOneAsync(ClusterVault.DigestSql, Cancel)).Text(0, 0);
     }
 }
