@@ -96,7 +96,8 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
     /// </summary>
     public async Task<BackupRecord> OfferAsync(StoredBaseBackup backup, BackupRequest request, CancellationToken cancellationToken)
     {
-        var reach = (await WalCatalog.LoadAsync(vault, cancellationToken)).Reach(backup.Branch, backup.Log.First);
+        var catalog = await WalCatalog.LoadAsync(vault, cancellationToken);
+        var reach = await WalReader.ReachAsync(catalog, backup.Branch, backup.Log.First, cancellationToken);
         if (reach < backup.Log.End)
         {
             throw new SalvorException(

@@ -16,6 +16,9 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
     /// </summary>
     public bool IsFollowed { get; init; }
 
+    /// <summary>How long nothing more of the log that it needs may come.</summary>
+    public TimeSpan Patience { get; init; } = TimeSpan.FromMinutes(5);
+
     /// <inheritdoc cref="BaseBackup.Damaged"/>
     public IReadOnlySet<string> Damaged { get; init; } = new HashSet<string>();
 
@@ -75,13 +78,36 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
         Directory.CreateDirectory(backup.ScratchFolder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         var label = new BaseBackupOptions { Label = $"salvor {request.Label}".Trim() };
         var stored = await backup.RunAsync(connection, label, branch, cancellationToken);
-        while ((await WalCatalog.LoadAsync(vault, cancellationToken)).Reach(branch, stored.Log.First) < stored.Log.End)
+        await ArrivedAsync(branch, stored.Log, cancellationToken);
+        return await backup.OfferAsync(stored, request, cancellationToken);
+    }
+
+    /// <summary>Waits for the log that a backup needs, for as long as more of it comes.</summary>
+    async Task ArrivedAsync(uint branch, WalRange log, CancellationToken cancellationToken)
+    {
+        var (reached, since) = (Lsn.None, time.GetUtcNow());
+        while (true)
         {
+            var catalog = await WalCatalog.LoadAsync(vault, cancellationToken);
+            var reach = await WalReader.ReachAsync(catalog, branch, log.First, cancellationToken);
+            if (reach >= log.End)
+            {
+                return;
+            }
+
+            (reached, since) = reach == reached ? (reached, since) : (reach, time.GetUtcNow());
+            if (time.GetUtcNow() - since > Patience)
+            {
+                throw new SalvorException(
+                    FailureKind.NotRestorable,
+                    $"the base backup needs the log {log}, and in vault {vault.Location} that ends at {reach}: no more of it comes",
+                    "Look whether somebody follows the server and reaches the vault; what the server has removed cannot come any more. "
+                        + "Then make the backup again: what is stored of it is made use of.");
+            }
+
             Progressed?.Invoke(new WorkProgress("waiting for its log"));
             await Task.Delay(options.PublishEvery, time, cancellationToken);
         }
-
-        return await backup.OfferAsync(stored, request, cancellationToken);
     }
 
     static async Task<TimelineHistory> HistoryAsync(ReplicationConnection connection, uint timeline, CancellationToken cancellationToken) =>

@@ -81,7 +81,7 @@ public sealed class RecoveryPlanner(WalCatalog catalog, IReadOnlyList<ClusterBac
     async Task<RecoveryPlan> FromAsync(
         ClusterBackup backup, Branch branch, RecoveryTarget target, RecoveryAction action, CancellationToken cancellationToken)
     {
-        var reach = catalog.Reach(branch.Number, backup.Log.First);
+        var reach = await WalReader.ReachAsync(catalog, branch.Number, backup.Log.First, cancellationToken);
         if (reach < backup.Log.End)
         {
             throw NotRestorable(

@@ -19,7 +19,7 @@ sealed class LayerException(FindingLayer layer, DamagedObjectException damage) :
 }
 
 /// <summary>What a range of the log of PostgreSQL says of where it belongs.</summary>
-readonly record struct WalFacts(WalRef Ref, uint Timeline, ulong SystemId);
+readonly record struct WalFacts(WalRef Ref, uint Timeline, WalShape Shape);
 
 /// <summary>
 /// The checks of one object by itself, one function for each kind. What is read whole is held to the hash in its footer, and each of its
@@ -216,7 +216,7 @@ static class ObjectCheck
             ExpectHash(stored);
         }
 
-        return new WalFacts(wal.Ref, wal.Details.Timeline, wal.Details.Shape.SystemId);
+        return new WalFacts(wal.Ref, wal.Details.Timeline, wal.Details.Shape);
     }
 
     static void CheckRecords(string key, WalRange range, WalDetails details, ReadOnlySpan<byte> content)

@@ -27,12 +27,18 @@ sealed class WalCheck(VerifyRun run, Condemnations condemned, IReadOnlyDictionar
     public async Task RunAsync(IReadOnlyList<WalNeed> needs, CancellationToken cancellationToken)
     {
         var rows = run.Vault.ListAsync(VaultKeys.Wals, after: null, cancellationToken).Where(row => !condemned.Hides(row.Key));
-        await foreach (var (row, (entry, failure)) in run.EachAsync(rows, CheckAsync, cancellationToken))
+        var starts = new Dictionary<Lsn, Lsn>();
+        await foreach (var (row, (facts, failure)) in run.EachAsync(rows, CheckAsync, cancellationToken))
         {
             // What was merged may be removed at any time; that something of it is missing then, the gaps tell.
             if (failure is null)
             {
-                sound.Add(entry);
+                sound.Add(facts.Ref);
+                foreach (var need in needs.Where(need => facts.Ref.Range.Has(need.Range.First)))
+                {
+                    // A server reads a segment from its start, wherever in it the recovery begins.
+                    starts[need.Range.First] = need.Range.First.Floor(facts.Shape.SegmentBytes);
+                }
             }
             else if (!failure.Damage.IsMissing)
             {
@@ -57,20 +63,20 @@ sealed class WalCheck(VerifyRun run, Condemnations condemned, IReadOnlyDictionar
         }
 
         await CompareAsync(catalog, cancellationToken);
-        CheckNeeds(catalog, needs);
+        CheckNeeds(catalog, needs, starts);
         Gaps = [.. known.Where(branch => IsWhole(branch.Number)).SelectMany(branch => catalog.Gaps(branch.Number)).Distinct()
             .OrderBy(gap => gap.Branch).ThenBy(gap => gap.Range.First)];
 
-        Task<WalRef> CheckAsync(ObjectInfo row) => this.CheckAsync(row.Key, cancellationToken);
+        Task<WalFacts> CheckAsync(ObjectInfo row) => this.CheckAsync(row.Key, cancellationToken);
     }
 
-    async Task<WalRef> CheckAsync(string key, CancellationToken cancellationToken)
+    async Task<WalFacts> CheckAsync(string key, CancellationToken cancellationToken)
     {
-        var (entry, timeline, systemId) = await ObjectCheck.WalAsync(run.Vault, key, run.IsWhole(key), cancellationToken);
-        return branches.TryGetValue(entry.Branch, out var record)
-            && (record.Timeline != timeline || record.SystemId != systemId.ToString(CultureInfo.InvariantCulture))
-            ? throw Misplaced(key, $"it is of timeline {timeline} of the cluster {systemId}, and its branch is not")
-            : entry;
+        var facts = await ObjectCheck.WalAsync(run.Vault, key, run.IsWhole(key), cancellationToken);
+        var systemId = facts.Shape.SystemId.ToString(CultureInfo.InvariantCulture);
+        return branches.TryGetValue(facts.Ref.Branch, out var record) && (record.Timeline != facts.Timeline || record.SystemId != systemId)
+            ? throw Misplaced(key, $"it is of timeline {facts.Timeline} of the cluster {systemId}, and its branch is not")
+            : facts;
     }
 
     /// <summary>Objects that overlap were stored by several writers, or one was made of others.</summary>
@@ -120,11 +126,12 @@ sealed class WalCheck(VerifyRun run, Condemnations condemned, IReadOnlyDictionar
         }
     }
 
-    void CheckNeeds(WalCatalog catalog, IReadOnlyList<WalNeed> needs)
+    void CheckNeeds(WalCatalog catalog, IReadOnlyList<WalNeed> needs, Dictionary<Lsn, Lsn> starts)
     {
         foreach (var (snapshot, range) in needs.Where(need => IsWhole(need.Snapshot.Branch)))
         {
-            if (catalog.Reach(snapshot.Branch, range.First) is var reach && reach < range.End)
+            var start = starts.GetValueOrDefault(range.First, range.First);
+            if (catalog.Reach(snapshot.Branch, start) is var reach && reach < range.End)
             {
                 run.Add(
                     VaultKeys.Snapshot(snapshot.Branch, snapshot.Position), FindingLayer.Lineage,

@@ -57,6 +57,21 @@ public sealed class WalReader(WalCatalog catalog) : IDisposable
         return stored.Details.Shape;
     }
 
+    /// <summary>
+    /// Up to where a recovery gets that begins with the record at an address: a server reads the segment of that from its start. The
+    /// address itself where nothing is there.
+    /// </summary>
+    public static async Task<Lsn> ReachAsync(WalCatalog catalog, uint branch, Lsn record, CancellationToken cancellationToken)
+    {
+        if (catalog.Cover(branch, new WalRange(record, record + 1)) is not [var part, ..])
+        {
+            return record;
+        }
+
+        var shape = await ShapeAsync(catalog.Vault, part.Source, cancellationToken);
+        return catalog.Reach(branch, record.Floor(shape.SegmentBytes));
+    }
+
     public void Dispose() => open?.Dispose();
 
     async Task ReadAsync(
