@@ -136,6 +136,8 @@ public sealed class BaseBackupTests : IDisposable
     [InlineData("device", '3', "", "device is of kind '3'")]
     [InlineData("hard", '1', "", "hard is of kind '1'")]
     [InlineData("PG_VERSION", '0', "15\n", "PG_VERSION comes twice")]
+    [InlineData("postgresql.auto.conf", '2', "/etc/shadow", "postgresql.auto.conf is a link, and none to a tablespace")]
+    [InlineData("pg_tblspc/1/x", '2', "/etc", "pg_tblspc/1/x is a link, and none to a tablespace")]
     [InlineData("more", '0', "content", "more is not in its manifest")]
     public async Task What_no_server_sends_is_refused(string path, char type, string content, string what)
     {
@@ -316,9 +318,18 @@ public sealed class BaseBackupTests : IDisposable
     {
         readonly List<byte> bytes = [];
 
+        /// <param name="path">Of the entry.</param>
+        /// <param name="type">As a header says it.</param>
+        /// <param name="content">Of a link: where it leads.</param>
         public TarText Add(string path, char type, string content)
         {
             var header = new byte[512];
+            if (type == '2')
+            {
+                Put(157, content);
+                content = "";
+            }
+
             Put(0, path);
             Put(100, "0000600\0");
             Put(108, "0000000\0");

@@ -49,7 +49,8 @@ public sealed class RecoveryFolderTests : IDisposable
     {
         var text = RecoverySettings.Write(
             "# kept\nwork_mem = '64MB'\nrecovery_target_time = '2020-01-01'\nRestore_Command = 'cp /gone/%f %p'\n",
-            new RecoveryEnd(3, new RecoveryStop.At(new Lsn(0x16_B374D848), Inclusive: false), RecoveryAction.Pause));
+            new RecoveryEnd(3, new RecoveryStop.At(new Lsn(0x16_B374D848), Inclusive: false), RecoveryAction.Pause),
+            [("max_connections", "37")]);
 
         Assert.Equal(
             """
@@ -70,10 +71,12 @@ public sealed class RecoveryFolderTests : IDisposable
             recovery_target_timeline = '3'
             recovery_target_action = 'pause'
             recovery_end_command = ''
+            recovery_min_apply_delay = '0'
             archive_cleanup_command = ''
             primary_conninfo = ''
             primary_slot_name = ''
             archive_mode = 'off'
+            max_connections = '37'
 
             """, text);
     }

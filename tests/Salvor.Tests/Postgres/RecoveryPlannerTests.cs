@@ -64,6 +64,11 @@ public sealed class RecoveryPlannerTests(RealLog real) : IClassFixture<RealLog>
         Assert.Equal(micros, after.LastCommit!.Value.TimeMicros);
         Assert.Equal(new RecoveryStop.At(start, Inclusive: false), before.End.Stop);
         Assert.Equal(Commits[2].Micros, before.LastCommit!.Value.TimeMicros);
+
+        // No more of the log is fetched than the segment in which it stops.
+        var end = (start + (real.Shape.SegmentBytes - 1)).Floor(real.Shape.SegmentBytes);
+        Assert.True(end < real.End);
+        Assert.Equal([new(real.First, end), new(real.First, end)], [after.Log, before.Log]);
     }
 
     [Fact]

@@ -41,6 +41,12 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
     /// <summary>Where tablespaces go, by their numbers. One without a place goes to TARGET.tablespaces/NUMBER.</summary>
     public IReadOnlyDictionary<uint, string> Tablespaces { get; init; } = new Dictionary<uint, string>();
 
+    /// <summary>
+    /// Whether the recovery may use the places of tablespaces that were made after the backup began: it makes and empties them by the paths
+    /// that they had, which on the machine of the source are those of the server that runs.
+    /// </summary>
+    public bool MayMakeTablespaces { get; init; }
+
     /// <summary>Told how far it is.</summary>
     public Action<WorkProgress>? Progressed { get; init; }
 
@@ -62,8 +68,12 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
 
         Give(directory.Path, directory.Path);
         var log = await AddLogAsync(directory.Path, cancellationToken);
-        WriteSettings(directory.Path);
-        await WriteControlAsync(directory.Path, cancellationToken);
+        using var control = new MemoryStream();
+        await TreeSearch.DumpAsync(snapshot, Encoding.ASCII.GetBytes(Control), control, cancellationToken);
+        WriteSettings(directory.Path, ControlFile.Settings(control.ToArray()));
+
+        // Without it no server starts, so it comes when all else is durable.
+        Write(directory.Path, Control[1..], control.ToArray());
         return new RestoredCluster(directory.Path, files, log);
     }
 
@@ -197,6 +207,7 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
         foreach (var (branch, own) in path)
         {
             var (timeline, range) = (WalBranches.HistoryOf(branch).Timeline, own.Within(plan.Log));
+            var records = new WalRecords(plan.Shape, timeline, range.First.Floor(segmentBytes), ExpectHarmless);
             for (var at = range.First.Floor(segmentBytes); at < range.End && !range.IsEmpty; at += segmentBytes)
             {
                 var segment = WalSegment.Of(timeline, at, segmentBytes);
@@ -205,6 +216,7 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
                 {
                     folder.Add(segment.Name, content);
                     bytes += content.Length;
+                    records.Add(content.AsSpan(0, (int)Math.Min(content.Length, range.End - at)));
                 }
             }
         }
@@ -212,6 +224,20 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
         folder.Finish();
         Give(Path.Combine(target, RecoveryFolder.Name), target);
         return bytes;
+    }
+
+    /// <summary>Throws where a record that will be applied makes a tablespace.</summary>
+    void ExpectHarmless(WalEvent item)
+    {
+        var isApplied = item.Start >= plan.Backup.Log.First && (plan.End.Stop is not RecoveryStop.At stop || item.Start < stop.Record);
+        if (item.Kind == WalEventKind.Tablespace && item.Name.StartsWith('/') && isApplied && !MayMakeTablespaces)
+        {
+            throw new SalvorException(
+                FailureKind.NotRestorable,
+                $"after backup {plan.Backup.Id} began, a tablespace was made in {item.Name}, and a recovery past {item.Start} writes there",
+                $"That may be in use by the server that was backed up. Recover to the end of a transaction before {item.Start}, or "
+                    + "make a backup now and begin with that.");
+        }
     }
 
     /// <summary>
@@ -229,20 +255,13 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
         }
     }
 
-    void WriteSettings(string target)
+    void WriteSettings(string target, IEnumerable<(string Name, string Value)> needed)
     {
+        // A link would be followed, to what only root can read.
         var path = Path.Combine(target, SettingsFile);
-        var existing = File.Exists(path) ? File.ReadAllText(path) : "";
-        Write(target, SettingsFile, Encoding.UTF8.GetBytes(RecoverySettings.Write(existing, plan.End)));
+        var existing = FileStat.Of(path, followLinks: false) is { Kind: FileKind.Regular } ? File.ReadAllText(path) : "";
+        Write(target, SettingsFile, Encoding.UTF8.GetBytes(RecoverySettings.Write(existing, plan.End, needed)));
         Write(target, "recovery.signal", []);
-    }
-
-    /// <summary>Without it no server starts, so it comes when all else is durable.</summary>
-    async Task WriteControlAsync(string target, CancellationToken cancellationToken)
-    {
-        using var content = new MemoryStream();
-        await TreeSearch.DumpAsync(snapshot, Encoding.ASCII.GetBytes(Control), content, cancellationToken);
-        Write(target, Control[1..], content.GetBuffer().AsSpan(0, (int)content.Length));
     }
 
     static void Write(string target, string name, ReadOnlySpan<byte> content)

@@ -172,7 +172,8 @@ sealed partial class BackupIntake(TreeSnapshotWriter writer, ChunkSpill spill)
         {
             TarHeader.File => TreeEntryKind.File,
             TarHeader.Directory => TreeEntryKind.Directory,
-            TarHeader.Link when entry.Target.Length > 0 => TreeEntryKind.Link,
+            TarHeader.Link when entry.Target.Length > 0 && Tablespace().IsMatch(path) => TreeEntryKind.Link,
+            TarHeader.Link => throw BackupErrors.Wrong($"{BackupItem.TextOf(path)} is a link, and none to a tablespace"),
             _ => throw BackupErrors.Wrong($"{BackupItem.TextOf(path)} is of kind '{entry.Type}'"),
         },
         Name = BackupItem.NameOf(path),
@@ -190,6 +191,10 @@ sealed partial class BackupIntake(TreeSnapshotWriter writer, ChunkSpill spill)
     /// <summary>A time beyond what a file system has is none that a server sends.</summary>
     static long NanosecondsOf(long seconds) =>
         seconds <= long.MaxValue / 1_000_000_000 ? seconds * 1_000_000_000 : throw BackupErrors.Wrong($"an entry is of second {seconds}");
+
+    /// <summary>Where a server links to tablespaces; it sends no other links.</summary>
+    [GeneratedRegex(@"^pg_tblspc/\d+\z")]
+    private static partial Regex Tablespace();
 
     /// <summary>What has pages that are written in place: relations, their maps, and what they were at the last commit.</summary>
     [GeneratedRegex(@"^(global|base/\d+|pg_tblspc/\d+/[^/]+/\d+)/\d+(_\w+)?(\.\d+)?$")]

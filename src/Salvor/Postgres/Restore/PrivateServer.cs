@@ -26,11 +26,14 @@ public sealed class PrivateServer : IAsyncDisposable
     readonly GuardedProcess process;
     readonly OutputTail log;
     readonly string folder;
+    readonly string paused;
     readonly TimeProvider time;
 
-    PrivateServer(GuardedProcess process, string folder, string user, TimeProvider time)
+    PrivateServer(GuardedProcess process, string folder, string user, int major, TimeProvider time)
     {
+        const int WithPauseState = 14;
         (this.process, this.folder, this.time) = (process, folder, time);
+        paused = major < WithPauseState ? "pg_is_wal_replay_paused()" : "pg_get_wal_replay_pause_state() = 'paused'";
         log = new OutputTail(process.ErrorText);
         Connection = PostgresSettings.Parse(
             $"host={folder} port={Port} user={user} dbname=postgres sslmode=disable", new PostgresEnvironment(_ => null));
@@ -57,7 +60,7 @@ public sealed class PrivateServer : IAsyncDisposable
             {
                 Environment = new Dictionary<string, string> { ["LC_ALL"] = "C" },
             });
-            return new PrivateServer(process, folder, user, time);
+            return new PrivateServer(process, folder, user, cluster.MajorVersion, time);
         }
         catch
         {
@@ -67,8 +70,8 @@ public sealed class PrivateServer : IAsyncDisposable
     }
 
     /// <summary>
-    /// Waits until the server has recovered and accepts writes, and compares where it stopped with what was promised: a recovery that ends
-    /// early is a failure, however well the server runs.
+    /// Waits until the server has recovered and accepts writes, or pauses, and compares where it stopped with what was promised: a recovery
+    /// that ends early is a failure, however well the server runs.
     /// </summary>
     public async Task<Lsn> RecoveredAsync(Lsn promised, CancellationToken cancellationToken)
     {
@@ -78,7 +81,7 @@ public sealed class PrivateServer : IAsyncDisposable
             {
                 throw new SalvorException(
                     FailureKind.NotRestorable,
-                    $"the server ended before it was recovered: {string.Join(" | ", OutputTail.LastLines(log.Text))}",
+                    $"the server ended before it was recovered: {Why()}",
                     "Run 'salvor verify --deep', and restore from an earlier backup where this one cannot be used.");
             }
 
@@ -93,6 +96,19 @@ public sealed class PrivateServer : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// What ended it, of the end of its log. What follows that are only the steps in which it ended, and before it are connections of ours
+    /// that came too early.
+    /// </summary>
+    string Why()
+    {
+        var fatal = log.Text.Split('\n').Where(line =>
+            (line.Contains(" FATAL: ", StringComparison.Ordinal) || line.Contains(" PANIC: ", StringComparison.Ordinal))
+            && !line.Contains("the database system is ", StringComparison.Ordinal));
+        var lines = OutputTail.LastLines(string.Join('\n', fatal));
+        return string.Join(" | ", lines.Count > 0 ? lines : OutputTail.LastLines(log.Text));
+    }
+
     public async ValueTask DisposeAsync()
     {
         await process.DisposeAsync();
@@ -104,13 +120,16 @@ public sealed class PrivateServer : IAsyncDisposable
     {
         try
         {
-            await using var connection = await PostgresConnection.OpenAsync(Connection, SessionKind.Sql, time, cancellationToken);
-            var rows = await connection.QueryOneAsync("SELECT pg_is_in_recovery(), pg_last_wal_replay_lsn()", cancellationToken);
-            return rows.Text(0, 0) == "f" ? rows.LsnAt(0, 1) ?? Lsn.None : null;
+            // The database that each cluster has: another may have been dropped.
+            var settings = Connection with { Database = "template1" };
+            await using var connection = await PostgresConnection.OpenAsync(settings, SessionKind.Sql, time, cancellationToken);
+            var rows = await connection.QueryOneAsync(
+                $"SELECT CASE WHEN pg_is_in_recovery() THEN {paused} ELSE true END, pg_last_wal_replay_lsn()", cancellationToken);
+            return rows.Text(0, 0) == "t" ? rows.LsnAt(0, 1) ?? Lsn.None : null;
         }
-        catch (PostgresException)
+        catch (PostgresException e) when (e.IsConnectionLoss || e.SqlState == SqlStates.NotInState)
         {
-            // It is starting; where it ended instead, its log says why.
+            // It is starting, or its recovery ended just now; where it ended itself, its log says why.
             return null;
         }
     }

@@ -70,11 +70,13 @@ static class RecoverySettings
     /// </summary>
     /// <param name="existing">What it was in the backup.</param>
     /// <param name="end">Where the recovery ends.</param>
-    public static string Write(string existing, RecoveryEnd end)
+    /// <param name="needed">Of which it must have as much as the server had that was backed up, whatever this machine has.</param>
+    public static string Write(string existing, RecoveryEnd end, IEnumerable<(string Name, string Value)> needed)
     {
         var kept = existing.Split('\n').Select(line => IsOfRecovery(line) ? $"# before this restore: {line}" : line);
         var text = string.Join('\n', kept).TrimEnd('\n');
-        var added = Settings(end).Select(setting => $"{setting.Name} = '{setting.Value.Replace("'", "''", StringComparison.Ordinal)}'\n");
+        var added = Settings(end).Concat(needed).Select(
+            setting => $"{setting.Name} = '{setting.Value.Replace("'", "''", StringComparison.Ordinal)}'\n");
         return $"{text}\n\n# Added by salvor restore. The recovery needs them once; archiving stays off, because the archive is that of\n"
             + $"# the server that was backed up.\n{string.Concat(added)}";
     }
@@ -89,6 +91,7 @@ static class RecoverySettings
             RecoveryAction.Pause => "pause", RecoveryAction.Shutdown => "shutdown", _ => "promote",
         }),
         ("recovery_end_command", ""),
+        ("recovery_min_apply_delay", "0"),
         ("archive_cleanup_command", ""),
         ("primary_conninfo", ""),
         ("primary_slot_name", ""),

@@ -90,24 +90,28 @@ public sealed class RecoveryPlanner(WalCatalog catalog, IReadOnlyList<ClusterBac
         }
 
         var search = new WalSearch(catalog, branch.Number);
-        var (stop, last) = await StopAsync(search, backup, branch, target, reach, cancellationToken);
-        var end = stop is RecoveryStop.Consistent ? backup.Log.End : reach;
+        var shape = await search.ShapeAsync(backup.Log.First, cancellationToken);
+        var (stop, last, recordEnd) = await StopAsync(search, backup, branch, target, reach, cancellationToken);
+        var end = stop is RecoveryStop.Consistent ? backup.Log.End
+            : recordEnd is { } at ? Lsn.Min((at + (shape.SegmentBytes - 1)).Floor(shape.SegmentBytes), reach)
+            : reach;
         return new RecoveryPlan(
-            backup, branch, new RecoveryEnd(TimelineOf(branch), stop, action), new WalRange(backup.Log.First, end),
-            await search.ShapeAsync(backup.Log.First, cancellationToken),
+            backup, branch, new RecoveryEnd(TimelineOf(branch), stop, action), new WalRange(backup.Log.First, end), shape,
             last is { } commit ? new WalPoint(commit.End, commit.TimeMicros) : null);
     }
 
-    async Task<(RecoveryStop Stop, WalEvent? LastCommit)> StopAsync(
+    /// <summary>Where it stops, the last commit before that, and where the record ends at which it stops, if at one.</summary>
+    async Task<(RecoveryStop Stop, WalEvent? LastCommit, Lsn? RecordEnd)> StopAsync(
         WalSearch search, ClusterBackup backup, Branch branch, RecoveryTarget target, Lsn reach, CancellationToken cancellationToken)
     {
         var after = new WalRange(backup.Log.End, reach);
         switch (target)
         {
             case RecoveryTarget.Latest:
-                return (new RecoveryStop.AtEnd(), (await search.FirstAsync(after, _ => false, _ => false, cancellationToken)).CommitBefore);
+                var (_, newest) = await search.FirstAsync(after, _ => false, _ => false, cancellationToken);
+                return (new RecoveryStop.AtEnd(), newest, null);
             case RecoveryTarget.Immediate:
-                return (new RecoveryStop.Consistent(), null);
+                return (new RecoveryStop.Consistent(), null, null);
             case RecoveryTarget.Time { At: var time }:
                 return await AtTimeAsync(search, backup, after, time, cancellationToken);
             case RecoveryTarget.Address { At: var address }:
@@ -116,14 +120,14 @@ public sealed class RecoveryPlanner(WalCatalog catalog, IReadOnlyList<ClusterBac
                 var (ended, before) = await search.FirstAsync(
                     after, index => index.Commits > 0, item => item.IsCommit && item.Xid == xid, cancellationToken);
                 return ended is { } transaction
-                    ? (new RecoveryStop.At(transaction.Start, inclusive), inclusive ? transaction : before)
+                    ? (new RecoveryStop.At(transaction.Start, inclusive), inclusive ? transaction : before, transaction.End)
                     : throw NotFound(target, backup, after, before);
             case RecoveryTarget.Named { Name: var name }:
                 var (named, committed) = await search.FirstAsync(
                     after, index => index.Names.Any(item => item.Name == name),
                     item => item.Kind == WalEventKind.RestorePoint && item.Name == name, cancellationToken);
                 return named is { } point
-                    ? (new RecoveryStop.At(point.Start, Inclusive: true), committed)
+                    ? (new RecoveryStop.At(point.Start, Inclusive: true), committed, point.End)
                     : throw NotFound(target, backup, after, committed);
             default:
                 throw new InvalidOperationException($"no way to recover to {target}");
@@ -133,7 +137,7 @@ public sealed class RecoveryPlanner(WalCatalog catalog, IReadOnlyList<ClusterBac
     /// <summary>
     /// PostgreSQL stops before the first commit that is later; told so by its address, it does so also where that is the last one there is.
     /// </summary>
-    async Task<(RecoveryStop Stop, WalEvent? LastCommit)> AtTimeAsync(
+    async Task<(RecoveryStop Stop, WalEvent? LastCommit, Lsn? RecordEnd)> AtTimeAsync(
         WalSearch search, ClusterBackup backup, WalRange after, DateTimeOffset time, CancellationToken cancellationToken)
     {
         var micros = Micros.Of(time);
@@ -155,14 +159,14 @@ public sealed class RecoveryPlanner(WalCatalog catalog, IReadOnlyList<ClusterBac
         }
 
         return next.End > backup.Log.End
-            ? (new RecoveryStop.At(next.Start, Inclusive: false), before)
+            ? (new RecoveryStop.At(next.Start, Inclusive: false), before, next.End)
             : throw NotRestorable(
                 $"backup {backup.Id} has what was committed until {InstantText.Format(Micros.ToTime(next.TimeMicros))} or later, which is "
                     + $"after {InstantText.Format(time)}",
                 "Choose a later moment, or an earlier backup: 'salvor list' shows them.");
     }
 
-    async Task<(RecoveryStop Stop, WalEvent? LastCommit)> AtAddressAsync(
+    async Task<(RecoveryStop Stop, WalEvent? LastCommit, Lsn? RecordEnd)> AtAddressAsync(
         WalSearch search, ClusterBackup backup, Branch branch, WalRange after, Lsn address, CancellationToken cancellationToken)
     {
         if (address < after.First || address > after.End)
@@ -176,7 +180,7 @@ public sealed class RecoveryPlanner(WalCatalog catalog, IReadOnlyList<ClusterBac
             after, index => index.Commits > 0 && index.Last.End > address, item => item.IsCommit && item.End > address, cancellationToken);
 
         // Where nothing is committed after it, the end of the log is that state too: no server has to look for a record that is not there.
-        return (next is { } later ? new RecoveryStop.At(later.Start, Inclusive: false) : new RecoveryStop.AtEnd(), before);
+        return (next is { } later ? new RecoveryStop.At(later.Start, Inclusive: false) : new RecoveryStop.AtEnd(), before, next?.End);
     }
 
     SalvorException NotFound(RecoveryTarget target, ClusterBackup backup, WalRange after, WalEvent? last) => NotRestorable(

@@ -20,8 +20,9 @@ sealed class WalSearch(WalCatalog catalog, uint branch)
     public async Task<(WalEvent? Found, WalEvent? CommitBefore)> FirstAsync(
         WalRange range, Predicate<WalIndex> mayHave, Predicate<WalEvent> matches, CancellationToken cancellationToken)
     {
-        // Only when it is known where the search ends the last commit is wanted: until then it is enough to know which object has one.
-        (WalPart Part, WalDetails Details)? withCommits = null;
+        // Only when it is known where the search ends the last commit is wanted: until then it is enough to know which objects have one.
+        // An object may have it outside of the part that is used.
+        var withCommits = new Stack<(WalPart Part, WalDetails Details)>();
         foreach (var part in catalog.Cover(branch, range))
         {
             var details = await DetailsAsync(part, cancellationToken);
@@ -35,15 +36,27 @@ sealed class WalSearch(WalCatalog catalog, uint branch)
                 }
             }
 
-            withCommits = details.Index.Commits > 0 ? (part, details) : withCommits;
+            if (details.Index.Commits > 0)
+            {
+                withCommits.Push((part, details));
+            }
         }
 
         return (null, await LastCommitAsync(withCommits, cancellationToken));
     }
 
-    async Task<WalEvent?> LastCommitAsync((WalPart Part, WalDetails Details)? of, CancellationToken cancellationToken) => of is { } some
-        ? LastCommit(await EventsAsync(some.Part.Range, some.Details, cancellationToken))
-        : null;
+    async Task<WalEvent?> LastCommitAsync(Stack<(WalPart Part, WalDetails Details)> newestFirst, CancellationToken cancellationToken)
+    {
+        foreach (var (part, details) in newestFirst)
+        {
+            if (LastCommit(await EventsAsync(part.Range, details, cancellationToken)) is { } found)
+            {
+                return found;
+            }
+        }
+
+        return null;
+    }
 
     /// <summary>What the cluster's log is like, as the object says that holds an address.</summary>
     public async Task<WalShape> ShapeAsync(Lsn at, CancellationToken cancellationToken) =>

@@ -20,14 +20,17 @@ public enum WalEventKind
 
     /// <summary>Somebody gave this point a name.</summary>
     RestorePoint,
+
+    /// <summary>A tablespace was made: whoever applies this record makes a link to its place, and writes there.</summary>
+    Tablespace,
 }
 
-/// <summary>The end of a transaction, or a named restore point.</summary>
+/// <summary>The end of a transaction, a named restore point, or a new tablespace.</summary>
 /// <param name="Start">Of its record.</param>
 /// <param name="End">After its record: recovered up to here, the database has it.</param>
-/// <param name="TimeMicros">By the server's clock, in microseconds since 1970 UTC.</param>
+/// <param name="TimeMicros">By the server's clock, in microseconds since 1970 UTC; 0 of a tablespace.</param>
 /// <param name="Xid">The transaction; 0 where it has none, or more subtransactions than are read.</param>
-/// <param name="Name">Of a restore point; else empty.</param>
+/// <param name="Name">Of a restore point; of a tablespace its place; else empty.</param>
 public readonly record struct WalEvent(WalEventKind Kind, Lsn Start, Lsn End, long TimeMicros, uint Xid, string Name)
 {
     /// <summary>Whether it made changes last.</summary>
@@ -39,10 +42,12 @@ static class WalEventReader
 {
     const byte XlogManager = 0;
     const byte TransactionManager = 1;
+    const byte TablespaceManager = 5;
     const byte RestorePointInfo = 0x70;
     const byte SwitchInfo = 0x40;
     const byte HasInfo = 0x80;
     const int NameBytes = 64;
+    const int PathBytes = 1024;
 
     /// <summary>2000-01-01, from which PostgreSQL counts, in microseconds since 1970.</summary>
     const long EpochMicros = 946_684_800L * 1_000_000;
@@ -66,9 +71,14 @@ static class WalEventReader
             return null;
         }
 
+        if (kind == WalEventKind.Tablespace)
+        {
+            return new WalEvent(kind.Value, default, default, 0, xid, Name(main[sizeof(uint)..], PathBytes));
+        }
+
         // A time that is none leaves the range of what can be added.
         var time = unchecked(BinaryPrimitives.ReadInt64LittleEndian(main) + EpochMicros);
-        var name = kind == WalEventKind.RestorePoint ? Name(main[sizeof(long)..]) : "";
+        var name = kind == WalEventKind.RestorePoint ? Name(main[sizeof(long)..], NameBytes) : "";
         var prepared = kind is WalEventKind.CommitPrepared or WalEventKind.AbortPrepared;
         return !Micros.IsTime(time) ? null
             : new WalEvent(
@@ -79,6 +89,7 @@ static class WalEventReader
     static WalEventKind? KindOf(byte manager, byte info) => (manager, info & 0x70) switch
     {
         (XlogManager, _) => (info & 0xF0) == RestorePointInfo ? WalEventKind.RestorePoint : null,
+        (TablespaceManager, 0x00) => WalEventKind.Tablespace,
         (TransactionManager, 0x00) => WalEventKind.Commit,
         (TransactionManager, 0x20) => WalEventKind.Abort,
         (TransactionManager, 0x30) => WalEventKind.CommitPrepared,
@@ -112,9 +123,9 @@ static class WalEventReader
         return [];
     }
 
-    static string Name(ReadOnlySpan<byte> bytes)
+    static string Name(ReadOnlySpan<byte> bytes, int bytesMax)
     {
-        var name = bytes[..Math.Min(bytes.Length, NameBytes)];
+        var name = bytes[..Math.Min(bytes.Length, bytesMax)];
         var end = name.IndexOf((byte)0);
         return Encoding.UTF8.GetString(end < 0 ? name : name[..end]);
     }

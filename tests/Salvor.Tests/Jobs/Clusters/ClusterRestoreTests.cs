@@ -47,6 +47,35 @@ public sealed class ClusterRestoreTests(ClusterVault real) : IClassFixture<Clust
         await server.RecoveredAsync(plan.Promised, Cancel);
 
         Assert.Equal("0", await AskAsync(server, "select count(*) from pg_class where relname = 't'"));
+
+        // A machine with other settings of its own has what the recovery needs.
+        var settings = File.ReadAllText(Path.Combine(Target, "postgresql.auto.conf"));
+        Assert.EndsWith(
+            "archive_mode = 'off'\nmax_connections = '37'\nmax_worker_processes = '8'\nmax_wal_senders = '10'\n"
+                + "max_prepared_transactions = '10'\nmax_locks_per_transaction = '64'\n", settings, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_server_that_pauses_where_it_was_told_to_is_recovered()
+    {
+        var plan = await RestoreAsync(new RecoveryTarget.Transaction(real.Moments[4].Xid), RecoveryAction.Pause);
+
+        await using var server = await StartAsync();
+        await server.RecoveredAsync(plan.Promised, Cancel);
+
+        Assert.Equal("t", await AskAsync(server, "select pg_is_in_recovery()"));
+        Assert.Equal(real.Moments[4].Digest, await AskAsync(server, ClusterVault.DigestSql));
+    }
+
+    [Fact]
+    public async Task A_server_that_refuses_is_not_waited_for()
+    {
+        var plan = await RestoreAsync(new RecoveryTarget.Immediate());
+
+        await using var server = await PrivateServer.StartAsync(new(Target), "nobody_there", TimeProvider.System, Cancel);
+        var failure = await Assert.ThrowsAsync<PostgresException>(() => server.RecoveredAsync(plan.Promised, Cancel));
+
+        Assert.Contains("nobody_there", failure.Message, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -71,7 +100,7 @@ public sealed class ClusterRestoreTests(ClusterVault real) : IClassFixture<Clust
         var failure = await Assert.ThrowsAsync<SalvorException>(() => server.RecoveredAsync(plan.Promised, Cancel));
 
         Assert.StartsWith("the server ended before it was recovered: ", failure.Message, StringComparison.Ordinal);
-        Assert.Contains("could not restore file", failure.Message, StringComparison.Ordinal);
+        Assert.True(failure.Message.Contains("could not restore file", StringComparison.Ordinal), failure.Message);
     }
 
     [Fact]
@@ -84,7 +113,7 @@ public sealed class ClusterRestoreTests(ClusterVault real) : IClassFixture<Clust
         var failure = await Assert.ThrowsAsync<SalvorException>(() => server.RecoveredAsync(plan.Promised, Cancel));
 
         Assert.StartsWith("the server ended before it was recovered: ", failure.Message, StringComparison.Ordinal);
-        Assert.Contains("could not restore file", failure.Message, StringComparison.Ordinal);
+        Assert.True(failure.Message.Contains("could not restore file", StringComparison.Ordinal), failure.Message);
     }
 
     [Fact]
@@ -131,9 +160,10 @@ public sealed class ClusterRestoreTests(ClusterVault real) : IClassFixture<Clust
 
     static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
-    async Task<RecoveryPlan> RestoreAsync(RecoveryTarget target)
+    async Task<RecoveryPlan> RestoreAsync(RecoveryTarget target, RecoveryAction action = RecoveryAction.Promote)
     {
         var plan = await real.PlanAsync(target);
+        plan = plan with { End = plan.End with { Action = action } };
         await WriteAsync(plan, Target);
         if (Environment.IsPrivilegedProcess)
         {

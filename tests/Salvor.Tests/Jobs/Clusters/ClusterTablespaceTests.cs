@@ -39,7 +39,44 @@ public sealed class ClusterTablespaceTests : IDisposable
         Assert.Equal($"backup {record.Id} has no tablespace 3", absent.Message);
     }
 
+    [Fact]
+    public async Task A_tablespace_that_was_made_after_the_backup_is_never_written_to_by_a_recovery()
+    {
+        await using var server = await PostgresServer.StartAsync(scratch, "pg", "wal_keep_size = 64MB");
+        await server.SqlAsync("create table t as select i from generate_series(1, 10) i");
+        var (vault, record) = await BackUpAsync(server);
+        var xid = await server.SqlAsync("begin; insert into t values (11); select txid_current(); commit");
+        var place = await MakeAsync(server, "late");
+        await server.SqlAsync("create table u tablespace late as select i from generate_series(1, 10) i");
+        await FollowAsync(server, vault);
+
+        var failure = await Assert.ThrowsAsync<SalvorException>(() => RecoveredAsync(vault, record, "whole", []));
+
+        Assert.Equal(FailureKind.NotRestorable, failure.Kind);
+        Assert.Matches(
+            $"^after backup {record.Id} began, a tablespace was made in {place}, and a recovery past [0-9A-F/]+ writes there$",
+            failure.Message);
+        Assert.Contains("Recover to the end of a transaction before ", failure.Hint, StringComparison.Ordinal);
+        Assert.False(File.Exists(Path.Combine(scratch["whole"], "global", "pg_control")));
+        var before = new RecoveryTarget.Transaction(uint.Parse(xid, CultureInfo.InvariantCulture));
+        Assert.Equal("11", await RecoveredAsync(vault, record, "before", [], before));
+        Assert.Equal("10", await server.SqlAsync("select count(*) from u"));
+    }
+
     public void Dispose() => scratch.Dispose();
+
+    /// <summary>Until all of its log is stored.</summary>
+    async Task FollowAsync(PostgresServer server, VaultAccess vault)
+    {
+        Assert.True(Lsn.TryParse(await server.SqlAsync("select pg_current_wal_flush_lsn()"), out var end));
+        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(Cancel);
+        var following = new WalPublishing(OptionsOf(server), _ => Task.FromResult(vault), TimeProvider.System).RunAsync(stopping.Token);
+        await Eventually.HoldsAsync(
+            async () => (await WalCatalog.LoadAsync(vault, Cancel)).EndOf(1) >= end,
+            () => following.Exception?.ToString() ?? "the log does not arrive");
+        await stopping.CancelAsync();
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => following);
+    }
 
     async Task<string> MakeAsync(PostgresServer server, string name)
     {
@@ -62,12 +99,13 @@ public sealed class ClusterTablespaceTests : IDisposable
         Server = server.Connection, Folder = scratch["spool"], PublishEvery = TimeSpan.FromMilliseconds(50),
     };
 
-    async Task<string?> RecoveredAsync(VaultAccess vault, BackupRecord record, string name, Dictionary<uint, string> places)
+    async Task<string?> RecoveredAsync(
+        VaultAccess vault, BackupRecord record, string name, Dictionary<uint, string> places, RecoveryTarget? target = null)
     {
         var catalog = await WalCatalog.LoadAsync(vault, Cancel);
         var (backup, snapshot) = await ClusterBackup.OpenAsync(vault, record, Cancel);
         var plan = await new RecoveryPlanner(catalog, [backup])
-            .PlanAsync(new RecoveryTarget.Latest(), timeline: null, backupId: null, RecoveryAction.Promote, Cancel);
+            .PlanAsync(target ?? new RecoveryTarget.Latest(), timeline: null, backupId: null, RecoveryAction.Promote, Cancel);
         if (Environment.IsPrivilegedProcess)
         {
             File.SetUnixFileMode(scratch.Path, File.GetUnixFileMode(scratch.Path) | UnixFileMode.OtherExecute);

@@ -30,7 +30,7 @@ public sealed class ClusterVault : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        await using var server = await PostgresServer.StartAsync(scratch, "pg", "wal_keep_size = 512MB");
+        await using var server = await PostgresServer.StartAsync(scratch, "pg", "wal_keep_size = 512MB", "max_connections = 37");
         await server.SqlAsync("create table t (id serial primary key, body text)");
         await server.SqlAsync("create unlogged table u (i int); insert into u values (1)");
         await WorkAsync(server, Moments, 3);
