@@ -112,9 +112,15 @@ public static class ConfiguredSources
 
         if (config.Trees.ContainsKey(name))
         {
+            var kind = config.Trees[name] switch
+            {
+                FilesSourceConfig => "one of files",
+                CommandSourceConfig => "a command",
+                _ => "a cluster",
+            };
             throw new SalvorException(
                 FailureKind.Usage,
-                $"source {name} is {(config.Trees[name] is FilesSourceConfig ? "one of files" : "a command")}, and this works on databases",
+                $"source {name} is {kind}, and this works on databases",
                 "'backup', 'restore', 'list', 'verify', 'prune', 'usage' and 'status' work on it.");
         }
 

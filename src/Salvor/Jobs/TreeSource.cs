@@ -1,7 +1,9 @@
 using Salvor.Files;
+using Salvor.Jobs.Clusters;
 using Salvor.Jobs.Commands;
 using Salvor.Jobs.Config;
 using Salvor.Platform;
+using Salvor.Postgres.Backup;
 using Salvor.Sqlite;
 using Salvor.Sqlite.Snapshots;
 using Salvor.Storage;
@@ -185,6 +187,12 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         {
             Progressed = Progressed, Damaged = DamagedIn(vault), AllowsEmpty = command.AllowsEmpty,
         }.RunAsync(request, Producer ?? ProducerOf(command), cancellationToken),
+        PostgresSourceConfig postgres => ClusterSource.BackUpAsync(
+            new CompleteBackup(vault, ClusterSource.OptionsOf(config, postgres), time)
+            {
+                Progressed = Progressed, Damaged = DamagedIn(vault), Told = Warned,
+            },
+            request, cancellationToken),
         _ => throw new InvalidOperationException($"no way to back up {tree.GetType().Name}"),
     };
 
@@ -217,8 +225,7 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         }
 
         var store = Retrying(destination);
-        var kind = tree is FilesSourceConfig ? TreeBackup.Kind : StreamBackup.Kind;
-        var vault = await VaultAccess.OpenOrCreateAsync(store, tree.Name, kind, tree.Name, keys, time, cancellationToken);
+        var vault = await VaultAccess.OpenOrCreateAsync(store, tree.Name, tree.Kind, tree.Name, keys, time, cancellationToken);
         await vault.ExpectSavedKeyAsync(keys, time, cancellationToken);
         VaultMark.Write(marked, vault);
         return vault.With(request.Compression ?? tree.Compression);

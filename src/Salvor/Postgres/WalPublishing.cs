@@ -22,6 +22,9 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
     /// <summary>What an operator has to know.</summary>
     public Action<string>? Told { get; init; }
 
+    /// <inheritdoc cref="WalReceiver.Noted"/>
+    public Action<string>? Noted { get; init; }
+
     /// <summary>The receiver, while this runs.</summary>
     public WalReceiver? Receiver { get; private set; }
 
@@ -32,7 +35,7 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        using var receiver = Receiver = new WalReceiver(options, VaultEndsAsync, time) { Told = Told };
+        using var receiver = Receiver = new WalReceiver(options, VaultEndsAsync, time) { Told = Told, Noted = Noted };
         Task[] both = [receiver.RunAsync(stopping.Token), PublishAsync(receiver, stopping.Token)];
         try
         {

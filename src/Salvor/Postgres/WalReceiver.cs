@@ -52,6 +52,9 @@ public sealed partial class WalReceiver(
     /// <summary>What an operator has to know: gaps, a slot that was lost, a full disk, connections.</summary>
     public Action<string>? Told { get; init; }
 
+    /// <summary>What is as it should be: from where on a server is followed.</summary>
+    public Action<string>? Noted { get; init; }
+
     /// <summary>The local copy; null before the first connection, where nothing was left of an earlier run.</summary>
     public WalSpool? Spool { get; private set; } = WalSpool.Find(options.Folder);
 
@@ -100,7 +103,7 @@ public sealed partial class WalReceiver(
         {
             ExpectRoom();
             var start = at.Floor(Spool.Shape.SegmentBytes);
-            Told?.Invoke($"follows timeline {timeline} of {options.Server.Hosts[0]} from {start} on");
+            Noted?.Invoke($"follows timeline {timeline} of {options.Server.Hosts[0]} from {start} on");
             Spool.Begin(timeline, start);
             var end = await ReceiveAsync(connection, timeline, start, slot, cancellationToken);
             if (end.NextTimeline > server.Timeline)

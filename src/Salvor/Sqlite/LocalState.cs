@@ -32,6 +32,9 @@ static class LocalState
 
     public static string StatusPath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "status.json");
 
+    /// <summary>The log of a cluster that waits for its vault: a folder.</summary>
+    public static string SpoolPath(string stateDirectory, string source) => FileFor(stateDirectory, source, "wal");
+
     public static string PageTablePath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "pages");
 
     /// <summary>Which vault the database is in.</summary>

@@ -321,6 +321,7 @@ public sealed class WalReceiverTests : IAsyncLifetime
         var publishing = new WalPublishing(change?.Invoke(options) ?? options, _ => VaultAsync(), TimeProvider.System)
         {
             Told = told.Enqueue,
+            Noted = told.Enqueue,
         };
         var stop = new CancellationTokenSource();
         runs.Add((stop, Task.Run(() => publishing.RunAsync(stop.Token))));

@@ -326,6 +326,21 @@ static partial class ConfigKeys
             .. OfSnapshots,
         ]);
 
+    public static ConfigSection Postgres => field ??= new(
+        "postgres",
+        [
+            new("type", Plain, "postgres", "What is protected.") { Words = ["postgres"] },
+            new("connection", Secret, "postgresql://salvor@localhost/postgres", "The server, as psql takes it: a URI or words."),
+            new("slot", Plain, "salvor", "The replication slot, made where it is absent (default: salvor_ and the name of the source)."),
+            new("max_spool", Size, "8GiB", "How much log may wait on this machine for a destination that does not work (default: 8GiB)."),
+            Source.Keys.First(key => key.Name == "rpo"),
+            .. OfSnapshots.Where(key => key.Name != "schedule"),
+            new("schedule", Section, "every 24h", "When the daemon makes a base backup, as every so often or by cron (default: every 24h).")
+            {
+                Words = Off, Below = () => [Schedule],
+            },
+        ]);
+
     public static ConfigSection Restore => field ??= new(
         "restore", [new("scratch", ConfigValue.Path, "/var/tmp/salvor", "Where restores without --output make their folders.")]);
 
@@ -355,7 +370,7 @@ static partial class ConfigKeys
             },
             new("sources", Named, "{ app: { type: sqlite, path: /var/lib/app/app.db, to: [local] } }", "What is protected.")
             {
-                Below = () => [Source, Files, Command],
+                Below = () => [Source, Files, Command, Postgres],
             },
             new("restore", Section, "{ scratch: /var/tmp/salvor }", "Where restores go.") { Below = () => [Restore] },
             new("log", Section, "{ level: info }", "How much the log tells.") { Below = () => [Log] },

@@ -16,8 +16,7 @@ sealed class ConfigReader(ConfigDocument document)
     const string GlobExample = "/data/tenants/*.db";
     const string KeepExample = "{ commits: 24h, minutes: 7d, hours: 30d, days: 1y }";
 
-    static readonly string[] SourceTypes = ["sqlite", "files", "command"];
-    static readonly string[] SourceTypesPlanned = ["postgres"];
+    static readonly string[] SourceTypes = ["sqlite", "files", "command", "postgres"];
 
     /// <summary>Where there are <see cref="ConfigDocument.Problems"/>, what could be read nevertheless.</summary>
     public SalvorConfig Read(YamlMappingNode node)
@@ -102,7 +101,7 @@ sealed class ConfigReader(ConfigDocument document)
 
     DestinationConfig ReadDestination(string name, string owner, ConfigMapping destination)
     {
-        var type = ReadType(destination, "destination", owner, DestinationReader.Types, []);
+        var type = ReadType(destination, owner, DestinationReader.Types);
         if (document.LocalOnly)
         {
             return type == "file" ? new FileDestinationConfig { Name = name, Path = name } : new NamedDestinationConfig { Name = name };
@@ -115,7 +114,7 @@ sealed class ConfigReader(ConfigDocument document)
         string name, string owner, ConfigMapping source, OrderedDictionary<string, DestinationConfig> destinations,
         IReadOnlyList<string> declared)
     {
-        var type = ReadType(source, "source", owner, SourceTypes, SourceTypesPlanned);
+        var type = ReadType(source, owner, SourceTypes);
         return type == "sqlite"
             ? ReadDatabase(name, owner, source, destinations, declared)
             : TreeReader.Read(type, document, name, source, () => ReadTo(source, owner, destinations, declared));
@@ -219,7 +218,7 @@ sealed class ConfigReader(ConfigDocument document)
     }
 
     /// <summary>The type is looked at before any other key, because it decides which keys there are.</summary>
-    string ReadType(ConfigMapping thing, string kind, string owner, string[] available, string[] planned)
+    static string ReadType(ConfigMapping thing, string owner, string[] available)
     {
         thing.CheckDecisive("type");
         var type = thing.Text("type", available[0]);
@@ -229,15 +228,7 @@ sealed class ConfigReader(ConfigDocument document)
         }
 
         var choice = $"Available {(available.Length == 1 ? "is" : "are")} {Suggestion.Enumerate(available)}.";
-        throw planned.Contains(type)
-            ? document.Error(
-                thing.Value("type")!,
-                $"{kind} type {type} is not available in this version",
-                $"{choice} Run 'salvor version' to see which version this is.")
-            : document.Error(
-                thing.Value("type")!,
-                $"unknown type \"{type}\" in {owner}",
-                $"{Suggestion.Sentence(type, [.. available, .. planned])}{choice}");
+        throw thing.Error("type", $"unknown type \"{type}\" in {owner}", $"{Suggestion.Sentence(type, available)}{choice}");
     }
 
     PathGlob? ReadGlob(ConfigMapping source, string owner)

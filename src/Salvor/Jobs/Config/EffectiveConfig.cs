@@ -119,10 +119,15 @@ public static class EffectiveConfig
         return keys;
     }
 
-    /// <summary>One source of files, or of a command.</summary>
+    /// <summary>One source that is backed up as a tree.</summary>
     public static JsonObject Of(TreeSourceConfig source)
     {
-        var keys = source is FilesSourceConfig files ? OfFiles(files) : OfCommand((CommandSourceConfig)source);
+        var keys = source switch
+        {
+            FilesSourceConfig files => OfFiles(files),
+            PostgresSourceConfig postgres => OfPostgres(postgres),
+            _ => OfCommand((CommandSourceConfig)source),
+        };
         var common = Keys(
             ("to", source.To), ("compression", source.Compression.ToString()), ("max_backups", source.BackupsMax),
             ("retention_days", source.RetentionDays), ("state_dir", source.StateDirectory));
@@ -195,6 +200,12 @@ public static class EffectiveConfig
 
         return keys;
     }
+
+    /// <summary>Where it has no password, it is no secret.</summary>
+    static JsonObject OfPostgres(PostgresSourceConfig source) => Keys(
+        ("type", "postgres"),
+        ("connection", source.Server is { Password: null, SslPassword: null } ? source.Connection!.Value : Masked),
+        ("slot", source.Slot), ("max_spool", SizeText.FormatExact(source.SpoolBytesMax)), ("rpo", OrOff(source.Limits.Lag)));
 
     static string[] Shown(ConfiguredCommand command) => [command.Name, .. command.Arguments.Skip(1).Select(_ => Masked)];
 

@@ -9,11 +9,12 @@ static class LimitsReader
 
     static readonly TimeSpan Max = TimeSpan.FromDays(100 * 365);
 
-    /// <summary>Of a source that has snapshots alone: no commit waits in between.</summary>
+    /// <summary>Of a source that is backed up whole, now and then.</summary>
     /// <param name="source">Its keys.</param>
     /// <param name="schedule">When the daemon backs it up; null where somebody else does.</param>
     /// <param name="verifyEvery">How often the daemon verifies it; null where it does not.</param>
-    public static HealthLimits Read(ConfigMapping source, ScheduleConfig? schedule, TimeSpan? verifyEvery)
+    /// <param name="hasLog">Whether what happens in between is kept too; else no commit waits.</param>
+    public static HealthLimits Read(ConfigMapping source, ScheduleConfig? schedule, TimeSpan? verifyEvery, bool hasLog)
     {
         var verify = HealthLimits.For(TimeSpan.Zero, verifyEvery).VerifyAge!.Value;
         var backup = source.Has("max_backup_age") || schedule is null ? new HealthLimits().BackupAge!.Value : schedule.AgeMax();
@@ -22,6 +23,7 @@ static class LimitsReader
         var isVerified = verifyEvery is not null && (schedule is not null || source.Has("verify"));
         return HealthLimits.None with
         {
+            Lag = hasLog ? Limit(source, "rpo", new HealthLimits().Lag) : null,
             BackupAge = Limit(source, "max_backup_age", backup),
             VerifyAge = isVerified || source.Has("max_verify_age") ? Limit(source, "max_verify_age", verify) : null,
             DrillAge = Limit(source, "max_drill_age", new HealthLimits().DrillAge),

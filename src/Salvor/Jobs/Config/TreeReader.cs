@@ -11,7 +11,7 @@ static class TreeReader
     const string PathExample = "[/srv/app/uploads]";
     const string PatternExample = "[\"*.tmp\", /srv/app/cache/]";
 
-    /// <param name="type"><c>files</c> or <c>command</c>.</param>
+    /// <param name="type"><c>files</c>, <c>command</c> or <c>postgres</c>.</param>
     /// <param name="document">The file.</param>
     /// <param name="name">The name of the source.</param>
     /// <param name="source">Its keys.</param>
@@ -19,10 +19,18 @@ static class TreeReader
     public static TreeSourceConfig Read(
         string type, ConfigDocument document, string name, ConfigMapping source, Func<IReadOnlyList<string>> to)
     {
-        source.CheckKeys(type == "files" ? ConfigKeys.Files : ConfigKeys.Command);
-        return type == "files"
-            ? ReadFiles(document, name, source.Owner, source, to())
-            : ReadCommand(document, name, source.Owner, source, to());
+        source.CheckKeys(type switch
+        {
+            "files" => ConfigKeys.Files,
+            "command" => ConfigKeys.Command,
+            _ => ConfigKeys.Postgres,
+        });
+        return type switch
+        {
+            "files" => ReadFiles(document, name, source.Owner, source, to()),
+            "command" => ReadCommand(document, name, source.Owner, source, to()),
+            _ => PostgresReader.Read(document, name, source, to()).WithCommon(document, source, source.Owner),
+        };
     }
 
     static FilesSourceConfig ReadFiles(
@@ -115,7 +123,9 @@ static class TreeReader
         where T : TreeSourceConfig
     {
         var verify = document.Attempt(() => VerifyReader.Read(document, source, owner), new());
-        var schedule = document.Attempt(() => ScheduleReader.Read(document, source, read.Name, owner), null);
+        var isPostgres = read is PostgresSourceConfig;
+        var schedule = document.Attempt(() => ScheduleReader.Read(document, source, read.Name, owner), null)
+            ?? (isPostgres && !source.Has("schedule") ? PostgresReader.Daily(read.Name) : null);
         return (T)(read with
         {
             Schedule = schedule,
@@ -125,7 +135,7 @@ static class TreeReader
             BackupsMax = source.OptionalCount("max_backups", 30, SqliteSourceConfig.BackupsMaxMax),
             RetentionDays = source.OptionalCount("retention_days", 90, BackupRequest.RetentionDaysMax),
             Prune = document.Attempt(() => PruneReader.Read(document, source, owner), new()),
-            Limits = LimitsReader.Read(source, schedule, verify.Every),
+            Limits = LimitsReader.Read(source, schedule, verify.Every, hasLog: isPostgres),
             Hooks = document.Attempt(() => CommandReader.ReadHooks(document, source), new()),
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
             Encryption = !document.LocalOnly && source.Value("encryption") is { } encryption

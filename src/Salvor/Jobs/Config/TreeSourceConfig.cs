@@ -56,8 +56,12 @@ public abstract record SnapshotSourceConfig : SourceConfig
     public ScheduleConfig? Schedule { get; init; }
 }
 
-/// <summary>What is backed up as a tree: files, or what a command prints.</summary>
-public abstract record TreeSourceConfig : SnapshotSourceConfig;
+/// <summary>What is backed up as a tree: files, what a command prints, or a cluster of PostgreSQL.</summary>
+public abstract record TreeSourceConfig : SnapshotSourceConfig
+{
+    /// <summary>What its vaults are of, as they say it.</summary>
+    public abstract string Kind { get; }
+}
 
 /// <summary>Directories and files that are backed up together.</summary>
 public sealed record FilesSourceConfig : TreeSourceConfig
@@ -73,6 +77,8 @@ public sealed record FilesSourceConfig : TreeSourceConfig
 
     /// <summary>How what is restored is made.</summary>
     public RestoreProfile Restore { get; init; } = new();
+
+    public override string Kind => TreeBackup.Kind;
 
     public override string Subject => string.Join(", ", Options.Paths);
 }
@@ -90,6 +96,8 @@ public sealed record CommandSourceConfig : TreeSourceConfig
 
     /// <summary>Whether nothing at all is something to keep.</summary>
     public bool AllowsEmpty { get; init; }
+
+    public override string Kind => StreamBackup.Kind;
 
     public override string Subject => Command is null ? "standard input" : $"command {Command.Name}";
 }

@@ -1,6 +1,7 @@
 using System.Globalization;
 using Salvor.Postgres.Protocol;
 using Salvor.Vault;
+using Salvor.Vault.Trees;
 using Salvor.Vault.Wal;
 
 namespace Salvor.Postgres.Backup;
@@ -28,8 +29,11 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
     /// <summary>What an operator has to know.</summary>
     public Action<string>? Told { get; init; }
 
+    /// <summary>Who follows the server meanwhile.</summary>
+    public Action<string>? Noted { get; init; }
+
     /// <summary>Makes one, and returns when it can be restored.</summary>
-    public async Task<BackupRecord> RunAsync(BackupRequest request, CancellationToken cancellationToken)
+    public async Task<(BackupRecord Record, TreeTotals Totals)> RunAsync(BackupRequest request, CancellationToken cancellationToken)
     {
         await using var connection = await ReplicationConnection.OpenAsync(options.Server, time, cancellationToken);
         var server = await connection.IdentifyAsync(cancellationToken);
@@ -57,18 +61,19 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
         {
             if (!IsFollowed)
             {
-                await new WalPublishing(options, _ => Task.FromResult(vault), time) { Told = Told }.RunAsync(cancellationToken);
+                await new WalPublishing(options, _ => Task.FromResult(vault), time) { Told = Told, Noted = Noted }
+                    .RunAsync(cancellationToken);
             }
         }
         catch (SalvorException e) when (e.Kind == FailureKind.Locked)
         {
-            Told?.Invoke($"the log comes by another process: {e.Message}");
+            Noted?.Invoke($"the log comes by another process: {e.Message}");
         }
 
         await Task.Delay(Timeout.InfiniteTimeSpan, time, cancellationToken);
     }
 
-    async Task<BackupRecord> MakeAsync(
+    async Task<(BackupRecord Record, TreeTotals Totals)> MakeAsync(
         ReplicationConnection connection, uint branch, BackupRequest request, CancellationToken cancellationToken)
     {
         var backup = new BaseBackup(vault, time)
@@ -79,7 +84,7 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
         var label = new BaseBackupOptions { Label = $"salvor {request.Label}".Trim() };
         var stored = await backup.RunAsync(connection, label, branch, cancellationToken);
         await ArrivedAsync(branch, stored.Log, cancellationToken);
-        return await backup.OfferAsync(stored, request, cancellationToken);
+        return (await backup.OfferAsync(stored, request, cancellationToken), stored.Totals);
     }
 
     /// <summary>Waits for the log that a backup needs, for as long as more of it comes.</summary>

@@ -24,7 +24,7 @@ public sealed class ClusterLogTests : IDisposable
         await using var server = await PostgresServer.StartAsync(scratch, "pg", "wal_keep_size = 64MB");
         await server.SqlAsync("create table t as select i from generate_series(1, 1000) i");
         var vault = await VaultAsync();
-        var record = await new CompleteBackup(vault, OptionsOf(server), TimeProvider.System).RunAsync(Request, Cancel);
+        var (record, _) = await new CompleteBackup(vault, OptionsOf(server), TimeProvider.System).RunAsync(Request, Cancel);
         var (backup, _) = await ClusterBackup.OpenAsync(vault, record, Cancel);
         var start = backup.Log.First.Floor(PostgresServer.SegmentBytes);
         Assert.True(start < backup.Log.First);

@@ -90,8 +90,9 @@ public sealed class ClusterTablespaceTests : IDisposable
     {
         var vault = await VaultAccess.OpenOrCreateAsync(
             new MemoryStore(), "pg", VaultIdentity.Postgres, "pg", null, TimeProvider.System, Cancel);
-        return (vault, await new CompleteBackup(vault, OptionsOf(server), TimeProvider.System)
-            .RunAsync(new BackupRequest("", "full", null), Cancel));
+        var (record, _) = await new CompleteBackup(vault, OptionsOf(server), TimeProvider.System)
+            .RunAsync(new BackupRequest("", "full", null), Cancel);
+        return (vault, record);
     }
 
     WalReceiverOptions OptionsOf(PostgresServer server) => new()

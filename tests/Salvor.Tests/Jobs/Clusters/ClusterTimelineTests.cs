@@ -33,7 +33,7 @@ public sealed class ClusterTimelineTests : IDisposable
         await server.SqlAsync("create table t (id serial primary key, body text)");
         var moments = new List<ClusterVault.Moment>();
         await ClusterVault.WorkAsync(server, moments, 1);
-        var record = await new CompleteBackup(vault, options, TimeProvider.System) { IsFollowed = true }
+        var (record, _) = await new CompleteBackup(vault, options, TimeProvider.System) { IsFollowed = true }
             .RunAsync(new BackupRequest("", "full", null), Cancel);
         await ClusterVault.WorkAsync(server, moments, 2);
         await PromoteAsync(server);

@@ -42,7 +42,7 @@ public sealed class ClusterVault : IAsyncLifetime
         };
         using var stopping = new CancellationTokenSource();
         var following = new WalPublishing(options, _ => Task.FromResult(Vault), TimeProvider.System).RunAsync(stopping.Token);
-        var record = await new CompleteBackup(Vault, options, TimeProvider.System) { IsFollowed = true }
+        var (record, _) = await new CompleteBackup(Vault, options, TimeProvider.System) { IsFollowed = true }
             .RunAsync(new BackupRequest("", "full", null), default);
         (Backup, Snapshot) = await ClusterBackup.OpenAsync(Vault, record, default);
         await WorkAsync(server, Moments, 4);

@@ -120,12 +120,25 @@ public sealed class ConfigErrorTests
         $"{Minimal}\nrestore: {{ scrach: x }}");
 
     [Theory]
-    [InlineData("postgres")]
-    public void A_source_type_of_a_later_version_is_named(string type) => AssertError(
-        "4:16",
-        $"source type {type} is not available in this version",
-        "Available are sqlite, files and command. Run 'salvor version' to see which version this is.",
-        Minimal.Replace("type: sqlite", $"type: {type}, dsn: b"));
+    [InlineData(
+        "postgresql://localhost:123456/x", "4:36", "connection of source a: port 123456 is none", "A port is a number from 1 to 65535.")]
+    [InlineData(
+        "host=localhost sslmode=verify", "4:36", "connection of source a: sslmode=verify is not known",
+        "It is one of disable, allow, prefer, require, verify-ca and verify-full.")]
+    public void A_connection_that_no_client_would_take_is_named(string connection, string place, string message, string hint) =>
+        AssertError(
+            place, message, hint,
+            "destinations:\n  local: { type: file, path: /backups }\nsources:\n"
+                + $"  a: {{ type: postgres, connection: \"{connection}\", to: local }}\n");
+
+    [Theory]
+    [InlineData("Salvor")]
+    [InlineData("a-b")]
+    public void A_slot_that_no_server_would_make_is_named(string slot) => AssertError(
+        "4:50", $"slot of source a is \"{slot}\", which cannot be the name of a replication slot",
+        "Use at most 63 of the characters a-z 0-9 _.",
+        "destinations:\n  local: { type: file, path: /backups }\nsources:\n"
+            + $"  a: {{ type: postgres, connection: port=1, slot: {slot}, to: local }}\n");
 
     [Fact]
     public void A_misspelt_type_is_named_with_the_type_that_was_meant()
@@ -138,10 +151,10 @@ public sealed class ConfigErrorTests
         AssertError(
             "4:16",
             "unknown type \"SQLite\" in source app",
-            "Did you mean \"sqlite\"? Available are sqlite, files and command.",
+            "Did you mean \"sqlite\"? Available are sqlite, files, command and postgres.",
             Minimal.Replace("type: sqlite", "type: SQLite"));
         AssertError(
-            "4:16", "unknown type \"mysql\" in source app", "Available are sqlite, files and command.",
+            "4:16", "unknown type \"mysql\" in source app", "Available are sqlite, files, command and postgres.",
             Minimal.Replace("type: sqlite", "type: mysql"));
     }
 

@@ -15,7 +15,7 @@ public sealed class ConfigKeysTests
         ["azure"] = ["type", "account", "container"], ["sqlite"] = ["type", "path", "to"], ["files"] = ["type", "paths", "to"],
         ["object_lock"] = ["mode", "days"],
         ["maintain"] = ["access_key_id", "secret_access_key"], ["sql"] = ["sql"], ["command_check"] = ["command"], ["url"] = ["url"],
-        ["command"] = ["type", "command", "to"],
+        ["command"] = ["type", "command", "to"], ["postgres"] = ["type", "connection", "to"],
         ["exists"] = ["exists"],
         ["metrics"] = ["listen"], ["email"] = ["host", "from", "to"], ["webhook"] = ["url"], ["ping"] = ["url"],
         ["schedule"] = ["cron"],
@@ -180,6 +180,29 @@ public sealed class ConfigKeysTests
     }
 
     [Fact]
+    public void What_is_effective_says_each_key_of_a_cluster_and_no_password()
+    {
+        const string Text = """
+            destinations: { local: { type: file, path: /backups } }
+            sources:
+              pg:
+                { type: postgres, connection: "host=db user=me password=${B}", slot: mine, max_spool: 1GiB, rpo: 1m, to: local,
+                  schedule: every 6h, compression: "zstd:3", verify: off, max_verify_age: 3d, max_backups: 3, retention_days: 4,
+                  prune: { grace: 2d }, max_backup_age: 2d, max_drill_age: 40d, state_dir: /state, drill: { every: weekly },
+                  hooks: { before_backup: "true" }, encryption: { key_file: /key } }
+              open: { type: postgres, connection: "postgresql://me@db/x", to: local }
+            """;
+        var shown = EffectiveConfig.Of(Parse(Text, ("B", "second-secret")));
+
+        Assert.Equal(ConfigKeys.Postgres.Names.Order(), shown["sources"]!["pg"]!.AsObject().Select(item => item.Key).Order());
+        Assert.DoesNotContain("second-secret", YamlOutput.Write(shown), StringComparison.Ordinal);
+        var open = shown["sources"]!["open"]!;
+        Assert.Equal("postgresql://me@db/x", $"{open["connection"]}");
+        Assert.Equal("salvor_open", $"{open["slot"]}");
+        Assert.Contains("1d", $"{open["schedule"]}", StringComparison.Ordinal);
+    }
+
+    [Fact]
     public void What_is_effective_has_the_defaults_filled_in() => Assert.Equal(
         """
         destinations:
@@ -243,7 +266,10 @@ public sealed class ConfigKeysTests
         section.Keys.SelectMany(key => key.Sections.SelectMany(inner => Walk(inner, [.. way, key]))).Prepend((section, way));
 
     static IReadOnlyList<SalvorException> Problems(string text) => ConfigFile.Check(
-        text, FileName, name => name.Contains("SAS", StringComparison.Ordinal) ? "sig=aaaa" : new string('a', 24)).Problems;
+        text, FileName,
+        name => name.Contains("SAS", StringComparison.Ordinal) ? "sig=aaaa"
+            : name.StartsWith("PG", StringComparison.Ordinal) ? null
+            : new string('a', 24)).Problems;
 
     static ConfigKey Find(string section, string key) =>
         Sections.First(item => item.Section.Definition == section).Section.Keys.First(item => item.Name == key);
