@@ -33,6 +33,7 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
         if (isOver)
         {
             await ExpectHarmlessAsync(root, target, cancellationToken);
+            await ExpectNoConflictsAsync(root, cancellationToken);
         }
 
         var resumes = IsUnfinished(root);
@@ -86,10 +87,11 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
         }
 
         notes.ExpectSomething();
-        if (options.Deletes && Directory.Exists(target))
+        if ((options.IsOver || options.Deletes) && Directory.Exists(target))
         {
             using var root = DirectoryCalls.OpenRoot(target);
             await ExpectHarmlessAsync(root, target, cancellationToken);
+            await ExpectNoConflictsAsync(root, cancellationToken);
         }
 
         return WithRemoved(notes.Result(fetched: 0, reused: 0));
@@ -206,6 +208,13 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
                 FailureKind.Usage, $"nothing in {target} is in this backup, and '--delete' would remove {found.Count} name(s) of it",
                 "Check the path; '--dry-run' with '--force' prints what would go, and '--force' does it.");
         }
+    }
+
+    async Task ExpectNoConflictsAsync(SafeFileHandle root, CancellationToken cancellationToken)
+    {
+        options.Progressed?.Invoke(new WorkProgress("comparing with what is there"));
+        using var conflicts = new TreeConflicts(snapshot, options, new ExistingTree(root, Deletes, began: 0));
+        await conflicts.ExpectNoneAsync(cancellationToken);
     }
 
     /// <summary>What nobody else could have put there.</summary>

@@ -111,6 +111,72 @@ public sealed class TreeOverTests : IDisposable
         Assert.Equal("stays", File.ReadAllText(_rig["outside/x"]));
     }
 
+    [Theory]
+    [InlineData(false)]
+    [InlineData(true)]
+    public async Task What_is_in_the_way_is_found_before_anything_is_fetched_or_made(bool isDirectory)
+    {
+        _rig.Write("a", TreeRig.Bytes(1, 100_000));
+        _rig.Write("d/x", "x");
+        var way = isDirectory ? "z" : "d";
+        _rig.Write("z", "z");
+        await _rig.BackUpAsync();
+        Directory.CreateDirectory(Target);
+        if (isDirectory)
+        {
+            Directory.CreateDirectory($"{Target}/{way}");
+        }
+        else
+        {
+            File.WriteAllText($"{Target}/{way}", "mine");
+        }
+
+        var phases = new HashSet<string>();
+        var restorer = new TreeRestorer(
+            await _rig.SnapshotAsync(), Over with { Progressed = progress => { lock (phases) { phases.Add(progress.Phase); } } });
+        var error = await Assert.ThrowsAsync<SalvorException>(() => restorer.RunAsync(_rig["out"], Cancel));
+        var planned = await Assert.ThrowsAsync<SalvorException>(() => restorer.PlanAsync(_rig["out"], Cancel));
+
+        Assert.StartsWith($"{_rig.Source}/{way} is a directory ", error.Message, StringComparison.Ordinal);
+        Assert.Equal(error.Message, planned.Message);
+        Assert.Equal(["comparing with what is there"], phases);
+        Assert.Equal([way], Directory.GetFileSystemEntries(Target).Select(Path.GetFileName));
+        Assert.Null(restorer.Unfinished);
+        Assert.Empty(Directory.GetFileSystemEntries(_rig["out"], ".salvor*"));
+    }
+
+    [Fact]
+    public async Task What_is_left_out_is_in_nobodys_way()
+    {
+        _rig.Write("a", "a");
+        _rig.Write("d/x", "x");
+        await _rig.BackUpAsync();
+        Directory.CreateDirectory(Target);
+        File.WriteAllText($"{Target}/d", "mine");
+        await RestoreAsync(Over with { Exclude = PathPatterns.Parse(["d"]) });
+
+        Assert.Equal(("a", "mine"), (File.ReadAllText($"{Target}/a"), File.ReadAllText($"{Target}/d")));
+    }
+
+    [Fact]
+    public async Task A_directory_that_became_a_link_before_things_are_moved_there_leads_nowhere()
+    {
+        Fill();
+        await _rig.BackUpAsync();
+        await RestoreAsync(new TreeRestoreOptions());
+        File.Delete($"{Target}/3/10");
+        Directory.CreateDirectory(_rig["outside"]);
+        await Task.Delay(20, Cancel);
+        var error = await Assert.ThrowsAnyAsync<SalvorException>(() => RestoreAsync(AtTheEnd(() =>
+        {
+            Directory.Delete($"{Target}/3", recursive: true);
+            File.CreateSymbolicLink($"{Target}/3", _rig["outside"]);
+        })));
+
+        Assert.Empty(Directory.GetFileSystemEntries(_rig["outside"]));
+        Assert.Equal($"cannot open {_rig.Source}/3: not a directory", error.Message);
+    }
+
     [Fact]
     public async Task A_way_that_is_a_link_there_is_not_followed()
     {
