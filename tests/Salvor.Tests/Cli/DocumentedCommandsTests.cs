@@ -21,6 +21,9 @@ public sealed partial class DocumentedCommandsTests : IDisposable
     [Fact]
     public Task The_first_five_minutes_of_the_readme_run_as_written() => RunBlocksAsync("README.md", blocksMin: 1, skip: 1);
 
+    [Fact]
+    public Task What_operations_says_of_volumes_runs_as_written() => RunBlocksAsync("docs/operations.md", blocksMin: 1, skip: 0);
+
     async Task RunBlocksAsync(string page, int blocksMin, int skip)
     {
         var folder = _scratch.Subdirectory("examples");
