@@ -77,11 +77,13 @@ static class InitCommand
 
     public static readonly Option<bool> NoBackup = new("--no-backup") { Description = "Write the files only, without a first backup." };
 
+    public static readonly Argument<string[]> Command = CommandArgument.Create("With --recipe command, what prints that which is kept.");
+
     public static Command Create() => new Command(
         "init", "Set up: write a configuration and make a first backup, which is restored and checked.")
     {
         RecipeName, Sources, Name, To, Encrypt, KeyFile, Export, KeySaved, Find, SystemdDirectory, ServiceUser, ServiceGroup, Yes, Force,
-        NoBackup,
+        NoBackup, Command,
     }.WithAction(RunAsync);
 
     static Task<int> RunAsync(Invocation invocation)

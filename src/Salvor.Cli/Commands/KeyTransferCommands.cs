@@ -4,6 +4,7 @@ using Salvor.Jobs;
 using Salvor.Jobs.Config;
 using Salvor.Jobs.Keys;
 using Salvor.Platform;
+using Salvor.Sqlite;
 using Salvor.Vault;
 using Salvor.Vault.Keys;
 
@@ -80,25 +81,47 @@ static class KeyTransferCommands
         }
 
         var config = invocation.LoadConfig();
-        var (source, member) = ConfiguredSources.Find(config, options.NameIn(invocation));
+        var vault = VaultOf(config, options.NameIn(invocation));
+        var source = vault.Config;
         var keys = KeyOptions.Find(invocation, source) ?? throw new KeyException(
             $"source {source.Name} is not encrypted, so it has no key",
             "Configure 'encryption' of the source first, for example encryption: { key_file: /etc/salvor/app.key }.");
-        return await FindOrMakeAsync(invocation, config, source, member, keys);
+        return await FindOrMakeAsync(invocation, config, vault, keys);
+    }
+
+    static ConfiguredVault VaultOf(SalvorConfig config, string? name)
+    {
+        if (ConfiguredSources.FindTree(config, name) is { } tree)
+        {
+            return ConfiguredSources.VaultOf(config, tree);
+        }
+
+        var (source, member) = ConfiguredSources.Find(config, name);
+        return ConfiguredSources.VaultOf(source, member);
     }
 
     static async Task<VaultAccess> FindOrMakeAsync(
-        Invocation invocation, SalvorConfig config, SqliteSourceConfig source, SourceMember member, Keyring keys) =>
-        await Destinations.FindVaultAsync(config, member.Name, source.To, keys, invocation.Cancellation)
-            ?? await VaultAccess.OpenOrCreateAsync(
-                Destinations.OpenForWriting(config.Destinations[source.To[0]]), member.Name, "sqlite", member.Path, keys,
-                invocation.Time, invocation.Cancellation);
-
-    /// <summary>Exports the key of a source to a file, unless that was done before. Whether it was done now.</summary>
-    public static async Task<bool> ExportOnceAsync(
-        Invocation invocation, SalvorConfig config, SqliteSourceConfig source, SourceMember member, string file)
+        Invocation invocation, SalvorConfig config, ConfiguredVault vault, Keyring keys)
     {
-        var vault = await FindOrMakeAsync(invocation, config, source, member, ConfiguredSources.KeysOf(source)!);
+        if (await Destinations.FindVaultAsync(config, vault.Name, vault.Config.To, keys, invocation.Cancellation) is { } found)
+        {
+            return found;
+        }
+
+        // The disk may be away: a second history would begin beside the one that is on it.
+        var destination = config.Destinations[vault.Config.To[0]];
+        VaultMark.ExpectNone(
+            LocalState.VaultPath(vault.State, vault.Path), VaultAccess.LocationOf(Destinations.Open(destination), vault.Name));
+        return await VaultAccess.OpenOrCreateAsync(
+            Destinations.OpenForWriting(destination), vault.Name, vault.Config is TreeSourceConfig tree ? tree.Kind : "sqlite",
+            vault.Path, keys, invocation.Time, invocation.Cancellation);
+    }
+
+    /// <summary>Exports the key of a source with one vault to a file, unless that was done before. Whether it was done now.</summary>
+    public static async Task<bool> ExportOnceAsync(Invocation invocation, SalvorConfig config, SourceConfig source, string file)
+    {
+        var configured = ConfiguredSources.Vaults(config, item => item == source).Single();
+        var vault = await FindOrMakeAsync(invocation, config, configured, ConfiguredSources.KeysOf(source)!);
         if (await vault.KeySlots.IsExportedAsync(invocation.Cancellation))
         {
             return false;

@@ -21,7 +21,9 @@ sealed class InitDecisions(Invocation invocation, Questions questions)
         var named = invocation.Get(InitCommand.RecipeName) is { } name ? Recipe.Find(name) : null;
         var sources = new SourceChoice(invocation, questions).Make(named);
         var given = invocation.Get(InitCommand.To).Select(text => DestinationUrl.Parse(text)).ToList();
-        var recipe = named ?? ChooseRecipe(given, sources);
+        var recipe = named is null ? ChooseRecipe(given, sources)
+            : named.IsOfDestinations || given.Count == 0 ? named
+            : named with { Types = [.. given.Select(TypeOf)] };
         var destinations = Destinations(recipe, given);
         WarnOfSameDisk(sources, destinations);
         var keyFile = DecideKey(recipe, configPath, sources[0].Name);
@@ -65,7 +67,7 @@ sealed class InitDecisions(Invocation invocation, Questions questions)
         return questions.Asks;
     }
 
-    Recipe ChooseRecipe(List<DestinationConfig> given, List<(string Name, string Path)> sources)
+    Recipe ChooseRecipe(List<DestinationConfig> given, List<SetupSource> sources)
     {
         if (given.Count > 0)
         {
@@ -73,14 +75,14 @@ sealed class InitDecisions(Invocation invocation, Questions questions)
             return new Recipe(string.Join('+', types), "", types);
         }
 
+        Recipe[] offered = [.. Recipe.All.Where(recipe => recipe.IsOfDestinations)];
         questions.Say();
         questions.Say("Where are copies kept?");
-        foreach (var (index, recipe) in Recipe.All.Where(recipe => recipe is { IsMany: false, IsFiles: false }).Index())
+        foreach (var (index, recipe) in offered.Index())
         {
             questions.Say($"  {index + 1}  {recipe.Name,-19}  {recipe.Meaning}");
         }
 
-        Recipe[] offered = [.. Recipe.All.Where(recipe => recipe is { IsMany: false, IsFiles: false })];
         return questions.Ask("Which", questions.Asks ? "local" : null, "--recipe NAME or --to PLACE", answer =>
             int.TryParse(answer, out var number) && number >= 1 && number <= offered.Length ? offered[number - 1] : Recipe.Find(answer));
     }
@@ -133,13 +135,13 @@ sealed class InitDecisions(Invocation invocation, Questions questions)
 
     /// <summary>One disk that breaks would take the database and its copies.</summary>
     void WarnOfSameDisk(
-        List<(string Name, string Path)> sources, List<(string Name, DestinationConfig Destination)> destinations)
+        List<SetupSource> sources, List<(string Name, DestinationConfig Destination)> destinations)
     {
-        if (destinations.All(item => item.Destination is FileDestinationConfig)
-            && destinations.Any(item => DeviceOf(((FileDestinationConfig)item.Destination).Path) == DeviceOf(sources[0].Path)))
+        if (sources[0].Path is { } path && destinations.All(item => item.Destination is FileDestinationConfig)
+            && destinations.Any(item => DeviceOf(((FileDestinationConfig)item.Destination).Path) == DeviceOf(path)))
         {
             invocation.Tell(
-                $"warning: the copies are on the same disk as {sources[0].Path}. "
+                $"warning: the copies are on the same disk as {path}. "
                     + "hint: Add a place elsewhere: '--recipe local+s3' or local+sftp.");
         }
     }
@@ -164,27 +166,19 @@ sealed class InitDecisions(Invocation invocation, Questions questions)
     {
         var file = invocation.Get(InitCommand.KeyFile);
         var isSaid = file is not null || recipe.Encrypts || invocation.Get(InitCommand.Encrypt);
-        if (recipe.IsFiles)
-        {
-            return !isSaid ? null : throw new SalvorException(
-                FailureKind.Usage, $"recipe {recipe.Name} does not encrypt",
-                "Leave '--encrypt' and '--key-file' out, and add 'encryption: { key_file: .. }' to the file before the first backup "
-                    + "('--no-backup').");
-        }
-
         return isSaid || questions.YesNo("Encrypt everything before it leaves this machine", otherwise: false, "--encrypt")
             ? Path.GetFullPath(file ?? Path.Combine(Path.GetDirectoryName(configPath)!, $"{name}.key"))
             : null;
     }
 
-    string? DecideExport(List<(string Name, string Path)> sources, string keyFile)
+    string? DecideExport(List<SetupSource> sources, string keyFile)
     {
         if (invocation.Get(InitCommand.KeySaved))
         {
             return null;
         }
 
-        if (sources.Any(source => SetupConfig.IsPattern(source.Path)))
+        if (sources.Any(source => source.IsPattern))
         {
             throw new SalvorException(
                 FailureKind.Usage,
@@ -205,10 +199,12 @@ sealed class InitDecisions(Invocation invocation, Questions questions)
         ? throw new SalvorException(FailureKind.Usage, $"\"{answer}\" is not a file", "Write its path, or Enter for what is in brackets.")
         : answer;
 
-    /// <summary>The owner of the databases; where there are several, nobody but root can read them all.</summary>
-    ServiceAccount DecideAccount(List<(string Name, string Path)> sources)
+    /// <summary>
+    /// The owner of the databases; where there are several, nobody but root can read them all. Whom a command needs nobody knows.
+    /// </summary>
+    ServiceAccount DecideAccount(List<SetupSource> sources)
     {
-        var owners = sources.Select(source => FileStat.Of(PlaceOf(source.Path))).OfType<FileStat>()
+        var owners = sources.Select(source => source.Path).OfType<string>().Select(path => FileStat.Of(PlaceOf(path))).OfType<FileStat>()
             .Select(stat => (stat.UserId, stat.GroupId)).Distinct().ToList();
         var (user, group) = owners is [var only] ? only : (0u, 0u);
         if (invocation.Get(InitCommand.ServiceUser) is { } name)

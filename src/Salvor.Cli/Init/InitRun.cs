@@ -147,11 +147,11 @@ sealed class InitRun(Invocation invocation, InitDecision decision)
             return;
         }
 
-        foreach (var (source, index) in config.Sources.Values.Select((source, index) => (source, index)))
+        foreach (var (index, source) in ConfiguredSources.Sources(config).Index())
         {
             var target = index == 0 ? file : $"{file}-{source.Name}";
             MakeFolder(target);
-            if (await KeyTransferCommands.ExportOnceAsync(invocation, config, source, new(source.Name, source.Path!), target))
+            if (await KeyTransferCommands.ExportOnceAsync(invocation, config, source, target))
             {
                 exports.Add(target);
                 done.Add($"exported key {target}");

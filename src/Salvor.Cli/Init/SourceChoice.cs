@@ -1,6 +1,8 @@
+using System.Buffers;
 using System.Globalization;
 using Salvor.Cli.Commands;
 using Salvor.Cli.Terminal;
+using Salvor.Jobs.Commands;
 using Salvor.Jobs.Config;
 using Salvor.Jobs.Setup;
 using Salvor.Platform;
@@ -8,19 +10,37 @@ using Salvor.Text;
 
 namespace Salvor.Cli.Init;
 
-/// <summary>Which databases: those that are named, or of those that are found.</summary>
+/// <summary>Which databases: those that are named, or of those that are found; or which files, or which command.</summary>
 sealed class SourceChoice(Invocation invocation, Questions questions)
 {
     const int ShownMax = 30;
     const string Option = "--source PATH";
 
-    /// <summary>Names of sources with a path or a pattern, absolute.</summary>
+    static readonly SearchValues<char> ShellsOwn = SearchValues.Create("|&;<>()$`\\\"'*?[]#~");
+
+    /// <summary>The sources, their paths absolute.</summary>
     /// <param name="recipe">Says what each is to be; null: a database or a pattern.</param>
-    public List<(string Name, string Path)> Make(Recipe? recipe)
+    public List<SetupSource> Make(Recipe? recipe)
     {
-        var wantsPattern = recipe?.IsMany == true;
+        var wantsPattern = recipe?.Kind == SetupKind.Pattern;
         string[] given = [.. invocation.Get(InitCommand.Sources).SelectMany(text => Split(text))];
-        if (recipe?.IsFiles == true)
+        var command = CommandArgument.In(invocation, InitCommand.Command);
+        if (recipe?.Kind == SetupKind.Command)
+        {
+            return given.Length > 0
+                ? throw new SalvorException(
+                    FailureKind.Usage, "recipe command keeps what a command prints, and no paths", "Leave '--source' out.")
+                : OfCommand(command ?? questions.Ask("Command, such as pg_dumpall --clean", null, "-- COMMAND", ReadCommand));
+        }
+
+        if (command is not null)
+        {
+            throw new SalvorException(
+                FailureKind.Usage, $"'{command.Name}' after '--' is a command, and this sets up paths",
+                "Add '--recipe command' to keep what it prints, or leave it out.");
+        }
+
+        if (recipe?.Kind == SetupKind.Files)
         {
             return Name(given.Length > 0
                 ? [.. given.Select(CheckFiles)]
@@ -31,6 +51,19 @@ sealed class SourceChoice(Invocation invocation, Questions questions)
             : wantsPattern ? [questions.Ask("Pattern, such as /data/tenants/*.db", null, Option, answer => Check(answer, wantsPattern))]
             : Choose();
         return Name(paths);
+    }
+
+    List<SetupSource> OfCommand(ConfiguredCommand command) =>
+        [.. Name([command.Name]).Select(source => source with { Path = null, Command = command.Arguments })];
+
+    /// <summary>A command that was typed. What a shell would make something of is refused: here it would be taken as it is.</summary>
+    static ConfiguredCommand ReadCommand(string text)
+    {
+        return text.AsSpan().IndexOfAny(ShellsOwn) is >= 0 and var at
+            ? throw new SalvorException(
+                FailureKind.Usage, $"no shell looks at the command, so {text[at]} would not do what it does there",
+                "Give the command on the command line: 'salvor init --recipe command -- sh -c \"..\"'.")
+            : new ConfiguredCommand(text.Split(' ', StringSplitOptions.RemoveEmptyEntries));
     }
 
     IReadOnlyList<string> Choose()
@@ -117,7 +150,7 @@ sealed class SourceChoice(Invocation invocation, Questions questions)
             FailureKind.Usage, $"{path} does not exist", "Name a directory with the files, or a file.");
     }
 
-    List<(string Name, string Path)> Name(IReadOnlyList<string> paths)
+    List<SetupSource> Name(IReadOnlyList<string> paths)
     {
         var given = invocation.Get(InitCommand.Name);
         if (given is not null)
@@ -130,17 +163,17 @@ sealed class SourceChoice(Invocation invocation, Questions questions)
             }
         }
 
-        var named = new List<(string Name, string Path)>();
+        var named = new List<SetupSource>();
         foreach (var path in paths)
         {
-            named.Add((given ?? Free(path, named), path));
+            named.Add(new(given ?? Free(path, named), path));
         }
 
         return named;
     }
 
     /// <summary>The file's name without ending, or that of the folder of a pattern; with a number where it is taken.</summary>
-    static string Free(string path, List<(string Name, string Path)> taken)
+    static string Free(string path, List<SetupSource> taken)
     {
         var stem = SetupConfig.IsPattern(path)
             ? Path.GetFileName(Path.GetDirectoryName(path[..path.AsSpan().IndexOfAny("*?[")])) ?? ""

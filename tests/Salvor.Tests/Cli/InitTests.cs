@@ -42,18 +42,102 @@ public sealed class InitTests : IAsyncDisposable
         string[] init = ["init", "--recipe", "directory", "--to", "kept", "--config", "salvor.yaml", "--yes", "--source"];
 
         var refused = await _rig.ExpectAsync(2, [.. init, "gone"]);
-        var unkept = await _rig.ExpectAsync(2, [.. init, "uploads", "--encrypt"]);
         var made = await _rig.ExpectAsync(0, [.. init, "uploads"]);
         var again = await _rig.ExpectAsync(0, [.. init, "uploads"]);
 
         Assert.Contains($"salvor: {_rig["gone"]} does not exist\nhint: Name a directory", refused.Stderr, StringComparison.Ordinal);
-        Assert.Contains("salvor: recipe directory does not encrypt\nhint: Leave '--encrypt'", unkept.Stderr, StringComparison.Ordinal);
         Assert.Matches("uploads: backup 1, position 1 of [^ ]+, restored and checked from local\n", made.Stdout);
         Assert.Contains($"{_rig["salvor.yaml"]} is right already\n", again.Stdout, StringComparison.Ordinal);
         Assert.Contains("every 1h", File.ReadAllText(_rig["salvor.yaml"]), StringComparison.Ordinal);
         await _rig.ExpectAsync(0, "status", "--check", "--config", "salvor.yaml");
         await _rig.ExpectAsync(0, "restore", "uploads", "--config", "salvor.yaml", "--output", "back");
         Assert.Equal("one", File.ReadAllText(_rig["back"] + _rig["uploads/a"]));
+    }
+
+    [Fact]
+    public async Task A_directory_is_encrypted_where_that_is_said_and_its_key_is_exported_first()
+    {
+        Directory.CreateDirectory(_rig["uploads"]);
+        File.WriteAllText(_rig["uploads/a"], "one");
+        string[] init =
+        [
+            "init", "--recipe", "directory", "--source", "uploads", "--to", "near", "--to", "far", "--config", "salvor.yaml", "--yes",
+            "--encrypt",
+        ];
+
+        var refused = await _rig.ExpectAsync(2, init);
+        var made = await _rig.ExpectAsync(0, [.. init, "--export", "uploads.export"]);
+
+        Assert.Contains("salvor: file for the exported key: that is not said\n", refused.Stderr, StringComparison.Ordinal);
+        Assert.Matches("uploads: backup 1, position 1 of [^ ]+, restored and checked from local and local-2\n", made.Stdout);
+        await _rig.ExpectAsync(2, "restore", "--from", "far", "--output", "none");
+        await _rig.ExpectAsync(0, "restore", "--from", "far", "--key-file", "uploads.export", "--output", "back");
+        Assert.Equal("one", File.ReadAllText(_rig["back"] + _rig["uploads/a"]));
+    }
+
+    [Fact]
+    public async Task What_a_command_prints_is_kept_from_then_on_and_was_read_back()
+    {
+        await _rig.CreateDatabaseAsync();
+        string[] init =
+        [
+            "init", "--recipe", "command", "--name", "dump", "--to", "kept", "--config", "salvor.yaml", "--yes", "--encrypt", "--export",
+            "dump.export", "--", "sqlite3", _rig.Database, ".dump",
+        ];
+
+        var made = await _rig.ExpectAsync(0, init);
+        var again = await _rig.ExpectAsync(0, init);
+
+        Assert.Matches("dump: backup 1, position 1 of [^ ]+, restored and checked from local\n", made.Stdout);
+        Assert.Contains("What stays restorable: a backup a day for 30 days.\n", made.Stdout, StringComparison.Ordinal);
+        Assert.Contains($"{_rig["salvor.yaml"]} is right already\n", again.Stdout, StringComparison.Ordinal);
+        Assert.Contains(
+            $"    command: [sqlite3, {_rig.Database}, .dump]\n", File.ReadAllText(_rig["salvor.yaml"]), StringComparison.Ordinal);
+        await _rig.ExpectAsync(0, "status", "--check", "--config", "salvor.yaml");
+        await _rig.ExpectAsync(0, "restore", "--from", "kept", "--key-file", "dump.export", "--output", "back.sql");
+        await _rig.ShellAsync("sqlite3 back.db < back.sql");
+        Assert.Equal("1", await CliRig.RowsAsync(_rig["back.db"]));
+    }
+
+    [Fact]
+    public async Task A_command_is_asked_for_and_what_only_a_shell_would_understand_is_refused()
+    {
+        await _rig.CreateDatabaseAsync();
+
+        var result = await _rig.ShellAsync(
+            "printf '%s\\n' 'sqlite3 app/app.db .dump | gzip' 'sqlite3 app/app.db .dump' copies n "
+                + "| salvor init --recipe command --config salvor.yaml");
+
+        Assert.True(result.ExitCode == 0, $"{result}");
+        Assert.Contains(
+            "  no shell looks at the command, so | would not do what it does there\n"
+                + "  Give the command on the command line: 'salvor init --recipe command -- sh -c \"..\"'.\n",
+            result.Stderr, StringComparison.Ordinal);
+        Assert.Contains("sqlite3: backup 1, position ", result.Stdout, StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_command_goes_with_its_recipe_alone_and_one_that_fails_is_no_backup()
+    {
+        string[] init = ["init", "--to", _rig["kept"], "--config", _rig["salvor.yaml"], "--yes"];
+
+        CliRig.AssertError(
+            await _rig.ExpectAsync(2, [.. init, "--recipe", "command"]),
+            2, "command, such as pg_dumpall --clean: that is not said", "Say it with '-- COMMAND', or leave '--yes' out.");
+        CliRig.AssertError(
+            await _rig.ExpectAsync(2, [.. init, "--recipe", "command", "--source", "app", "--", "true"]),
+            2, "recipe command keeps what a command prints, and no paths", "Leave '--source' out.");
+        CliRig.AssertError(
+            await _rig.ExpectAsync(2, [.. init, "--", "true"]),
+            2, "'true' after '--' is a command, and this sets up paths",
+            "Add '--recipe command' to keep what it prints, or leave it out.");
+        var failed = await _rig.ExpectAsync(3, [.. init, "--recipe", "command", "--", "sh", "-c", "echo half; exit 3"]);
+
+        Assert.Contains(
+            $"What is done stays: configuration {_rig["salvor.yaml"]}. Run the same command again: it goes on.\n", failed.Stderr,
+            StringComparison.Ordinal);
+        var list = await _rig.ExpectAsync(0, "list", "--from", _rig["kept"]);
+        Assert.Contains("no backups yet", list.Stdout, StringComparison.Ordinal);
     }
 
     [Fact]

@@ -51,6 +51,29 @@ public sealed class KeyTests : IAsyncDisposable
     }
 
     [Fact]
+    public async Task A_directory_waits_for_its_key_to_be_exported_too_and_no_second_vault_begins_where_its_disk_is_away()
+    {
+        Directory.CreateDirectory(_rig["uploads"]);
+        File.WriteAllText(_rig["uploads/a"], "one");
+        _rig.WriteSecret("app.key", new string('k', 44));
+        _rig.Configure("uploads: { type: files, paths: [./uploads], to: [local], encryption: { key_file: ./app.key } }");
+
+        var refused = await _rig.ConfiguredAsync("backup", "uploads");
+        Assert.Equal(2, refused.ExitCode);
+        Assert.Contains("hint: Run 'salvor key export FILE uploads'", refused.Stderr, StringComparison.Ordinal);
+        Assert.Equal(0, (await _rig.ConfiguredAsync("key", "export", "uploads.export", "uploads")).ExitCode);
+        Assert.Equal(0, (await _rig.ConfiguredAsync("backup", "uploads")).ExitCode);
+        Directory.Move(_rig["vaults"], _rig["away"]);
+        var gone = await _rig.ConfiguredAsync("key", "export", "second.export", "uploads");
+
+        Assert.Equal(4, gone.ExitCode);
+        Assert.False(Directory.Exists(_rig["vaults/uploads"]));
+        Directory.Move(_rig["away"], _rig["vaults"]);
+        await _rig.ExpectAsync(0, "restore", "--from", "vaults", "--key-file", "uploads.export", "--output", "back");
+        Assert.Equal("one", File.ReadAllText(_rig["back"] + _rig["uploads/a"]));
+    }
+
+    [Fact]
     public async Task Wrong_missing_absent_and_open_keys_are_told_apart()
     {
         await _rig.FillAsync("--key-file", _rig.WriteSecret("app.key", new string('k', 44)));

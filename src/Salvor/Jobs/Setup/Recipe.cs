@@ -11,11 +11,11 @@ public sealed record Recipe(string Name, string Meaning, IReadOnlyList<string> T
     /// <summary>Whether everything is encrypted before it leaves the machine.</summary>
     public bool Encrypts { get; init; }
 
-    /// <summary>Whether the sources are patterns, each of many databases.</summary>
-    public bool IsMany { get; init; }
+    /// <summary>What its sources are.</summary>
+    public SetupKind Kind { get; init; }
 
-    /// <summary>Whether the sources are directories and files, and no databases.</summary>
-    public bool IsFiles { get; init; }
+    /// <summary>Whether it is for databases that are named, and no more than a choice of destinations.</summary>
+    public bool IsOfDestinations => Kind == SetupKind.Database;
 
     /// <summary>What is said of keeping, as YAML. Where nothing is said nothing is ever dropped, and disks fill up.</summary>
     public IReadOnlyList<(string Key, string Value)> Keys { get; init; } =
@@ -44,12 +44,21 @@ public sealed record Recipe(string Name, string Meaning, IReadOnlyList<string> T
         {
             Encrypts = true, Locks = true,
         },
-        new("many", "all databases that match a pattern, also those that come later, in a folder", ["file"]) { IsMany = true },
+        new("many", "all databases that match a pattern, also those that come later, in a folder", ["file"])
+        {
+            Kind = SetupKind.Pattern,
+        },
         new("directory", "directories and files, once an hour, in a folder", ["file"])
         {
-            IsFiles = true,
+            Kind = SetupKind.Files,
             Keys = [("schedule", "every 1h"), ("retention_days", "30")],
             Keeps = "a backup an hour for 30 days",
+        },
+        new("command", "what a command prints, such as the dump of a server, once a day, in a folder", ["file"])
+        {
+            Kind = SetupKind.Command,
+            Keys = [("schedule", "every 24h"), ("retention_days", "30")],
+            Keeps = "a backup a day for 30 days",
         },
         new("gfs-geode", "a bucket for a year: every commit for 7 days, then a point a day", ["s3"])
         {

@@ -12,8 +12,7 @@ public sealed record SetupConfig
 
     public required Recipe Recipe { get; init; }
 
-    /// <summary>Names of sources with the path or the pattern of each.</summary>
-    public required IReadOnlyList<(string Name, string Path)> Sources { get; init; }
+    public required IReadOnlyList<SetupSource> Sources { get; init; }
 
     /// <summary>Names of destinations with what each is.</summary>
     public required IReadOnlyList<(string Name, DestinationConfig Destination)> Destinations { get; init; }
@@ -34,9 +33,9 @@ public sealed record SetupConfig
         }
 
         var sources = new JsonObject();
-        foreach (var (name, path) in Sources)
+        foreach (var source in Sources)
         {
-            sources[name] = KeysOf(path);
+            sources[source.Name] = KeysOf(source);
         }
 
         var text = new StringBuilder($"""
@@ -88,11 +87,14 @@ public sealed record SetupConfig
     static bool IsAzureDefault(DestinationConfig destination) =>
         destination is AzureDestinationConfig azure && azure.Endpoint == Storage.AzureBlobOptions.PublicEndpoint(azure.Account);
 
-    JsonObject KeysOf(string path)
+    JsonObject KeysOf(SetupSource source)
     {
-        var keys = Recipe.IsFiles
-            ? new JsonObject { ["type"] = "files", ["paths"] = new JsonArray(YamlOutput.Literal(path)) }
-            : new JsonObject { ["type"] = "sqlite", [IsPattern(path) ? "paths" : "path"] = YamlOutput.Literal(path) };
+        var keys = (Recipe.Kind, source.Path) switch
+        {
+            (_, null) => new JsonObject { ["type"] = "command", ["command"] = Literals(source.Command) },
+            (SetupKind.Files, { } path) => new JsonObject { ["type"] = "files", ["paths"] = Literals([path]) },
+            (_, { } path) => new JsonObject { ["type"] = "sqlite", [source.IsPattern ? "paths" : "path"] = YamlOutput.Literal(path) },
+        };
         keys["to"] = new JsonArray([.. Destinations.Select(item => JsonValue.Create(item.Name))]);
         foreach (var (key, value) in Recipe.Keys)
         {
@@ -112,6 +114,9 @@ public sealed record SetupConfig
 
         return keys;
     }
+
+    static JsonArray Literals(IReadOnlyList<string> texts) =>
+        new([.. texts.Select(text => (JsonNode)JsonValue.Create(YamlOutput.Literal(text)))]);
 
     /// <summary>A mapping of words, as the recipes write them.</summary>
     static JsonObject Mapping(string text)

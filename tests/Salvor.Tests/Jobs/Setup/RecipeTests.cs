@@ -17,6 +17,7 @@ public sealed class RecipeTests
 
         var source = Assert.Single(ConfiguredSources.Sources(config));
         Assert.Equal(name == "directory", source is FilesSourceConfig { Schedule: not null });
+        Assert.Equal(name == "command", source is CommandSourceConfig { Schedule: not null, Command.Arguments: ["pg_dumpall", "$x"] });
         Assert.Equal(Recipe.Find(name).Types.Count, config.Destinations.Count);
         Assert.NotNull(source.Prune.Every);
         Assert.Equal(name.StartsWith("encrypted", StringComparison.Ordinal), source.Encryption is not null);
@@ -46,7 +47,11 @@ public sealed class RecipeTests
         var setup = new SetupConfig
         {
             Recipe = recipe,
-            Sources = [("app", recipe.IsMany ? "/data/*.db" : "/data/app.db")],
+            Sources =
+            [
+                recipe.Kind == SetupKind.Command ? new("app", null) { Command = ["pg_dumpall", "$x"] }
+                    : new("app", recipe.Kind == SetupKind.Pattern ? "/data/*.db" : "/data/app.db"),
+            ],
             Destinations = [.. destinations],
             KeyFile = recipe.Encrypts ? "/etc/salvor/app.key" : null,
         };
