@@ -87,8 +87,10 @@ public sealed class BaseBackupReaderTests
         using var scratch = new ScratchDirectory();
         await using var server = await PostgresServer.StartAsync(scratch);
         await using var replication = await ReplicationConnection.OpenAsync(server.Connection, TimeProvider.System, Cancel);
-        var upload = await Assert.ThrowsAsync<SalvorException>(() => replication.UploadManifestAsync(Stream.Null, Cancel));
-        Assert.EndsWith("is older than version 17, which makes no incremental backups", upload.Message, StringComparison.Ordinal);
+        var upload = await Assert.ThrowsAnyAsync<SalvorException>(() => replication.UploadManifestAsync(Stream.Null, Cancel));
+        Assert.Contains(
+            PostgresServer.Major < 17 ? "is older than version 17, which makes no incremental backups" : "could not parse backup manifest",
+            upload.Message, StringComparison.Ordinal);
         var refused = await Assert.ThrowsAsync<PostgresException>(
             () => replication.BackUpAsync(new BaseBackupOptions { Label = "x", Compression = "rot13" }, Cancel));
         Assert.Contains("rot13", refused.Message, StringComparison.Ordinal);

@@ -165,7 +165,7 @@ public sealed class PostgresLoginTests(PostgresLoginServer login) : IClassFixtur
     [InlineData("host=127.0.0.1 user=covered password=right sslmode=disable", SqlStates.NotAuthorized,
         "no pg_hba.conf entry", "A hostssl line lets in with sslmode=require.")]
     [InlineData("host=127.0.0.1 user=ordinary password=right", SqlStates.NotPermitted,
-        "must be superuser or replication role to start walsender", "ALTER ROLE \"ordinary\" REPLICATION")]
+        "to start walsender|permission denied to start WAL sender", "ALTER ROLE \"ordinary\" REPLICATION")]
     [InlineData("host=127.0.0.1 user=clear password=right sslmode=disable", SqlStates.NotAuthorized,
         "asks for the password of user clear in clear over a connection that is not encrypted", "Use sslmode=verify-full")]
     [InlineData("host=127.0.0.1 user=hashed password=right channel_binding=require", SqlStates.NotAuthorized,
@@ -180,7 +180,9 @@ public sealed class PostgresLoginTests(PostgresLoginServer login) : IClassFixtur
     {
         var refused = await Assert.ThrowsAsync<PostgresException>(
             () => ReplicationConnection.OpenAsync(login.Server.At(words), TimeProvider.System, Cancel));
-        Assert.Contains(message, refused.Message, StringComparison.Ordinal);
+
+        // Servers of different versions say the same differently.
+        Assert.Contains(message.Split('|'), part => refused.Message.Contains(part, StringComparison.Ordinal));
         Assert.Contains(hint, refused.Hint, StringComparison.Ordinal);
         Assert.Equal((sqlState, FailureKind.SourceUnreadable), (refused.SqlState, refused.Kind));
     }

@@ -1,3 +1,4 @@
+using System.Globalization;
 using System.Net;
 using System.Net.Sockets;
 using Salvor.Postgres.Protocol;
@@ -10,7 +11,12 @@ namespace Salvor.Tests.Support;
 /// </summary>
 sealed class PostgresServer : IAsyncDisposable
 {
-    public const string Programs = "/usr/lib/postgresql/15/bin";
+    /// <summary>Those of Debian 12, or of another version that was asked for.</summary>
+    public static readonly string Programs =
+        Environment.GetEnvironmentVariable("SALVOR_TEST_POSTGRES") ?? "/usr/lib/postgresql/15/bin";
+
+    /// <summary>Which version that is, as its folder says.</summary>
+    public static int Major { get; } = int.Parse(Path.GetFileName(Path.GetDirectoryName(Programs)!), CultureInfo.InvariantCulture);
 
     /// <summary>Small, so that nobody takes 16 MiB for granted, and a switch costs little.</summary>
     public const int SegmentBytes = 1 << 20;
