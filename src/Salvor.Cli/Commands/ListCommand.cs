@@ -46,14 +46,19 @@ static class ListCommand
 
         var head = await Heads.FindAsync(vault, invocation.Cancellation);
         var (catalog, spans) = await FreshListing.UseAsync(vault, FindAsync, invocation.Cancellation);
+        var (cluster, newest) = vault.Identity.IsPostgres ? await ClusterListing.OfAsync(invocation, catalog) : default;
         var document = new ListDocument(
             vault.Identity.Source,
             vault.Identity.Path,
             vault.Location,
-            RestoreTargets.CompleteAsOf(spans.Count == 0 ? null : new RestorePoint(spans[^1].Branch, spans[^1].Last, spans[^1].To), head),
-            [.. ListFilter.Spans(invocation, spans).Select(Body)],
+            newest ?? RestoreTargets.CompleteAsOf(
+                spans.Count == 0 ? null : new RestorePoint(spans[^1].Branch, spans[^1].Last, spans[^1].To), head),
+            [.. ListFilter.Spans(invocation, spans, span => (span.From, span.To)).Select(Body)],
             [.. catalog.Branches.Select(branch => Body(catalog, branch))],
-            await ListFilter.Backups(invocation, BackupsAsync(catalog, invocation.Cancellation)).ToListAsync(invocation.Cancellation));
+            await ListFilter.Backups(invocation, BackupsAsync(catalog, invocation.Cancellation)).ToListAsync(invocation.Cancellation))
+        {
+            Cluster = cluster,
+        };
         if (ListFilter.Template(invocation) is { } template)
         {
             document.Backups.ToList().ForEach(backup => invocation.Print(template(backup)));
@@ -138,13 +143,20 @@ static class ListCommand
                     + $"  {Describe(span.Granularity)}  branch {span.Branch}{after}");
         }
 
+        if (document.Cluster is { } cluster)
+        {
+            ClusterListing.Print(invocation, cluster);
+        }
+
         foreach (var backup in document.Backups)
         {
+            var log = document.Cluster?.Backups.FirstOrDefault(item => item.Id == backup.Id);
             invocation.Print(
                 $"  backup {backup.Id}  {InstantText.Format(backup.Timestamp)}  {backup.Type}  "
                     + $"{SizeText.Format(backup.SizeBytes)}, {SizeText.Format(backup.AddedBytes)} added  "
                     + (backup.Label.Length == 0 ? "-" : backup.Label)
-                    + (backup.RetentionDays is { } days ? $"  for {days} days" : ""));
+                    + (backup.RetentionDays is { } days ? $"  for {days} days" : "")
+                    + (log is null ? "" : $"  log {log.LogFrom}{Symbols.Dash}{log.LogTo} of timeline {log.Timeline}"));
         }
 
         if (document.CompleteAsOf is { } complete)

@@ -3,7 +3,6 @@ using System.Globalization;
 using System.Text.RegularExpressions;
 using Salvor.Cli.Terminal;
 using Salvor.Text;
-using Salvor.Vault.Restore;
 
 namespace Salvor.Cli.Commands;
 
@@ -52,11 +51,12 @@ static partial class ListFilter
         invocation.Get(Format) is { } template ? backup => Fill(template, backup) : null;
 
     /// <summary>Those of the spans that are asked for.</summary>
-    public static IEnumerable<RestoreSpan> Spans(Invocation invocation, IEnumerable<RestoreSpan> spans)
+    public static IEnumerable<T> Spans<T>(
+        Invocation invocation, IEnumerable<T> spans, Func<T, (DateTimeOffset From, DateTimeOffset To)> timesOf)
     {
         var (since, until) = Times(invocation);
         var isWanted = invocation.Get(Type) != AllBackups && invocation.Get(Last) is null && invocation.Get(Format) is null;
-        return isWanted ? spans.Where(span => !(span.To < since) && !(span.From > until)) : [];
+        return isWanted ? spans.Where(span => timesOf(span) is var (from, to) && !(to < since) && !(from > until)) : [];
     }
 
     /// <summary>Those of the backups that are asked for, of the newest first; no more of them are read.</summary>

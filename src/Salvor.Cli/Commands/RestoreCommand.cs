@@ -16,10 +16,13 @@ namespace Salvor.Cli.Commands;
 
 static class RestoreCommand
 {
+    const string RestoreBeside =
+        "Restore beside with '--output DIR', check it, and exchange the directories: 'salvor runbook NAME' has the steps.";
+
     static readonly VaultOptions Vault = new() { Command = StreamRestoreRun.Command };
     static readonly Option<string?> Output = new("--output", "--target", "-o")
     {
-        Description = "The file to write; of files the directory.", HelpName = "PATH",
+        Description = "The file to write; of files and clusters the directory.", HelpName = "PATH",
     };
 
     static readonly Option<string?> Timestamp = new("--timestamp")
@@ -66,12 +69,13 @@ static class RestoreCommand
 
     public static Command Create()
     {
-        var command = new Command("restore", "Bring a database back, as of now or any moment, or files, proved before anything appears.")
+        var command = new Command(
+            "restore", "Bring a database, a cluster or files back, as of now or any moment, proved before anything appears.")
         {
             Output, Timestamp, PositionOption, BackupId, BranchOption, DryRun, IfDbNotExists, IfReplicaExists, InPlace, Force, NoCheck,
             StateDirectory,
         };
-        foreach (var option in TreeRestoreRun.Own.Concat(StreamRestoreRun.Own))
+        foreach (var option in (Option[])[.. TreeRestoreRun.Own, .. StreamRestoreRun.Own, .. ClusterOptions.Own])
         {
             command.Add(option);
         }
@@ -92,6 +96,17 @@ static class RestoreCommand
         }
 
         var (vault, found) = await FindVaultAsync(invocation);
+        if (vault is { Identity.IsPostgres: true } || found is PostgresSourceConfig)
+        {
+            return await RestoreClusterAsync(invocation, vault, found as PostgresSourceConfig);
+        }
+
+        if (ClusterOptions.Own.FirstOrDefault(invocation.Has) is { } ofClusters)
+        {
+            throw new SalvorException(
+                FailureKind.Usage, $"'{ofClusters.Name}' is for clusters of PostgreSQL, and this is none", "Leave it out.");
+        }
+
         if (vault is { Identity.IsTree: true } || found is TreeSourceConfig)
         {
             return await RestoreTreeAsync(invocation, vault, found, consumer);
@@ -145,10 +160,7 @@ static class RestoreCommand
 
         if (vault is null)
         {
-            return invocation.Get(IfReplicaExists)
-                ? Skip(invocation, source?.Name ?? "", "", "nothing is backed up yet")
-                : throw new SalvorException(
-                    FailureKind.NotRestorable, $"nothing is backed up yet of source {source?.Name}", "Run 'salvor backup' first.");
+            return NothingYet(invocation, source);
         }
 
         var (name, output, dryRun) = (given.FirstOrDefault(), invocation.Get(Output), invocation.Get(DryRun));
@@ -159,9 +171,57 @@ static class RestoreCommand
         return dryRun ? await RestoreAsync() : await RestoreHooks.AroundAsync(invocation, source, output ?? "", RestoreAsync);
     }
 
+    static async Task<int> RestoreClusterAsync(Invocation invocation, VaultAccess? vault, PostgresSourceConfig? source)
+    {
+        ExpectOfClusters(invocation);
+        var target = ClusterOptions.TargetOf(invocation, Timestamp);
+        ClusterOptions.ExpectStart(invocation);
+        if (vault is null)
+        {
+            return NothingYet(invocation, source);
+        }
+
+        var (output, dryRun) = (invocation.Get(Output), invocation.Get(DryRun));
+        var request = new ClusterRestoreRequest(
+            target, invocation.Get(TreeRestoreRun.Snapshot) ?? $"{invocation.Get(BackupId)}", output, ScratchOf(invocation), dryRun,
+            invocation.Get(Timestamp));
+        request = request with { Backup = request.Backup is { Length: > 0 } backup ? backup : null };
+        Task<int> RestoreAsync() => ClusterRestoreRun.RunAsync(invocation, vault, request, source);
+        return dryRun ? await RestoreAsync() : await RestoreHooks.AroundAsync(invocation, source, output ?? "", RestoreAsync);
+    }
+
+    /// <summary>Throws where an option does not go with a cluster.</summary>
+    static void ExpectOfClusters(Invocation invocation)
+    {
+        (Option Option, string Hint)[] others =
+        [
+            (PositionOption, "'--lsn X/Y' names an address of its log."),
+            (BranchOption, "'--timeline N' names the timeline that is followed."),
+            (InPlace, RestoreBeside), (Force, RestoreBeside), (IfDbNotExists, RestoreBeside), (TreeRestoreRun.Delete, RestoreBeside),
+            .. ((Option[])
+            [
+                NoCheck, StateDirectory, TreeRestoreRun.Include, TreeRestoreRun.Exclude, TreeRestoreRun.Chmod, .. StreamRestoreRun.Own,
+            ]).Select(option => (option, "A cluster is restored whole, into a new or empty directory, which '--output' names.")),
+        ];
+        if (others.FirstOrDefault(item => invocation.Has(item.Option)) is { Option: { } stray, Hint: var hint })
+        {
+            throw new SalvorException(FailureKind.Usage, $"'{stray.Name}' does not go with a cluster of PostgreSQL", hint);
+        }
+
+        if (invocation.Has(TreeRestoreRun.Snapshot) && invocation.Has(BackupId))
+        {
+            throw new SalvorException(FailureKind.Usage, "'--snapshot' and '--backup-id' each name a backup", "Give one of them.");
+        }
+    }
+
+    static int NothingYet(Invocation invocation, SourceConfig? source) => invocation.Get(IfReplicaExists)
+        ? Skip(invocation, source?.Name ?? "", "", "nothing is backed up yet")
+        : throw new SalvorException(
+            FailureKind.NotRestorable, $"nothing is backed up yet of source {source?.Name}", "Run 'salvor backup' first.");
+
     static void CheckOptions(Invocation invocation)
     {
-        _ = Request(invocation);
+        _ = RestorePoints.Parse(invocation, BackupId, BranchOption, Timestamp, PositionOption);
         bool[] given = [invocation.Get(Output) is not null, invocation.Get(InPlace), invocation.Get(IfDbNotExists)];
         var places = given.Count(isGiven => isGiven);
         if (places > 1 && !(invocation.Get(Output) is not null && invocation.Get(IfDbNotExists)))

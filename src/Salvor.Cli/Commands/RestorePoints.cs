@@ -13,15 +13,20 @@ static class RestorePoints
     public static RestoreRequest Request(
         Invocation invocation, Option<int?> backup, Option<int?> branch, Option<string?> timestamp, Option<string?> position)
     {
+        var request = Parse(invocation, backup, branch, timestamp, position);
+        return invocation.Has(backup) && (invocation.Has(timestamp) || invocation.Has(position) || invocation.Has(branch))
+            ? throw new SalvorException(
+                FailureKind.Usage, "'--backup-id' says which point to restore, and so does another option", "Give one of them.")
+            : request;
+    }
+
+    /// <summary>As the other, where a backup may be named beside a point: a cluster is recovered from one to the other.</summary>
+    public static RestoreRequest Parse(
+        Invocation invocation, Option<int?> backup, Option<int?> branch, Option<string?> timestamp, Option<string?> position)
+    {
         if (invocation.Get(timestamp) is not null && invocation.Get(position) is not null)
         {
             throw new SalvorException(FailureKind.Usage, "'--timestamp' and '--position' exclude each other", "Give one of them.");
-        }
-
-        if (invocation.Has(backup) && (invocation.Has(timestamp) || invocation.Has(position) || invocation.Has(branch)))
-        {
-            throw new SalvorException(
-                FailureKind.Usage, "'--backup-id' says which point to restore, and so does another option", "Give one of them.");
         }
 
         return new RestoreRequest(

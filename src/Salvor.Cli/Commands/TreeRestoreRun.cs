@@ -16,7 +16,7 @@ static class TreeRestoreRun
 {
     public static readonly Option<string?> Snapshot = new("--snapshot")
     {
-        Description = "Of files: which backup, by its id, label, a time, or 'latest' (the default).", HelpName = "BACKUP",
+        Description = "Of files and clusters: which backup, by its id, label, a time, or 'latest' (the default).", HelpName = "BACKUP",
     };
 
     public static readonly Option<string[]> Include = new("--include")
@@ -32,18 +32,19 @@ static class TreeRestoreRun
 
     public static readonly Option<string?> Chown = new("--chown")
     {
-        Description = "Of files: give all to this user and group, names or numbers.", HelpName = "USER:GROUP",
+        Description = "Of files and clusters: give all to this user and group, names or numbers.", HelpName = "USER:GROUP",
     };
 
     public static readonly Option<string> OwnedBy = new Option<string>("--owner-by")
     {
-        Description = "Of files: find owners by name (numbers where the name is unknown here), or by number.",
+        Description = "Of files and clusters: find owners by name (by number where it is unknown here), or by number.",
         DefaultValueFactory = _ => "name", HelpName = "WHAT",
     }.WithChoices("name", "number");
 
     public static readonly Option<string?> OwnerMapFile = new("--owner-map")
     {
-        Description = "Of files: whom owners become, in lines such as 'user app deploy' and 'group 1001 www-data'.", HelpName = "FILE",
+        Description = "Of files and clusters: whom owners become, in lines such as 'user app deploy' and 'group 1001 www-data'.",
+        HelpName = "FILE",
     };
 
     public static readonly Option<string?> Chmod = new("--chmod")
@@ -148,7 +149,7 @@ static class TreeRestoreRun
     }
 
     /// <summary>What the command line says of owners stands for all that the configuration says of them.</summary>
-    static Ownership OwnersOf(Invocation invocation, RestoreProfile profile)
+    public static Ownership OwnersOf(Invocation invocation, RestoreProfile profile)
     {
         if (new Option[] { Chown, OwnedBy, OwnerMapFile }.Any(invocation.Has))
         {

@@ -39,7 +39,21 @@ sealed record BackupDeleteDocument(
 
 sealed record ListDocument(
     string Source, string Path, string Location, DateTimeOffset? CompleteAsOf, IReadOnlyList<SpanBody> Spans,
-    IReadOnlyList<BranchBody> Branches, IReadOnlyList<BackupBody> Backups);
+    IReadOnlyList<BranchBody> Branches, IReadOnlyList<BackupBody> Backups)
+{
+    /// <summary>Of a cluster.</summary>
+    public ClusterListBody? Cluster { get; init; }
+}
+
+sealed record ClusterListBody(
+    IReadOnlyList<WindowBody> Windows, IReadOnlyList<RestorePointBody> RestorePoints, IReadOnlyList<BackupLogBody> Backups);
+
+sealed record WindowBody(
+    uint Timeline, string FromAddress, string ToAddress, DateTimeOffset From, DateTimeOffset To, IReadOnlyList<ulong> Backups);
+
+sealed record RestorePointBody(string Name, uint Timeline, string Address, DateTimeOffset Time);
+
+sealed record BackupLogBody(ulong Id, uint Timeline, string LogFrom, string LogTo);
 
 sealed record BackupBody(
     ulong Id, string Type, string Label, DateTimeOffset Timestamp, DateTimeOffset CreatedAt, uint Branch, ulong Position, long SizeBytes,
@@ -59,7 +73,23 @@ sealed record RestoreDocument(
 {
     /// <summary>Of a source of files.</summary>
     public TreeRestoreBody? Files { get; init; }
+
+    /// <summary>Of a cluster.</summary>
+    public ClusterRestoreBody? Cluster { get; init; }
 }
+
+sealed record ClusterRestoreBody(
+    ulong BackupId, uint Timeline, string LogFrom, string LogTo, long LogBytes, string Target, string StoppingAt, string? LastCommit,
+    DateTimeOffset? LastCommitTime, string Promised, string TargetAction)
+{
+    /// <summary>Whom the files belong to; empty where nothing was written.</summary>
+    public string Owner { get; init; } = "";
+
+    /// <summary>The server that was started; null where none was.</summary>
+    public ClusterServerBody? Server { get; init; }
+}
+
+sealed record ClusterServerBody(int Process, int Port, string SocketFolder, string Replayed, DateTimeOffset ReadyAt);
 
 sealed record TreeRestoreBody(
     ulong BackupId, long Files, long Entries, IReadOnlyList<OwnerBody> Owners, IReadOnlyList<string> Problems,

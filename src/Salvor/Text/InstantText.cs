@@ -51,6 +51,9 @@ public static class InstantText
         return true;
     }
 
+    /// <summary>Whether a time says its zone; else it is UTC.</summary>
+    public static bool HasZone(string text) => text.LastIndexOfAny(['Z', 'z', '+', '-']) > "2026-01-01".Length - 1;
+
     /// <summary>In UTC with <c>Z</c>, and as many digits of the second as needed, at most six: stored times are microseconds.</summary>
     public static string Format(DateTimeOffset value) =>
         value.ToUniversalTime().ToString("yyyy-MM-dd'T'HH:mm:ss.FFFFFF'Z'", CultureInfo.InvariantCulture);

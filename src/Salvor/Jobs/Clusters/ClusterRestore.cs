@@ -14,7 +14,10 @@ namespace Salvor.Jobs.Clusters;
 /// <param name="Path">Its data directory.</param>
 /// <param name="Files">What was written of the backup.</param>
 /// <param name="LogBytes">How much log was put beside it.</param>
-public sealed record RestoredCluster(string Path, RestoredTree Files, long LogBytes);
+/// <param name="Tablespaces">Where tablespaces are, by their numbers.</param>
+/// <param name="Added">Files of settings that the backup does not have, and without which no server starts.</param>
+public sealed record RestoredCluster(
+    string Path, RestoredTree Files, long LogBytes, IReadOnlyDictionary<uint, string> Tablespaces, IReadOnlyList<string> Added);
 
 /// <summary>
 /// Brings a cluster back: the files of a backup, all the log that its recovery needs, and the settings that tell the server where it ends.
@@ -68,13 +71,14 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
 
         Give(directory.Path, directory.Path);
         var log = await AddLogAsync(directory.Path, cancellationToken);
+        var added = AddSettingsFiles(directory.Path);
         using var control = new MemoryStream();
         await TreeSearch.DumpAsync(snapshot, Encoding.ASCII.GetBytes(Control), control, cancellationToken);
         WriteSettings(directory.Path, ControlFile.Settings(control.ToArray()));
 
         // Without it no server starts, so it comes when all else is durable.
         Write(directory.Path, Control[1..], control.ToArray());
-        return new RestoredCluster(directory.Path, files, log);
+        return new RestoredCluster(directory.Path, files, log, places, added);
     }
 
     /// <summary>The files go first to the data directory, and then each tablespace to its place.</summary>
@@ -253,6 +257,19 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
                 folder.Add($"{timeline:X8}.history", history);
             }
         }
+    }
+
+    /// <summary>
+    /// Debian has them in /etc/postgresql, outside of what a server sends. Those that are made let in whom the system knows as the user
+    /// that he wants to be, through the socket, and nobody else.
+    /// </summary>
+    static List<string> AddSettingsFiles(string target)
+    {
+        const string Note = "# Made by salvor restore, as the backup has none: it was outside of the data directory.\n";
+        (string Name, string Content)[] files = [("postgresql.conf", Note), ("pg_hba.conf", Note + "local all all peer\n")];
+        var absent = files.Where(file => FileStat.Of(Path.Combine(target, file.Name), followLinks: false) is null).ToList();
+        absent.ForEach(file => Write(target, file.Name, Encoding.ASCII.GetBytes(file.Content)));
+        return [.. absent.Select(file => file.Name)];
     }
 
     void WriteSettings(string target, IEnumerable<(string Name, string Value)> needed)

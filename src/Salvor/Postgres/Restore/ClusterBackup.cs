@@ -1,4 +1,5 @@
 using Salvor.Vault;
+using Salvor.Vault.Format;
 using Salvor.Vault.Trees;
 using Salvor.Vault.Wal;
 
@@ -18,5 +19,26 @@ public sealed record ClusterBackup(ulong Id, uint Branch, WalRange Log, DateTime
         var snapshot = await TreeBackups.OpenAsync(vault, record, cancellationToken);
         var log = new WalRange(new Lsn(snapshot.Header.PositionFirst), new Lsn(snapshot.Header.PositionLast));
         return (new ClusterBackup(record.Id, record.Branch, log, record.Time), snapshot);
+    }
+
+    /// <summary>All base backups of a vault, the oldest first. One that is damaged is told, and the others are there.</summary>
+    public static async Task<IReadOnlyList<ClusterBackup>> AllAsync(
+        VaultCatalog catalog, Action<DamagedObjectException> damaged, CancellationToken cancellationToken)
+    {
+        var all = new List<ClusterBackup>();
+        foreach (var id in catalog.Backups)
+        {
+            try
+            {
+                var record = await Backups.ReadAsync(catalog, id, cancellationToken);
+                all.Add((await OpenAsync(catalog.Vault, record, cancellationToken)).Backup);
+            }
+            catch (DamagedObjectException e)
+            {
+                damaged(e);
+            }
+        }
+
+        return all;
     }
 }

@@ -37,12 +37,20 @@ public sealed record PostgresPrograms(string Folder, int Major)
     public Task<string> RunAsync(string program, IEnumerable<string> arguments, CancellationToken cancellationToken) =>
         OutputOfAsync([PathOf(program), .. arguments], cancellationToken);
 
-    /// <summary>A command as the owner of a directory: a server refuses to run as root.</summary>
+    /// <summary>As the other, as the owner of a directory.</summary>
+    internal Task<string> RunAsOwnerAsync(
+        string path, string program, IEnumerable<string> arguments, CancellationToken cancellationToken) =>
+        OutputOfAsync(AsOwnerOf(path, [PathOf(program), .. arguments]), cancellationToken);
+
+    /// <summary>
+    /// A command as the owner of a directory: a server refuses to run as root. It begins in a directory that everybody may enter, because
+    /// PostgreSQL's programs go back to where they began.
+    /// </summary>
     internal static IReadOnlyList<string> AsOwnerOf(string path, IEnumerable<string> command)
     {
         var owner = FileStat.Of(path) ?? throw new PosixException(Errno.NoEntry, "stat", path);
         return Posix.EffectiveUserId() == 0
-            ? ["setpriv", $"--reuid={owner.UserId}", $"--regid={owner.GroupId}", "--clear-groups", .. command]
+            ? ["env", "-C", "/", "setpriv", $"--reuid={owner.UserId}", $"--regid={owner.GroupId}", "--clear-groups", .. command]
             : [.. command];
     }
 

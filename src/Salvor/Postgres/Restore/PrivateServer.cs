@@ -23,17 +23,20 @@ public sealed class PrivateServer : IAsyncDisposable
         ("max_locks_per_xact setting", "max_locks_per_transaction"),
     ];
 
+    readonly ClusterDirectory cluster;
+    readonly PostgresPrograms programs;
     readonly GuardedProcess process;
     readonly OutputTail log;
     readonly string folder;
     readonly string paused;
     readonly TimeProvider time;
 
-    PrivateServer(GuardedProcess process, string folder, string user, int major, TimeProvider time)
+    PrivateServer(
+        ClusterDirectory cluster, PostgresPrograms programs, GuardedProcess process, string folder, string user, TimeProvider time)
     {
         const int WithPauseState = 14;
-        (this.process, this.folder, this.time) = (process, folder, time);
-        paused = major < WithPauseState ? "pg_is_wal_replay_paused()" : "pg_get_wal_replay_pause_state() = 'paused'";
+        (this.cluster, this.programs, this.process, this.folder, this.time) = (cluster, programs, process, folder, time);
+        paused = programs.Major < WithPauseState ? "pg_is_wal_replay_paused()" : "pg_get_wal_replay_pause_state() = 'paused'";
         log = new OutputTail(process.ErrorText);
         Connection = PostgresSettings.Parse(
             $"host={folder} port={Port} user={user} dbname=postgres sslmode=disable", new PostgresEnvironment(_ => null));
@@ -60,7 +63,7 @@ public sealed class PrivateServer : IAsyncDisposable
             {
                 Environment = new Dictionary<string, string> { ["LC_ALL"] = "C" },
             });
-            return new PrivateServer(process, folder, user, cluster.MajorVersion, time);
+            return new PrivateServer(cluster, programs, process, folder, user, time);
         }
         catch
         {
@@ -94,6 +97,14 @@ public sealed class PrivateServer : IAsyncDisposable
 
             await Task.Delay(Pause, time, cancellationToken);
         }
+    }
+
+    /// <summary>Ends it in order, so that it need not recover when it is started again.</summary>
+    public async Task ShutDownAsync(CancellationToken cancellationToken)
+    {
+        const string Patience = "3600";
+        await programs.RunAsOwnerAsync(
+            cluster.Path, "pg_ctl", ["-D", cluster.Path, "-m", "fast", "-w", "-t", Patience, "stop"], cancellationToken);
     }
 
     /// <summary>

@@ -35,6 +35,30 @@ public sealed class RecoveryPlanner(WalCatalog catalog, IReadOnlyList<ClusterBac
     public async Task<RecoveryPlan> PlanAsync(
         RecoveryTarget target, uint? timeline, ulong? backupId, RecoveryAction action, CancellationToken cancellationToken)
     {
+        try
+        {
+            return await ChooseAsync(target, timeline, backupId, action, cancellationToken);
+        }
+        catch (SalvorException e) when (e.Kind == FailureKind.NotRestorable)
+        {
+            var nearest = RecoveryWindows.NearestTo(target, await RecoveryWindows.FindAsync(catalog, backups, cancellationToken));
+            throw nearest.Length == 0
+                ? e
+                : new SalvorException(e.Kind, e.Message, $"{e.Hint} What can be recovered, nearest to it: {nearest}.", e);
+        }
+    }
+
+    /// <summary>The backups from which a timeline is reached by a path of branches.</summary>
+    internal static IEnumerable<ClusterBackup> Leading(
+        IReadOnlyList<(Branch Branch, WalRange Own)> path, IEnumerable<ClusterBackup> backups)
+    {
+        var own = path.ToDictionary(item => item.Branch.Number, item => item.Own);
+        return backups.Where(backup => own.TryGetValue(backup.Branch, out var range) && backup.Log.End <= range.End);
+    }
+
+    async Task<RecoveryPlan> ChooseAsync(
+        RecoveryTarget target, uint? timeline, ulong? backupId, RecoveryAction action, CancellationToken cancellationToken)
+    {
         var branch = BranchOf(timeline);
         var usable = Usable(branch, backupId);
         SalvorException? failure = null;
@@ -66,9 +90,7 @@ public sealed class RecoveryPlanner(WalCatalog catalog, IReadOnlyList<ClusterBac
     /// <summary>The backups from which a branch can be followed, the newest first.</summary>
     List<ClusterBackup> Usable(Branch branch, ulong? backupId)
     {
-        var path = catalog.PathTo(branch.Number).ToDictionary(item => item.Branch.Number, item => item.Own);
-        var usable = backups
-            .Where(backup => path.TryGetValue(backup.Branch, out var own) && backup.Log.End <= own.End)
+        var usable = Leading(catalog.PathTo(branch.Number), backups)
             .Where(backup => backupId is null || backup.Id == backupId)
             .OrderByDescending(backup => backup.Log.End).ToList();
         return usable.Count > 0 ? usable : throw NotRestorable(
@@ -155,6 +177,12 @@ public sealed class RecoveryPlanner(WalCatalog catalog, IReadOnlyList<ClusterBac
             item => item.IsCommit && item.TimeMicros > micros, cancellationToken);
         if (later is not { } next)
         {
+            // The moment of the last commit is one that the log reaches: nothing has to come after it.
+            if (before is { } last && last.TimeMicros == micros && last.End > backup.Log.End)
+            {
+                return (new RecoveryStop.At(last.Start, Inclusive: true), last, last.End);
+            }
+
             throw NotFound(new RecoveryTarget.Time(time), backup, after, before);
         }
 

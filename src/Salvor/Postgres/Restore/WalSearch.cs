@@ -58,6 +58,48 @@ sealed class WalSearch(WalCatalog catalog, uint branch)
         return null;
     }
 
+    /// <summary>The last commit in a range, from as few objects as tell of it; null where there is none.</summary>
+    public async Task<WalPoint?> LastCommitAsync(WalRange range, CancellationToken cancellationToken)
+    {
+        foreach (var part in catalog.Cover(branch, range).Reverse())
+        {
+            var details = await DetailsAsync(part, cancellationToken);
+            var last = details.Index.Last;
+            if (details.Index.Commits == 0)
+            {
+                continue;
+            }
+
+            if (part.Range.First < last.End && last.End <= part.Range.End)
+            {
+                return last;
+            }
+
+            if (LastCommit(await EventsAsync(part.Range, details, cancellationToken)) is { } found)
+            {
+                return new WalPoint(found.End, found.TimeMicros);
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>The named restore points of a range, in its order. Each object of it is asked.</summary>
+    public async Task<IReadOnlyList<WalName>> NamesAsync(WalRange range, CancellationToken cancellationToken)
+    {
+        const int AtOnce = 16;
+        var parts = catalog.Cover(branch, range);
+        var found = new IReadOnlyList<WalName>[parts.Count];
+        var limit = new ParallelOptions { MaxDegreeOfParallelism = AtOnce, CancellationToken = cancellationToken };
+        await Parallel.ForAsync(0, parts.Count, limit, async (i, cancel) =>
+        {
+            var part = parts[i].Range;
+            found[i] = [.. (await DetailsAsync(parts[i], cancel)).Index.Names.Where(
+                name => part.First < name.Point.End && name.Point.End <= part.End)];
+        });
+        return [.. found.SelectMany(names => names)];
+    }
+
     /// <summary>What the cluster's log is like, as the object says that holds an address.</summary>
     public async Task<WalShape> ShapeAsync(Lsn at, CancellationToken cancellationToken) =>
         (await DetailsAsync(catalog.Cover(branch, new WalRange(at, at + 1))[0], cancellationToken)).Shape;

@@ -17,6 +17,12 @@ public sealed class ClusterVault : IAsyncLifetime
 {
     readonly ScratchDirectory scratch = new();
 
+    /// <summary>A configuration whose source <c>pg</c> has this vault.</summary>
+    public string Config => scratch["salvor.yaml"];
+
+    /// <summary>Where the vaults of that are.</summary>
+    public string Vaults => scratch["vaults"];
+
     internal VaultAccess Vault { get; private set; } = null!;
 
     internal ClusterBackup Backup { get; private set; } = null!;
@@ -35,7 +41,7 @@ public sealed class ClusterVault : IAsyncLifetime
         await server.SqlAsync("create unlogged table u (i int); insert into u values (1)");
         await WorkAsync(server, Moments, 3);
         Vault = await VaultAccess.OpenOrCreateAsync(
-            new MemoryStore(), "pg", VaultIdentity.Postgres, "pg", null, TimeProvider.System, default);
+            new FileStore(scratch["vaults"], createRoot: true), "pg", VaultIdentity.Postgres, "pg", null, TimeProvider.System, default);
         var options = new WalReceiverOptions
         {
             Server = server.Connection, Folder = scratch["spool"], PublishEvery = TimeSpan.FromMilliseconds(50),
@@ -54,6 +60,14 @@ public sealed class ClusterVault : IAsyncLifetime
             () => following.Exception?.ToString() ?? "the log does not arrive");
         await stopping.CancelAsync();
         await Assert.ThrowsAnyAsync<OperationCanceledException>(() => following);
+        await File.WriteAllTextAsync(
+            Config,
+            $$"""
+            destinations: { local: { type: file, path: {{Vaults}} } }
+            sources:
+              pg: { type: postgres, connection: "host={{server.Folder}} port={{server.Port}} user=postgres", to: local }
+
+            """);
     }
 
     /// <summary>Plans and restores.</summary>

@@ -1,0 +1,193 @@
+using Salvor.Cli.Terminal;
+using Salvor.Jobs.Clusters;
+using Salvor.Jobs.Config;
+using Salvor.Platform;
+using Salvor.Postgres.Restore;
+using Salvor.Text;
+using Salvor.Vault;
+using Salvor.Vault.Trees;
+using Salvor.Vault.Wal;
+
+namespace Salvor.Cli.Commands;
+
+/// <summary>What a restore of a cluster is told.</summary>
+/// <param name="Target">Where its recovery ends.</param>
+/// <param name="Backup">The base backup that it begins with; null for the newest that leads there.</param>
+/// <param name="Output">Where to; null for a folder of its own.</param>
+/// <param name="Scratch">Where such folders are made.</param>
+/// <param name="DryRun">Whether nothing is written.</param>
+/// <param name="Timestamp">The time as it was typed; null where the target is none.</param>
+sealed record ClusterRestoreRequest(
+    RecoveryTarget Target, string? Backup, string? Output, string Scratch, bool DryRun, string? Timestamp);
+
+/// <summary>A restore of a cluster of PostgreSQL, as <c>salvor restore</c> does it.</summary>
+static class ClusterRestoreRun
+{
+    public static async Task<int> RunAsync(
+        Invocation invocation, VaultAccess vault, ClusterRestoreRequest request, PostgresSourceConfig? configured)
+    {
+        var started = invocation.Time.GetTimestamp();
+        var tablespaces = ClusterOptions.TablespacesOf(invocation);
+        var (catalog, plan) = await PlanAsync(invocation, vault, request);
+        var source = vault.Identity.Source;
+        var target = request.Output is null
+            ? Path.Combine(request.Scratch, $"{source}-{plan.Promised}".Replace('/', '-'))
+            : Path.GetFullPath(request.Output);
+        new ClusterDirectory(target).ExpectFree();
+        PrintPlan(invocation, source, target, plan, request);
+        var body = new ClusterRestoreBody(
+            plan.Backup.Id, plan.End.Timeline, plan.Log.First.ToString(), plan.Log.End.ToString(), plan.Log.Length, $"{request.Target}",
+            Describe(plan), plan.LastCommit?.End.ToString(), TimeOf(plan), plan.Promised.ToString(), invocation.Get(ClusterOptions.Action));
+        RestoredCluster? restored = null;
+        if (!request.DryRun)
+        {
+            restored = await RestoreAsync(invocation, vault, catalog, plan, target, tablespaces);
+            PrintResult(invocation, source, restored, plan);
+            body = body with { Owner = OwnerOf(target), Server = await StartAsync(invocation, target, plan, configured) };
+        }
+
+        invocation.PrintJson(
+            new RestoreDocument(
+                source, target, request.DryRun, plan.Branch.Number, plan.Promised.Value, TimeOf(plan),
+                (request.Target as RecoveryTarget.Time)?.At, 0, 0, 0, restored?.Files.Bytes ?? 0, restored?.Files.FetchedBytes ?? 0, "",
+                request.DryRun ? "" : "ok", Math.Round(invocation.Time.GetElapsedTime(started).TotalSeconds, 3), "")
+            {
+                Cluster = body,
+            },
+            () => CliJson.Default.RestoreDocument);
+        return 0;
+    }
+
+    static async Task<(WalCatalog Catalog, RecoveryPlan Plan)> PlanAsync(
+        Invocation invocation, VaultAccess vault, ClusterRestoreRequest request)
+    {
+        var listed = await VaultCatalog.LoadAsync(vault, invocation.Cancellation);
+        var id = request.Backup is { } name ? (await TreeBackups.FindAsync(listed, name, invocation.Cancellation)).Id : (ulong?)null;
+        var catalog = await WalCatalog.LoadAsync(vault, invocation.Cancellation);
+        var backups = await ClusterBackup.AllAsync(
+            listed, e => invocation.Tell($"warning: {e.Message}; a restore begins with another backup. hint: Run 'salvor repair'."),
+            invocation.Cancellation);
+        var plan = await new RecoveryPlanner(catalog, backups).PlanAsync(
+            request.Target, (uint?)invocation.Get(ClusterOptions.Timeline), id, ClusterOptions.ActionOf(invocation),
+            invocation.Cancellation);
+        return (catalog, plan);
+    }
+
+    static async Task<RestoredCluster> RestoreAsync(
+        Invocation invocation, VaultAccess vault, WalCatalog catalog, RecoveryPlan plan, string target,
+        IReadOnlyDictionary<uint, string> tablespaces)
+    {
+        using var progress = new ProgressLine(invocation, vault.Identity.Source);
+        var listed = await VaultCatalog.LoadAsync(vault, invocation.Cancellation);
+        var record = await Backups.ReadAsync(listed, plan.Backup.Id, invocation.Cancellation);
+        var snapshot = await TreeBackups.OpenAsync(vault, record, invocation.Cancellation);
+        var restore = new ClusterRestore(snapshot, catalog, plan)
+        {
+            Owners = TreeRestoreRun.OwnersOf(invocation, new RestoreProfile()),
+            Tablespaces = tablespaces,
+            MayMakeTablespaces = invocation.Get(ClusterOptions.MakesTablespaces),
+            Progressed = progress.Reporter,
+        };
+        return await restore.RunAsync(target, invocation.Cancellation);
+    }
+
+    static void PrintPlan(
+        Invocation invocation, string source, string target, RecoveryPlan plan, ClusterRestoreRequest request)
+    {
+        invocation.Print($"{(request.DryRun ? "would restore" : "restoring")} \"{source}\" -> {target}");
+        invocation.Print(
+            $"target: {request.Target}"
+                + (request.Timestamp is { } typed && !InstantText.HasZone(typed) ? " (given without a zone: that is UTC)" : ""));
+        invocation.Print($"base backup {plan.Backup.Id} of {InstantText.Format(plan.Backup.Time)}, consistent at {plan.Backup.Log.End}");
+        invocation.Print($"log: {plan.Log} of timeline {plan.End.Timeline}, {SizeText.Format(plan.Log.Length)}");
+        invocation.Print($"stopping at: {Describe(plan)}");
+        invocation.Print(plan.LastCommit is { } commit
+            ? $"last transaction: {InstantText.Format(Micros.ToTime(commit.TimeMicros))}, at {commit.End}"
+            : "last transaction: none after the base backup");
+        invocation.Print($"promised: the server has everything up to {plan.Promised}");
+    }
+
+    static string Describe(RecoveryPlan plan) => plan.End.Stop switch
+    {
+        RecoveryStop.Consistent => $"the end of the base backup, {plan.Backup.Log.End}",
+        RecoveryStop.At { Record: var record, Inclusive: var isIn } => $"{(isIn ? "after" : "before")} the record at {record}",
+        _ => $"the end of the log, {plan.Log.End}",
+    };
+
+    static DateTimeOffset? TimeOf(RecoveryPlan plan) => plan.LastCommit is { } commit ? Micros.ToTime(commit.TimeMicros) : null;
+
+    static void PrintResult(Invocation invocation, string source, RestoredCluster restored, RecoveryPlan plan)
+    {
+        foreach (var problem in restored.Files.Problems)
+        {
+            invocation.Tell($"warning: {problem}");
+        }
+
+        invocation.Print($"Restored \"{source}\" -> {restored.Path}");
+        invocation.Print(
+            $"{restored.Files.Files} file(s), {SizeText.Format(restored.Files.Bytes)}, and {SizeText.Format(restored.LogBytes)} of log");
+        invocation.Print($"downloaded: {SizeText.Format(restored.Files.FetchedBytes)}");
+        invocation.Print($"{Symbols.Ok} every chunk matches its name, and the log is there without a gap up to {plan.Log.End}");
+        invocation.Print($"all of it belongs to {OwnerOf(restored.Path)}, as whom the server is started");
+        foreach (var (id, place) in restored.Tablespaces)
+        {
+            invocation.Print($"  tablespace {id} {Symbols.Arrow} {place}");
+        }
+
+        if (restored.Added.Count > 0)
+        {
+            invocation.Tell(
+                $"warning: the backup has no {string.Join(" and no ", restored.Added)}, and a plain one was made in {restored.Path}. "
+                    + "hint: Debian keeps them in /etc/postgresql, which a source of files can back up.");
+        }
+    }
+
+    /// <summary>Starts the server where that is wanted, else says how.</summary>
+    static async Task<ClusterServerBody?> StartAsync(
+        Invocation invocation, string target, RecoveryPlan plan, PostgresSourceConfig? configured)
+    {
+        if (!invocation.Get(ClusterOptions.Start))
+        {
+            invocation.Print($"next: {await StartOfAsync(invocation, target)}");
+            return null;
+        }
+
+        using var progress = new ProgressLine(invocation, configured?.Name ?? "server");
+        progress.Reporter?.Invoke(new WorkProgress("recovering"));
+        var server = await ClusterStart.RunAsync(
+            target, configured?.Server?.User ?? "postgres", plan, invocation.Get(ClusterOptions.Port), invocation.Time,
+            invocation.Cancellation);
+        progress.Dispose();
+        invocation.Print(
+            $"{Symbols.Ok} accepts queries at {InstantText.Format(server.ReadyAt)} on port {server.Port}, replayed to {server.Replayed}");
+        invocation.Print($"process {server.Process}, socket in {server.SocketFolder}, log in {target}/{ClusterStart.LogName}");
+        invocation.Print(plan.End.Action == RecoveryAction.Pause
+            ? "paused there for reads; 'SELECT pg_wal_replay_resume()' ends the recovery"
+            : "It listens on this machine alone until it is started again by itself, and archives nothing while 'archive_mode' is off.");
+        return new ClusterServerBody(
+            server.Process, server.Port, server.SocketFolder, server.Replayed.ToString(), server.ReadyAt);
+    }
+
+    static string OwnerOf(string target) =>
+        FileStat.Of(Path.Combine(target, "PG_VERSION")) is { } stat ? Accounts.UserName(stat.UserId) : "";
+
+    /// <summary>The command that starts the server, with the programs of its version where they are here.</summary>
+    static async Task<string> StartOfAsync(Invocation invocation, string target)
+    {
+        var major = new ClusterDirectory(target).MajorVersion;
+        string program;
+        try
+        {
+            program = (await PostgresPrograms.FindAsync(major, invocation.Cancellation)).PathOf("pg_ctl");
+        }
+        catch (SalvorException e)
+        {
+            invocation.Tell($"warning: {e.Message}. hint: {e.Hint}");
+            program = "pg_ctl";
+        }
+
+        var path = Jobs.Recovery.Shell.Quote(target);
+        var command = $"{program} -D {path} -l {path}/salvor_start.log start";
+        return Environment.IsPrivilegedProcess ? $"cd / && setpriv --reuid={OwnerOf(target)} --init-groups {command}" : command;
+    }
+}
