@@ -30,7 +30,7 @@ public sealed class VerifyTests : IAsyncDisposable
             Assert.DoesNotContain($"at {_rig["more/app"]}: ", verify.Stderr, StringComparison.Ordinal);
 
             File.Delete(_rig["x.db"]);
-            Assert.Equal(0, (await _rig.ConfiguredAsync("restore", "--output", "x.db")).ExitCode);
+            Assert.Equal(0, (await _rig.ConfiguredAsync("restore", "--output", _rig["x.db"])).ExitCode);
             Assert.Equal("1 2 3", await CliRig.RowsAsync(_rig["x.db"]));
 
             var planned = await _rig.ConfiguredAsync("repair", "--dry-run");
@@ -53,14 +53,14 @@ public sealed class VerifyTests : IAsyncDisposable
         var path = _rig["vaults/app/log/000001/0000000000000003"];
         await RotAsync(path, 208);
 
-        var result = await _rig.ExpectAsync(0, "restore", "--from", "vaults", "--from", "more", "--output", "x.db");
+        var result = await _rig.ExpectAsync(0, "restore", "--from", _rig["vaults"], "--from", _rig["more"], "--output", _rig["x.db"]);
 
         Assert.Equal(
             $"warning: object log/000001/0000000000000003 at {_rig["vaults/app"]} is damaged: frame 0 does not match its checksum; "
                 + "it was read from another copy. hint: Run 'salvor repair app'.\n",
             result.Stderr);
         Directory.Delete(_rig["vaults"], recursive: true);
-        await _rig.ExpectAsync(0, "restore", "--from", "vaults", "--from", "more", "--output", "y.db");
+        await _rig.ExpectAsync(0, "restore", "--from", _rig["vaults"], "--from", _rig["more"], "--output", _rig["y.db"]);
         Assert.Equal("1 2 3", await CliRig.RowsAsync(_rig["y.db"]));
     }
 
@@ -73,11 +73,11 @@ public sealed class VerifyTests : IAsyncDisposable
         await RotAsync(_rig[$"{nameless}/app/vault"], 100);
         File.Delete(_rig[$"{holed}/app/log/000001/0000000000000003"]);
 
-        var result = await _rig.ConfiguredAsync("restore", "--output", "x.db");
+        var result = await _rig.ConfiguredAsync("restore", "--output", _rig["x.db"]);
 
         Assert.True(result.ExitCode == 0, $"{result}");
         Assert.Equal("1 2 3", await CliRig.RowsAsync(_rig["x.db"]));
-        await _rig.ExpectAsync(0, "restore", "--from", "vaults", "--from", "more", "--output", "y.db");
+        await _rig.ExpectAsync(0, "restore", "--from", _rig["vaults"], "--from", _rig["more"], "--output", _rig["y.db"]);
         Assert.Equal("1 2 3", await CliRig.RowsAsync(_rig["y.db"]));
     }
 
@@ -163,7 +163,7 @@ public sealed class VerifyTests : IAsyncDisposable
             Assert.True(verify.ExitCode == 5, $"{key}: {verify}");
             Assert.Contains($"{key} at {_rig["vaults/app"]}: ", verify.Stderr, StringComparison.Ordinal);
             File.Delete(_rig["x.db"]);
-            var restore = await _rig.ConfiguredAsync("restore", "--output", "x.db");
+            var restore = await _rig.ConfiguredAsync("restore", "--output", _rig["x.db"]);
             Assert.True(restore.ExitCode == 0, $"{key}: {restore}");
             Assert.Equal("1 2 3", await CliRig.RowsAsync(_rig["x.db"]));
             var repair = await _rig.ConfiguredAsync("repair");
@@ -172,9 +172,9 @@ public sealed class VerifyTests : IAsyncDisposable
         }
 
         await DeepAsync("--full");
-        await _rig.ExpectAsync(0, "verify", "--from", "vaults", "--from", "more", "--key-file", "app.key", "--deep");
+        await _rig.ExpectAsync(0, "verify", "--from", _rig["vaults"], "--from", _rig["more"], "--key-file", _rig["app.key"], "--deep");
         CliRig.AssertError(
-            await _rig.RunAsync("verify", "--from", "vaults"), 2, $"vault {_rig["vaults/app"]} is encrypted, and no key is given",
+            await _rig.RunAsync("verify", "--from", _rig["vaults"]), 2, $"vault {_rig["vaults/app"]} is encrypted, and no key is given",
             "Give it with '--key-file FILE' or in the variable SALVOR_PASSPHRASE; in a configuration with 'encryption' of the source.");
     }
 
@@ -259,11 +259,11 @@ public sealed class VerifyTests : IAsyncDisposable
     {
         await BackUpTwiceAsync();
 
-        var result = await _rig.ExpectAsync(0, "repair", "--from", "vaults");
+        var result = await _rig.ExpectAsync(0, "repair", "--from", _rig["vaults"]);
 
         Assert.Equal("app: nothing to do, because it has one destination and is healed from others\n", result.Stdout);
         await RotAsync(_rig["vaults/app/log/000001/0000000000000002"], 208);
-        var verify = await _rig.ExpectAsync(5, "verify", "--from", "vaults");
+        var verify = await _rig.ExpectAsync(5, "verify", "--from", _rig["vaults"]);
         Assert.Contains("; restore points 2-3 cannot be restored from this copy\n", verify.Stderr, StringComparison.Ordinal);
         Assert.Contains("hint: There is no other copy to heal it from", verify.Stderr, StringComparison.Ordinal);
     }
@@ -298,7 +298,7 @@ public sealed class VerifyTests : IAsyncDisposable
         await CliRig.StopAsync(daemon);
 
         Assert.True(IsCopied());
-        await _rig.ExpectAsync(0, "restore", "--from", "more", "--output", "x.db");
+        await _rig.ExpectAsync(0, "restore", "--from", _rig["more"], "--output", _rig["x.db"]);
         Assert.Equal("1 2 3", await CliRig.RowsAsync(_rig["x.db"]));
     }
 
@@ -333,7 +333,7 @@ public sealed class VerifyTests : IAsyncDisposable
 
         Assert.Contains("it was read from another copy. hint: Run 'salvor repair app'.", daemon.Stderr, StringComparison.Ordinal);
         Assert.Equal(0, (await _rig.ConfiguredAsync("repair")).ExitCode);
-        await _rig.ExpectAsync(0, "restore", "--from", "vaults", "--output", "x.db");
+        await _rig.ExpectAsync(0, "restore", "--from", _rig["vaults"], "--output", _rig["x.db"]);
         Assert.Equal("1 2 3 4", await CliRig.RowsAsync(_rig["x.db"]));
     }
 
