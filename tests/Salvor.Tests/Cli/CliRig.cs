@@ -138,7 +138,7 @@ sealed class CliRig : IAsyncDisposable
     public static async Task<string> RowsAsync(string database)
     {
         const string Program = "import sqlite3, sys; print(*[x for x, in sqlite3.connect(sys.argv[1]).execute('SELECT x FROM t')])";
-        var result = await ChildProcess.RunAsync(Tool.Python, ["-c", Program, database]);
+        var result = await ChildProcess.RunAsync(Tool.Python, [Tool.WithoutSite, "-c", Program, database]);
         Assert.True(result.ExitCode == 0, $"{result}");
         return result.Stdout.Trim();
     }

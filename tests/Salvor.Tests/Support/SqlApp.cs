@@ -22,7 +22,7 @@ sealed class SqlApp : IAsyncDisposable
         string database, TimeSpan? busyTimeout = null, IReadOnlyDictionary<string, string>? environment = null)
     {
         var timeout = (busyTimeout ?? TimeSpan.FromSeconds(10)).TotalSeconds.ToString(CultureInfo.InvariantCulture);
-        var start = new ProcessStartInfo(Tool.Python, [Tool.PathOf("app.py"), database, timeout])
+        var start = new ProcessStartInfo(Tool.Python, [Tool.WithoutSite, Tool.PathOf("app.py"), database, timeout])
         {
             RedirectStandardInput = true,
             RedirectStandardOutput = true,

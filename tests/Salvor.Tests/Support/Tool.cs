@@ -11,10 +11,15 @@ static class Tool
     /// </summary>
     public static string Python { get; } = FindPython();
 
+    /// <summary>
+    /// Comes before what is run: nothing here needs packages of a site, and looking for them is half of the start of an interpreter.
+    /// </summary>
+    public const string WithoutSite = "-S";
+
     public static string PathOf(string name) => Path.Combine(AppContext.BaseDirectory, "Tools", name);
 
     public static ChildProcess Start(string name, params IEnumerable<string> arguments) =>
-        ChildProcess.Start(Python, [PathOf(name), .. arguments]);
+        ChildProcess.Start(Python, [WithoutSite, PathOf(name), .. arguments]);
 
     public static async Task<ProcessResult> RunAsync(string name, params IEnumerable<string> arguments)
     {
@@ -26,7 +31,7 @@ static class Tool
     public static async Task SqlAsync(string database, string sql)
     {
         const string Program = "import sqlite3, sys; db = sqlite3.connect(sys.argv[1], timeout=30); db.executescript(sys.argv[2])";
-        var result = await ChildProcess.RunAsync(Python, ["-c", Program, database, sql]);
+        var result = await ChildProcess.RunAsync(Python, [WithoutSite, "-c", Program, database, sql]);
         Assert.True(result.ExitCode == 0, $"sql failed on {database}: {result}");
     }
 
@@ -40,7 +45,7 @@ static class Tool
             source.backup(target)
             target.execute("PRAGMA journal_mode = DELETE").fetchone()
             """;
-        var result = await ChildProcess.RunAsync(Python, ["-c", Program, database, copy]);
+        var result = await ChildProcess.RunAsync(Python, [WithoutSite, "-c", Program, database, copy]);
         Assert.True(result.ExitCode == 0, $"backup of {database} failed: {result}");
     }
 

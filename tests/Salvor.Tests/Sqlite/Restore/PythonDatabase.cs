@@ -23,7 +23,8 @@ sealed class PythonDatabase : IDisposable
             print("ready", flush=True)
             time.sleep(600)
             """;
-        var process = Process.Start(new ProcessStartInfo(Tool.Python, ["-c", program, path]) { RedirectStandardOutput = true })!;
+        var start = new ProcessStartInfo(Tool.Python, [Tool.WithoutSite, "-c", program, path]) { RedirectStandardOutput = true };
+        var process = Process.Start(start)!;
         Assert.Equal("ready", process.StandardOutput.ReadLine());
         return new(process);
     }
