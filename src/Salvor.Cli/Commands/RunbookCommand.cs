@@ -152,7 +152,7 @@ static class RunbookCommand
         }
 
         var place = source.Encryption is { } encryption ? RunbookFacts.PlaceOf(encryption.Key) : null;
-        var path = source is FilesSourceConfig files ? files.Subject : member.Path;
+        var path = source is FilesSourceConfig or PostgresSourceConfig ? ((TreeSourceConfig)source).Subject : member.Path;
         return new KitSource(member.Name, path, place is not null, place, vaults);
     }
 }

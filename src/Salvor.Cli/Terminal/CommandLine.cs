@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Salvor.Cli.Commands;
 using Salvor.Cli.Demo;
+using Salvor.Postgres;
 
 namespace Salvor.Cli.Terminal;
 
@@ -18,7 +19,8 @@ static class CommandLine
         var parsed = root.Parse(arguments);
         if (UsageErrors.Find(parsed) is { } error)
         {
-            return Verb.Report(arguments.Contains(Invocation.JsonOption.Name), error);
+            var reported = Verb.Report(arguments.Contains(Invocation.JsonOption.Name), error);
+            return FailureCodeOf(parsed) ?? reported;
         }
 
         // Signals end a verb in an orderly way by themselves; see Verb.
@@ -27,6 +29,7 @@ static class CommandLine
         {
             Time = time, Random = random, Output = output, EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null,
             HandlesSignals = !cancellationToken.CanBeCanceled,
+            FailureCode = FailureCodeOf(parsed),
         };
         var code = await parsed.InvokeAsync(surroundings, cancellationToken);
         PrintHelp(output.ToString(), isRoot: parsed.CommandResult.Command == root);
@@ -55,6 +58,8 @@ static class CommandLine
         new("verify", VerifyCommand.Create),
         new("drill", DrillCommand.Create),
         new("runbook", RunbookCommand.Create),
+        new("wal-push", WalCommands.CreatePush),
+        new(WalCommands.Get, WalCommands.CreateGet, WalGet.Unknown),
         new("repair", RepairCommand.Create),
         new("prune", PruneCommand.Create),
         new("usage", UsageCommand.Create),
@@ -111,5 +116,11 @@ static class CommandLine
         }
     }
 
-    sealed record VerbEntry(string Name, Func<Command> Create);
+    static int? FailureCodeOf(ParseResult parsed) =>
+        Verbs.FirstOrDefault(verb => verb.Name == parsed.CommandResult.Command.Name)?.FailureCode;
+
+    /// <param name="Name">What it is called.</param>
+    /// <param name="Create">Makes it.</param>
+    /// <param name="FailureCode">See <see cref="Surroundings.FailureCode"/>.</param>
+    sealed record VerbEntry(string Name, Func<Command> Create, int? FailureCode = null);
 }

@@ -11,4 +11,10 @@ sealed class Surroundings : InvocationConfiguration
 
     /// <summary>Whether signals end the verb; false where the caller ends it.</summary>
     public required bool HandlesSignals { get; init; }
+
+    /// <summary>
+    /// What every failure ends with, where those that call the verb read exit codes in a way of their own; null where each kind has its
+    /// own.
+    /// </summary>
+    public int? FailureCode { get; init; }
 }

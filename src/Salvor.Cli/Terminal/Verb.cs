@@ -44,7 +44,7 @@ static class Verb
 #pragma warning disable CA2000 // Signals use it until the process ends.
         var stopping = CancellationTokenSource.CreateLinkedTokenSource(outer);
 #pragma warning restore CA2000
-        var invocation = new Invocation(parsed, stopping.Token);
+        var (invocation, surroundings) = (new Invocation(parsed, stopping.Token), (Surroundings)parsed.InvocationConfiguration);
         if (invocation.Has(Invocation.LogFormatOption))
         {
             // What goes wrong before there is anything to log is told in the same way.
@@ -62,7 +62,7 @@ static class Verb
             }
         }
 
-        if (((Surroundings)parsed.InvocationConfiguration).HandlesSignals)
+        if (surroundings.HandlesSignals)
         {
             signals =
             [
@@ -77,7 +77,7 @@ static class Verb
         }
         catch (OperationCanceledException) when (stopping.IsCancellationRequested)
         {
-            return Report(
+            return surroundings.FailureCode ?? Report(
                 invocation.Json,
                 new SalvorException(FailureKind.Interrupted, "interrupted", "Nothing was left behind; run it again when ready."));
         }
@@ -90,7 +90,8 @@ static class Verb
                 Console.Error.WriteLine(e);
             }
 
-            return Report(invocation.Json, Known(e));
+            var reported = Report(invocation.Json, Known(e));
+            return surroundings.FailureCode ?? reported;
         }
     }
 

@@ -51,7 +51,7 @@ public sealed partial class DocumentedCommandsTests : IDisposable
         [
             "backup", "break-lock", "completions", "config", "daemon", "demo", "diff", "doctor", "drill", "dump", "find", "history", "init",
             "key", "list", "lock", "notify", "prune", "repair", "replicate", "restore", "runbook", "schedule", "stats", "status", "sync",
-            "usage", "verify", "version",
+            "usage", "verify", "version", "wal-get", "wal-push",
         ];
         foreach (var verb in verbs)
         {

@@ -13,7 +13,7 @@ public sealed class UsageTests
         "no command is given",
         "Run 'salvor --help' to see them: "
             + "init, daemon, replicate, sync, backup, restore, list, find, dump, diff, stats, status, history, verify, drill, runbook, "
-            + "repair, prune, usage, doctor, bench, "
+            + "wal-push, wal-get, repair, prune, usage, doctor, bench, "
             + "lock, break-lock, key, notify, schedule, completions, config, demo and version.")]
     [InlineData("replicat", "unknown command 'replicat'", "Did you mean \"replicate\"? Run 'salvor --help' to see all.")]
     [InlineData("--jsn", "unknown option '--jsn'", "Did you mean \"--json\"? Run 'salvor --help' to see all.")]

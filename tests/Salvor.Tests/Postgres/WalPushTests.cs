@@ -73,7 +73,7 @@ public sealed class WalPushTests(RealLog real) : IClassFixture<RealLog>
         await PushAsync(vault, real.Segments[0]);
         var away = new StorageException(StorageFailure.Unreachable, "nobody answers", "Wait.");
         var unreachable = WalGet.RunAsync(
-            () => Task.FromException<VaultAccess>(away), real.Segments[0].Name, scratch["got"], failures.Add, default);
+            [() => Task.FromException<VaultAccess>(away)], real.Segments[0].Name, scratch["got"], failures.Add, default);
         Assert.Equal(WalGet.Unknown, await unreachable);
         Assert.Same(away, Assert.Single(failures));
 
@@ -87,7 +87,7 @@ public sealed class WalPushTests(RealLog real) : IClassFixture<RealLog>
         await stopped.CancelAsync();
         Assert.Equal(
             WalGet.Unknown,
-            await WalGet.RunAsync(() => Task.FromResult(vault), real.Segments[0].Name, scratch["got"], failures.Add, stopped.Token));
+            await WalGet.RunAsync([() => Task.FromResult(vault)], real.Segments[0].Name, scratch["got"], failures.Add, stopped.Token));
         Assert.Equal(WalGet.Unknown, await GetAsync(await VaultAsync(), real.Segments[0].Name, scratch["no/where"]));
     }
 
@@ -197,5 +197,5 @@ public sealed class WalPushTests(RealLog real) : IClassFixture<RealLog>
         WalPush.RunAsync(vault, Path.Combine(real.Cluster.Wal, segment.Name), time, default);
 
     Task<int> GetAsync(VaultAccess vault, string name, string target) =>
-        WalGet.RunAsync(() => Task.FromResult(vault), name, target, failures.Add, default);
+        WalGet.RunAsync([() => Task.FromResult(vault)], name, target, failures.Add, default);
 }

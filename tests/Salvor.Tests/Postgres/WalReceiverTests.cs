@@ -302,7 +302,7 @@ public sealed class WalReceiverTests : IAsyncLifetime
             {
                 var target = Path.Combine(archive, segment.Name);
                 Assert.Equal(
-                    WalGet.Delivered, await WalGet.RunAsync(VaultAsync, segment.Name, target, e => told.Enqueue(e.Message), default));
+                    WalGet.Delivered, await WalGet.RunAsync([VaultAsync], segment.Name, target, e => told.Enqueue(e.Message), default));
                 File.SetUnixFileMode(target, (UnixFileMode)0b110_100_100);
             }
         }

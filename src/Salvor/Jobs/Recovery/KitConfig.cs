@@ -1,4 +1,5 @@
 using System.Text.RegularExpressions;
+using Salvor.Vault;
 using YamlDotNet.RepresentationModel;
 
 namespace Salvor.Jobs.Recovery;
@@ -20,7 +21,7 @@ static partial class KitConfig
     [
         "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_outbox", "max_total_size", "snapshot_every", "compression",
         "keep", "max_backups", "retention_days", "verify", "prune", "state_dir", "encryption", "exclude", "exclude_if_present",
-        "exclude_caches", "one_file_system", "warn_of_anomalies", "databases", "restore", "schedule",
+        "exclude_caches", "one_file_system", "warn_of_anomalies", "databases", "restore", "schedule", "slot", "max_spool",
     ];
 
     static readonly string[] EncryptionKeys = ["key_file", "passphrase_file", "passphrase_fd", "credential", "key_saved"];
@@ -101,7 +102,14 @@ static partial class KitConfig
 
                 // What a command prints is restored without the command, which may have secrets; and without that there is no schedule.
                 var taken = type == "command" ? [.. known.Except(["schedule"]), "file_name", "allow_empty"] : known;
-                made.Add(name, Taken(thing, $"{place}.{name}", taken, !NotPathOf.Contains(type)));
+                var written = Taken(thing, $"{place}.{name}", taken, !NotPathOf.Contains(type));
+                if (type == VaultIdentity.Postgres)
+                {
+                    // That of the old server leads nowhere, and may hold a password; a recovery needs none.
+                    written.Add("connection", "host=localhost user=postgres");
+                }
+
+                made.Add(name, written);
             }
 
             return made;

@@ -20,9 +20,11 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
 
     bool IsOfFiles => facts.Paths.Count > 0;
 
-    bool IsOfDatabase => !IsOfFiles && facts.Printed is null;
+    bool IsOfDatabase => !IsOfFiles && facts.Printed is null && facts.Cluster is null;
 
-    string What => IsOfFiles ? "files" : IsOfDatabase ? "database" : "data";
+    string What => IsOfFiles ? "files" : facts.Cluster is not null ? "cluster" : IsOfDatabase ? "database" : "data";
+
+    string Needed => IsOfDatabase ? "SQLite 3 and " : facts.Cluster is not null ? "PostgreSQL of the same major version and " : "";
 
     string Config => $"--config {Shell.Quote(facts.ConfigPath)}";
 
@@ -50,8 +52,8 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
         Line("| | |\n|---|---|");
         page.Length--;
         Row(
-            IsOfFiles ? "Files" : IsOfDatabase ? "Database" : "What is printed by",
-            IsOfFiles ? string.Join(", ", facts.Paths) : facts.Printed ?? facts.DatabasePath);
+            IsOfFiles ? "Files" : facts.Cluster is not null ? "Cluster" : IsOfDatabase ? "Database" : "What is printed by",
+            IsOfFiles ? string.Join(", ", facts.Paths) : facts.Cluster ?? facts.Printed ?? facts.DatabasePath);
         Row("Configuration", facts.ConfigPath);
         foreach (var destination in facts.Destinations)
         {
@@ -117,7 +119,7 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
         Line("## Provision");
         if (IsElsewhere)
         {
-            Line($"Set up a machine with {(IsOfDatabase ? "SQLite 3 and " : "")}Salvor {facts.Version}: put `salvor` into its PATH, then "
+            Line($"Set up a machine with {Needed}Salvor {facts.Version}: put `salvor` into its PATH, then "
                 + "look at it with `salvor version`. Install the app, and do not start it.");
             Line($"Bring the configuration to {Code(facts.ConfigPath)}: it is `salvor.yaml` in the recovery kit "
                 + "(`tar xzf KIT.tar.gz`), which names each value to fill in. Set the credentials of the destinations"
@@ -137,6 +139,12 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
     void Restore()
     {
         Line("## Restore");
+        if (facts.Cluster is not null)
+        {
+            RestoreCluster();
+            return;
+        }
+
         Line($"3. Restore to scratch. {(IsOfFiles ? "The folder" : "The file")} appears when all of it is proved, or not at all.");
         Commands($"salvor restore {Source} $POINT --output {Shell.Quote(Candidate)} {Config}");
         if (facts.Destinations.Count > 1)
@@ -152,6 +160,12 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
         if (IsOfFiles)
         {
             VerifyFiles();
+            return;
+        }
+
+        if (facts.Cluster is not null)
+        {
+            VerifyCluster();
             return;
         }
 
@@ -194,6 +208,10 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
         {
             SwapFiles();
         }
+        else if (facts.Cluster is not null)
+        {
+            SwapCluster();
+        }
         else if (!IsOfDatabase)
         {
             TakeBack();
@@ -212,7 +230,9 @@ public sealed partial class Runbook(RunbookFacts facts, RunbookScenario scenario
         }
 
         Line("Start the daemon where it does not run (`systemctl start salvor`): "
-            + (IsOfDatabase ? "it goes on with a new branch" : "its backups go on") + ", and all that was before stays restorable. "
+            + (IsOfDatabase ? "it goes on with a new branch"
+                : facts.Cluster is not null ? "it follows the new timeline"
+                : "its backups go on") + ", and all that was before stays restorable. "
             + "Make a backup now, and prove it.");
         Commands($"salvor backup {Source} --label after-recovery {Config}", $"salvor verify {Source} --deep {Config}");
         if (scenario is RunbookScenario.ServerLoss)

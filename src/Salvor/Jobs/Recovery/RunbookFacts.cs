@@ -20,6 +20,9 @@ public sealed record RunbookFacts
     /// <summary>Of a source that is what a command prints, the program; null for others.</summary>
     public string? Printed { get; init; }
 
+    /// <summary>Of a cluster of PostgreSQL, where its server is; null for others.</summary>
+    public string? Cluster { get; init; }
+
     /// <summary>The configuration, absolute.</summary>
     public required string ConfigPath { get; init; }
 
@@ -56,6 +59,7 @@ public sealed record RunbookFacts
             DatabasePath = vault.Path,
             Paths = paths,
             Printed = (source as CommandSourceConfig)?.Subject,
+            Cluster = (source as PostgresSourceConfig)?.Subject,
             ConfigPath = configPath,
             Destinations = [.. source.To.Select(name => config.Destinations[name])],
 
@@ -63,7 +67,7 @@ public sealed record RunbookFacts
             ScratchPath = config.Restore.Scratch
                 ?? Path.Combine(
                     Path.GetDirectoryName(
-                        paths.Count > 0 ? paths[0] : source is CommandSourceConfig ? configPath : vault.Path) ?? "/",
+                        paths.Count > 0 ? paths[0] : source is SqliteSourceConfig ? vault.Path : configPath) ?? "/",
                     "restored"),
             KeyPlace = source.Encryption is { } encryption ? PlaceOf(encryption.Key) : null,
             Services = services,

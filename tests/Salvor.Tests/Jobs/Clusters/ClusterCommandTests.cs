@@ -196,6 +196,25 @@ public sealed class ClusterCommandTests(ClusterVault real) : IClassFixture<Clust
         Assert.Contains("/global/pg_control", inside.Stdout, StringComparison.Ordinal);
     }
 
+    [Fact]
+    public async Task A_runbook_and_a_kit_have_the_steps_of_a_cluster()
+    {
+        var page = await RunAsync("runbook", "pg");
+        var kit = await RunAsync("runbook", "pg", "--kit", scratch["kit.tar.gz"]);
+        var listed = await SalvorProcess.RunAsync("list", "pg", "--config", scratch["kit.tar.gz"]);
+
+        Assert.True(page.ExitCode == 0, $"{page}");
+        Assert.DoesNotContain("sqlite3", page.Stdout, StringComparison.Ordinal);
+        Assert.Contains("\n| Cluster | PostgreSQL at ", page.Stdout, StringComparison.Ordinal);
+        Assert.Contains("\nsalvor restore pg $POINT --output ", page.Stdout, StringComparison.Ordinal);
+        Assert.Contains("-candidate --start --port ", page.Stdout, StringComparison.Ordinal);
+        Assert.Contains("mv \"$PGDATA\" \"$PGDATA.before-recovery\"", page.Stdout, StringComparison.Ordinal);
+        Assert.Contains("\nsalvor backup pg --label after-recovery ", page.Stdout, StringComparison.Ordinal);
+        Assert.True(kit.ExitCode == 0, $"{kit}");
+        Assert.True(listed.ExitCode == 0, $"{listed}");
+        Assert.Contains("timeline 1", listed.Stdout, StringComparison.Ordinal);
+    }
+
     public void Dispose() => scratch.Dispose();
 
     Task<ProcessResult> RunAsync(params string[] arguments) => SalvorProcess.RunAsync([.. arguments, "--config", real.Config]);

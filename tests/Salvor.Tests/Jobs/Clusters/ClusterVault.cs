@@ -23,6 +23,9 @@ public sealed class ClusterVault : IAsyncLifetime
     /// <summary>Where the vaults of that are.</summary>
     public string Vaults => scratch["vaults"];
 
+    /// <summary>The log of the server as it left it.</summary>
+    public string Wal => scratch["pg/data/pg_wal"];
+
     internal VaultAccess Vault { get; private set; } = null!;
 
     internal ClusterBackup Backup { get; private set; } = null!;
