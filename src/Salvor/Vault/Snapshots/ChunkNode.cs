@@ -35,13 +35,25 @@ public sealed record ChunkNode
     public required int Level { get; init; }
 
     /// <summary>In the order of the content; at most <see cref="EntriesMax"/>.</summary>
-    public required IReadOnlyList<ChunkEntry> Entries { get; init; }
+    public required IReadOnlyList<ChunkEntry> Entries
+    {
+        get;
+        init
+        {
+            field = value;
+            Length = 0;
+            for (var i = 0; i < value.Count; i++)
+            {
+                Length += value[i].Length;
+            }
+        }
+    }
 
     /// <summary>In a leaf of a source that has pages: the hash of each page in it. Else empty.</summary>
     public required ulong[] PageHashes { get; init; }
 
-    /// <summary>How many bytes of the source the node covers.</summary>
-    public ulong Length => Entries.Aggregate(0UL, (sum, entry) => sum + entry.Length);
+    /// <summary>How many bytes of the source the node covers. Counted once: whoever walks a tree asks at each chunk.</summary>
+    public ulong Length { get; private init; }
 
     internal void Write(FieldWriter writer)
     {
