@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Measures what the README promises, on this machine, and prints one table.
 
-    bench/run [--quick] [--only lag,writers,copy,codecs,memory,snapshots,unchanged,verify,prune,long,requests,remote,start,metrics,files] [--size MIB] [--days N]
+    bench/run [--quick] [--only lag,writers,copy,codecs,memory,snapshots,unchanged,verify,prune,long,requests,remote,start,metrics,files,cluster] [--size MIB] [--days N]
 
 'lag', 'writers', 'copy', 'codecs' (compression.py) and 'memory' are about a database that is written to; 'snapshots' to 'long' (lasting.py) about a vault that lasts for
-years; 'requests' and 'remote' (remote.py) about one in a bucket; 'start' and 'metrics' (asking.py) about asking how it fares; 'files' (trees.py) about directories. With --quick each takes a few minutes at most. Where restic is installed, 'snapshots' and 'verify' compare with it, and 'files' also with borg.
+years; 'requests' and 'remote' (remote.py) about one in a bucket; 'start' and 'metrics' (asking.py) about asking how it fares; 'files' (trees.py) about directories; 'cluster' (clusters.py) about PostgreSQL. With --quick each takes a few minutes at most. Where restic is installed, 'snapshots' and 'verify' compare with it, 'files' also with borg, and
+'cluster' with pgBackRest.
 
 Figures are ratios against something in the same run (cp, sqlite3, the app without Salvor) wherever that makes sense, because absolute
 figures of two machines, or of one machine on two days, do not compare. Every benchmark ends with a restore that is checked.
@@ -24,6 +25,7 @@ import tempfile
 import time
 
 import asking
+import clusters
 import compression
 import lasting
 import remote
@@ -175,7 +177,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="smaller databases and vaults, fewer turns")
     parser.add_argument(
-        "--only", default="lag,writers,copy,codecs,memory,snapshots,unchanged,verify,prune,long,requests,remote,start,metrics,files")
+        "--only", default="lag,writers,copy,codecs,memory,snapshots,unchanged,verify,prune,long,requests,remote,start,metrics,files,cluster")
     parser.add_argument("--size", type=int, help="of the large database, in MiB; default 1024, with --quick 256 (for 'unchanged': ten and four times that)")
     parser.add_argument("--days", type=int, help="how many snapshots are made; default 30, with --quick 10")
     options = parser.parse_args()
@@ -212,6 +214,8 @@ def main():
             asking.metrics(folder, options.quick)
         if "files" in only:
             trees.files(folder, options.quick)
+        if "cluster" in only:
+            clusters.cluster(folder, options.quick)
     print(f"{os.cpu_count()} processors, {open('/proc/cpuinfo').read().split('model name')[1].split(':')[1].split(chr(10))[0].strip()}, "
           f"Linux {os.uname().release}, load at the end {os.getloadavg()[0]:.1f}")
     print("\n| what | figure | against |\n|---|---|---|")
