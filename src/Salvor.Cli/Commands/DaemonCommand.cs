@@ -1,6 +1,7 @@
 using System.CommandLine;
 using Salvor.Cli.Terminal;
 using Salvor.Jobs;
+using Salvor.Jobs.Clusters;
 using Salvor.Jobs.Drills;
 using Salvor.Jobs.Notify;
 
@@ -49,10 +50,17 @@ static class DaemonCommand
         var locking = new LockSchedule(() => daemon.Config, invocation.Time, log).RunAsync(invocation.Cancellation);
         var drilling = new DrillSchedule(() => daemon.Config, invocation.Time, new Random(invocation.Random.Next()), log)
             .RunAsync(invocation.Cancellation);
-        var keeping = new TreeSchedule(() => daemon.Config, invocation.Time, log).RunAsync(invocation.Cancellation);
+        var clusters = new ClusterFollowing(() => daemon.Config, invocation.Time, log);
+        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(invocation.Cancellation);
+        var following = clusters.RunAsync(stopping.Token);
+        var keeping = new TreeSchedule(() => daemon.Config, invocation.Time, log) { Clusters = clusters }
+            .RunAsync(invocation.Cancellation);
         var telling = notifying.RunAsync(invocation.Cancellation);
-        var ended = Task.WhenAny(reloading, host.WhenLockedOut(), verifying, pruning, locking, drilling, keeping, telling).Unwrap();
+        var ended = Task.WhenAny(
+            reloading, host.WhenLockedOut(), verifying, pruning, locking, drilling, following, keeping, telling).Unwrap();
         var code = await Foreground.RunAsync(invocation, host, ended, invocation.Get(Exec));
+        await stopping.CancelAsync();
+        await following.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         invocation.PrintJson(new DaemonDocument(path, host.Names.Count, "stopped"), () => CliJson.Default.DaemonDocument);
         return code;
     }

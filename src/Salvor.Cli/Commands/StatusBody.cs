@@ -32,6 +32,7 @@ static class StatusBody
                 backup.BackupAt, backup.SizeBytes, backup.AddedBytes, backup.DurationSeconds, backup.Succeeded, backup.Failed,
                 backup.Files, backup.PartialFiles, AnomalyBody.Of(backup.Anomaly, health.Source))
             : null,
+        health.Followed,
         health.Pruned,
         new NextRunsBody(health.Next.Backup, health.Next.Verify, health.Next.Prune),
         [.. problems.Select(Of)]);

@@ -63,10 +63,37 @@ static class StatusText
             invocation.Print($"  hint: {anomaly.Hint(health.Source)}");
         }
 
+        PrintFollowed(invocation, health);
         PrintCopies(invocation, health, health.Copies);
         PrintProof(invocation, health);
         PrintPruned(invocation, health);
         PrintNext(invocation, health);
+    }
+
+    static void PrintFollowed(Invocation invocation, SourceHealth health)
+    {
+        if (health.Followed is not { } followed)
+        {
+            return;
+        }
+
+        var lag = health.Lag is { } known ? $", lag {known.TotalSeconds:0.###} s" : "";
+        var at = followed.PublishedAt is { } published ? $" {Age(health, published)} ago" : "";
+        invocation.Print(
+            $"  log of timeline {followed.Timeline} of {followed.Server} is stored up to {followed.Published}{at}; the server has "
+                + $"{followed.ServerEnd}{lag}");
+        invocation.Print(
+            $"  slot {followed.Slot}{(followed.Connected ? "" : ", not connected")}; {SizeText.Format(followed.SpoolBytes)} on this machine"
+                + (followed.Synchronous ? "; commits wait until they are there" : ""));
+        foreach (var gap in followed.Gaps)
+        {
+            invocation.Print($"  warning: the log lacks {gap}: no recovery gets past it");
+        }
+
+        if (followed is { Problem.Length: > 0, BackupNeeded: { Length: > 0 } lack })
+        {
+            invocation.Print($"  warning: {lack}");
+        }
     }
 
     static void PrintPosition(Invocation invocation, SourceHealth health, StatusRecord last)

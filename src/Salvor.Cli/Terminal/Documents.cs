@@ -1,5 +1,6 @@
 using System.Text.Json.Serialization;
 using Salvor.Jobs;
+using Salvor.Jobs.Clusters;
 using Salvor.Text;
 using Salvor.Vault.Trees;
 
@@ -125,7 +126,7 @@ sealed record StatusDocument(IReadOnlyList<SourceStatusBody> Sources, bool Ok);
 sealed record SourceStatusBody(
     string Source, string Path, string State, string Detail, bool Running, int? Pid, bool Responding, double? LagSeconds,
     IReadOnlyList<DestinationStatusBody> Destinations, StatusRecord? Last, VerifiedBody? Verified, ProvedBody? Proved,
-    BackupStatusBody? Backup, PruneRecord? Pruned, NextRunsBody Next, IReadOnlyList<ProblemBody> Problems);
+    BackupStatusBody? Backup, FollowRecord? Follow, PruneRecord? Pruned, NextRunsBody Next, IReadOnlyList<ProblemBody> Problems);
 
 sealed record DestinationStatusBody(
     string Name, string Location, bool Required, double LagSeconds, double? BackingOffSeconds, bool? VerifiedOk);

@@ -110,4 +110,34 @@ static partial class JobsLog
     [LoggerMessage(
         2035, LogLevel.Warning, "{Source}: backup {Backup} looks as if ransomware had been there: {Findings}. hint: {Hint}")]
     public static partial void BackupAnomalous(this ILogger logger, string source, ulong backup, string findings, string hint);
+
+    [LoggerMessage(2040, LogLevel.Information, "{Source}: {Notice}")]
+    public static partial void ServerFollowed(this ILogger logger, string source, string notice);
+
+    [LoggerMessage(2041, LogLevel.Warning, "{Source}: its log is not received: {Failure}. hint: {Hint}")]
+    public static partial void ServerLost(this ILogger logger, string source, string failure, string hint);
+
+    [LoggerMessage(2042, LogLevel.Information, "{Source}: its log is received again")]
+    public static partial void ServerBack(this ILogger logger, string source);
+
+    [LoggerMessage(2043, LogLevel.Error, "{Source}: {Notice}. hint: {Hint}")]
+    public static partial void LogGap(this ILogger logger, string source, string notice, string hint);
+
+    [LoggerMessage(2044, LogLevel.Error, "{Source}: {Notice}. hint: {Hint}")]
+    public static partial void SlotLost(this ILogger logger, string source, string notice, string hint);
+
+    [LoggerMessage(2045, LogLevel.Error, "{Source}: {Notice}. hint: {Hint}")]
+    public static partial void SpoolFull(this ILogger logger, string source, string notice, string hint);
+
+    [LoggerMessage(2046, LogLevel.Warning, "{Source}: {Notice}. hint: {Hint}")]
+    public static partial void LogNotStored(this ILogger logger, string source, string notice, string hint);
+
+    [LoggerMessage(2047, LogLevel.Information, "{Source}: its log is stored again")]
+    public static partial void LogStored(this ILogger logger, string source);
+
+    [LoggerMessage(2048, LogLevel.Error, "{Source}: it is not followed: {Failure}. hint: {Hint}")]
+    public static partial void ServerNotFollowed(this ILogger logger, string source, string failure, string hint);
+
+    [LoggerMessage(2049, LogLevel.Warning, "{Source}: {Reason}; a base backup is made now")]
+    public static partial void BaseBackupNeeded(this ILogger logger, string source, string reason);
 }

@@ -77,19 +77,25 @@ sealed class Mirroring(
     }
 
     /// <summary>The source may have published something.</summary>
-    public void Notice(SourceStatus status)
+    public void Notice(SourceStatus status) => Notice((status.Branch, status.Position, status.StoredBytes), status.SnapshotTime);
+
+    /// <summary>The same of a source whatever it is.</summary>
+    /// <param name="reached">How far its log is: another value is more log.</param>
+    /// <param name="snapshot">Which its newest snapshot is: another value is another one.</param>
+    public void Notice((uint Branch, ulong Position, long StoredBytes) reached, DateTimeOffset? snapshot)
     {
         lock (gate)
         {
-            if (seen == (status.Branch, status.Position, status.StoredBytes))
+            var isSame = seen == reached && seenRoots == (reached.Branch, snapshot);
+            if (isSame)
             {
                 return;
             }
 
-            seen = (status.Branch, status.Position, status.StoredBytes);
-            if (seenRoots != (status.Branch, status.SnapshotTime))
+            seen = reached;
+            if (seenRoots != (reached.Branch, snapshot))
             {
-                seenRoots = (status.Branch, status.SnapshotTime);
+                seenRoots = (reached.Branch, snapshot);
                 rootsNoticed++;
             }
 

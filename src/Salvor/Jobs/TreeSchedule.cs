@@ -1,5 +1,6 @@
 using Microsoft.Extensions.Logging;
 using Salvor.Files;
+using Salvor.Jobs.Clusters;
 using Salvor.Jobs.Config;
 using Salvor.Platform;
 using Salvor.Sqlite;
@@ -20,9 +21,15 @@ public sealed class TreeSchedule(Func<SalvorConfig> config, TimeProvider time, I
     /// <summary>How long a change of the configuration may wait.</summary>
     static readonly TimeSpan Step = TimeSpan.FromMinutes(1);
 
+    /// <summary>The same of a cluster whose log leads nowhere.</summary>
+    static readonly TimeSpan NeedStep = TimeSpan.FromSeconds(2);
+
     const int ProblemsLogged = 5;
 
     readonly Dictionary<string, (ScheduleConfig Schedule, BackupPlan Plan)> plans = [];
+
+    /// <summary>Who knows which cluster needs a base backup before it is due; null where nobody follows any.</summary>
+    public ClusterFollowing? Clusters { get; init; }
 
     /// <summary>Runs until cancelled.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -30,12 +37,20 @@ public sealed class TreeSchedule(Func<SalvorConfig> config, TimeProvider time, I
         while (true)
         {
             var current = config();
+            if (current.Trees.Values.FirstOrDefault(tree => Clusters?.TakeNeed(tree.Name) is not null) is { } needy)
+            {
+                await BackUpAsync(current, needy, RunTrigger.CatchUp, cancellationToken);
+                plans.Remove(needy.Name);
+                continue;
+            }
+
             var next = current.Trees.Values.Where(tree => tree.Schedule is not null)
                 .Select(tree => (Tree: tree, Plan: PlanOf(current, tree))).OrderBy(item => item.Plan.Due).FirstOrDefault();
             var wait = next.Tree is null ? Step : next.Plan.Due - time.GetUtcNow();
             if (wait > TimeSpan.Zero)
             {
-                await Task.Delay(wait < Step ? wait : Step, time, cancellationToken);
+                var step = Clusters is not null && current.Trees.Values.Any(tree => tree is PostgresSourceConfig) ? NeedStep : Step;
+                await Task.Delay(wait < step ? wait : step, time, cancellationToken);
                 continue;
             }
 
@@ -100,22 +115,33 @@ public sealed class TreeSchedule(Func<SalvorConfig> config, TimeProvider time, I
 
     async Task BackUpAsync(SalvorConfig current, TreeSourceConfig tree, RunTrigger trigger, CancellationToken cancellationToken)
     {
+        using var ending = CancellationTokenSource.CreateLinkedTokenSource(
+            cancellationToken, Clusters?.EndOf(tree.Name) ?? CancellationToken.None);
         try
         {
             var source = new TreeSource(current, tree, time)
             {
                 Command = "salvor daemon", Trigger = trigger, Warned = line => logger.TreeProblem(tree.Name, line),
+                IsFollowed = tree is PostgresSourceConfig && Clusters is not null
+                    && await Clusters.IsFollowedAsync(tree.Name, cancellationToken),
             };
             var (result, copies, hook) = await source.BackUpAsync(
-                new BackupRequest("", "incremental", RetentionDays: null), ConfiguredSources.KeysOf(tree), cancellationToken);
+                new BackupRequest("", "incremental", RetentionDays: null), ConfiguredSources.KeysOf(tree), ending.Token);
+            Clusters?.BackupEnded(tree.Name, isMade: true);
             Tell(tree, result, copies);
             if (hook is not null)
             {
                 logger.TreeProblem(tree.Name, hook.Message);
             }
         }
+        catch (OperationCanceledException) when (!cancellationToken.IsCancellationRequested)
+        {
+            Clusters?.BackupEnded(tree.Name, isMade: false);
+            logger.TreeNotBackedUp(tree.Name, "its configuration changed meanwhile", "It is made again where it is still needed.");
+        }
         catch (Exception e) when (e is SalvorException or IOException or UnauthorizedAccessException)
         {
+            Clusters?.BackupEnded(tree.Name, isMade: false);
             var hint = e is SalvorException known ? known.Hint : "It is tried again when the next backup is due.";
             logger.TreeNotBackedUp(tree.Name, e.Message, hint);
         }

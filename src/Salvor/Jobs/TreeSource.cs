@@ -42,6 +42,9 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
     /// <summary>What a backup is said to do, in the lock that it holds.</summary>
     public string Command { get; init; } = $"salvor backup {tree.Name}";
 
+    /// <summary>Whether the log of a cluster comes by somebody else in this process.</summary>
+    public bool IsFollowed { get; init; }
+
     /// <summary>Why a backup is made.</summary>
     public RunTrigger Trigger { get; init; }
 
@@ -190,7 +193,7 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         PostgresSourceConfig postgres => ClusterSource.BackUpAsync(
             new CompleteBackup(vault, ClusterSource.OptionsOf(config, postgres), time)
             {
-                Progressed = Progressed, Damaged = DamagedIn(vault), Told = Warned,
+                Progressed = Progressed, Damaged = DamagedIn(vault), Told = Warned, IsFollowed = IsFollowed,
             },
             request, cancellationToken),
         _ => throw new InvalidOperationException($"no way to back up {tree.GetType().Name}"),
@@ -213,23 +216,8 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
         },
     };
 
-    async Task<VaultAccess> OpenAsync(BackupRequest request, Keyring? keys, CancellationToken cancellationToken)
-    {
-        var destination = config.Destinations[tree.To[0]];
-        var (marked, present) = (LocalState.VaultPath(state, tree.Name), Destinations.Open(destination));
-        if (destination is FileDestinationConfig { Path: var path } && !Directory.Exists(path)
-            || await VaultAccess.FindAsync(present, tree.Name, keys, cancellationToken) is null)
-        {
-            // The disk may be away: a second history would begin beside the one that is on it.
-            VaultMark.ExpectNone(marked, VaultAccess.LocationOf(present, tree.Name));
-        }
-
-        var store = Retrying(destination);
-        var vault = await VaultAccess.OpenOrCreateAsync(store, tree.Name, tree.Kind, tree.Name, keys, time, cancellationToken);
-        await vault.ExpectSavedKeyAsync(keys, time, cancellationToken);
-        VaultMark.Write(marked, vault);
-        return vault.With(request.Compression ?? tree.Compression);
-    }
+    async Task<VaultAccess> OpenAsync(BackupRequest request, Keyring? keys, CancellationToken cancellationToken) =>
+        (await TreeVault.OpenAsync(config, tree, keys, time, cancellationToken)).With(request.Compression ?? tree.Compression);
 
     async Task<IReadOnlyList<TreeCopyFailure>> CopyAsync(
         VaultAccess vault, DateTimeOffset began, CancellationToken cancellationToken)
@@ -240,9 +228,7 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
             Progressed?.Invoke(new WorkProgress("copying") { Item = $"to {destination.Name}" });
             try
             {
-                var mirror = FurtherVault.Mirror(
-                    LocalState.VaultPath(state, tree.Name), vault, Destinations.Open(destination), destination.OnIncomplete,
-                    began.AddMilliseconds(-1), Warn);
+                var mirror = TreeVault.Mirror(config, tree, vault, destination, began.AddMilliseconds(-1), Warn);
                 var pass = await mirror.RunAsync(everything: true, cancellationToken);
                 if (pass.Damage is { } damage)
                 {
@@ -265,9 +251,4 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
             Warned?.Invoke(lack);
         }
     }
-
-    /// <summary>A folder is made if it is not there; what a network does may pass.</summary>
-    static IObjectStore Retrying(DestinationConfig destination) => destination is FileDestinationConfig
-        ? Destinations.OpenForWriting(destination)
-        : Destinations.Open(destination);
 }

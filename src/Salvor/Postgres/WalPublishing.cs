@@ -20,10 +20,10 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
     WalMerger? merger;
 
     /// <summary>What an operator has to know.</summary>
-    public Action<string>? Told { get; init; }
+    public Action<WalNotice>? Told { get; init; }
 
-    /// <inheritdoc cref="WalReceiver.Noted"/>
-    public Action<string>? Noted { get; init; }
+    /// <summary>Why the last pass did not bring the log into the vault; null where it did.</summary>
+    public Exception? Failure { get; private set; }
 
     /// <summary>The receiver, while this runs.</summary>
     public WalReceiver? Receiver { get; private set; }
@@ -35,7 +35,7 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
     public async Task RunAsync(CancellationToken cancellationToken)
     {
         using var stopping = CancellationTokenSource.CreateLinkedTokenSource(cancellationToken);
-        using var receiver = Receiver = new WalReceiver(options, VaultEndsAsync, time) { Told = Told, Noted = Noted };
+        using var receiver = Receiver = new WalReceiver(options, VaultEndsAsync, time) { Told = Told };
         Task[] both = [receiver.RunAsync(stopping.Token), PublishAsync(receiver, stopping.Token)];
         try
         {
@@ -56,6 +56,7 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
             try
             {
                 await PublishOnceAsync(receiver, cancellationToken);
+                Failure = null;
                 if (merger is not null && time.GetElapsedTime(merged) >= MergeEvery)
                 {
                     merged = time.GetTimestamp();
@@ -64,7 +65,8 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
             }
             catch (Exception e) when (MayPass(e))
             {
-                Told?.Invoke($"the log is not published: {e.Message}");
+                Failure = e;
+                Tell(WalNoticeKind.NotPublished, "the log is not published", e);
             }
 
             await Task.Delay(options.PublishEvery, time, cancellationToken);
@@ -82,10 +84,13 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
         publisher ??= new WalPublisher(vault, spool, time);
         merger ??= new WalMerger(vault, time)
         {
-            Failed = e => Told?.Invoke($"pieces of the log are not merged: {e.Message}"),
+            Failed = e => Tell(WalNoticeKind.NotMerged, "pieces of the log are not merged", e),
         };
         await publisher.RunAsync(cancellationToken);
     }
+
+    void Tell(WalNoticeKind kind, string what, Exception e) =>
+        Told?.Invoke(new(kind, $"{what}: {e.Message}", (e as SalvorException)?.Hint ?? "Look at the disk of this machine."));
 
     /// <summary>Whether it is tried again: nothing of the log is lost by that, on neither side.</summary>
     static bool MayPass(Exception e) =>
@@ -103,7 +108,7 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
         }
         catch (Exception e) when (MayPass(e))
         {
-            Told?.Invoke($"the end of the log in the vault is not known: {e.Message}");
+            Tell(WalNoticeKind.NotPublished, "the end of the log in the vault is not known", e);
             return [];
         }
     }

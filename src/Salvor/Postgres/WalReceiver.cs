@@ -48,18 +48,22 @@ public sealed partial class WalReceiver(
     const int VersionOfIdleTimeout = 180000;
 
     bool isSlotInvalid;
+    bool isFull;
 
     /// <summary>What an operator has to know: gaps, a slot that was lost, a full disk, connections.</summary>
-    public Action<string>? Told { get; init; }
-
-    /// <summary>What is as it should be: from where on a server is followed.</summary>
-    public Action<string>? Noted { get; init; }
+    public Action<WalNotice>? Told { get; init; }
 
     /// <summary>The local copy; null before the first connection, where nothing was left of an earlier run.</summary>
     public WalSpool? Spool { get; private set; } = WalSpool.Find(options.Folder);
 
-    /// <summary>Up to where the server has log, as far as it told.</summary>
+    /// <summary>Up to where the server has log, as far as it told on this connection.</summary>
     public Lsn ServerEnd { get; private set; }
+
+    /// <summary>Whether the server sends its log now.</summary>
+    public bool IsConnected { get; private set; }
+
+    /// <summary>The timeline that was received last; 0 before the first.</summary>
+    public uint Timeline { get; private set; }
 
     /// <summary>Whether commits wait for this receiver, as the server was set when it was connected to.</summary>
     public bool IsSynchronous { get; private set; }
@@ -76,7 +80,11 @@ public sealed partial class WalReceiver(
             catch (PostgresException e) when (
                 e.IsConnectionLoss || isSlotInvalid || e.SqlState is SqlStates.Removed or SqlStates.InUse)
             {
-                Told?.Invoke(e.Message);
+                Told?.Invoke(new(isFull ? WalNoticeKind.SpoolFull : WalNoticeKind.ServerLost, e.Message, e.Hint));
+            }
+            finally
+            {
+                (IsConnected, isFull, ServerEnd) = (false, false, Lsn.None);
             }
 
             Spool?.Flush();
@@ -103,7 +111,6 @@ public sealed partial class WalReceiver(
         {
             ExpectRoom();
             var start = at.Floor(Spool.Shape.SegmentBytes);
-            Noted?.Invoke($"follows timeline {timeline} of {options.Server.Hosts[0]} from {start} on");
             Spool.Begin(timeline, start);
             var end = await ReceiveAsync(connection, timeline, start, slot, cancellationToken);
             if (end.NextTimeline > server.Timeline)
@@ -147,9 +154,11 @@ public sealed partial class WalReceiver(
         var slot = await connection.ReadSlotAsync(options.Slot, cancellationToken);
         if (slot.Exists && (slot.RestartLsn is null || isSlotInvalid))
         {
-            Told?.Invoke(
+            Told?.Invoke(new(
+                WalNoticeKind.SlotLost,
                 $"slot {options.Slot} was lost: the server removed log that it should have kept, because of max_slot_wal_keep_size or "
-                    + "idle_replication_slot_timeout; it is made anew, and a full backup is needed where log is missing");
+                    + "idle_replication_slot_timeout; it is made anew, and a full backup is needed where log is missing",
+                "Raise max_slot_wal_keep_size of the server, and see what kept its log from being received."));
             await connection.DropSlotAsync(options.Slot, cancellationToken);
             slot = new SlotPosition(false, null, null);
         }
@@ -187,6 +196,8 @@ public sealed partial class WalReceiver(
         try
         {
             var stream = await connection.ReceiveAsync(options.Slot, start, timeline, cancellationToken);
+            (Timeline, IsConnected) = (timeline, true);
+            Told?.Invoke(new(WalNoticeKind.Follows, $"follows timeline {timeline} of {options.Server.Hosts[0]} from {start} on"));
             await ReceiveAsync(stream, cancellationToken);
             return stream.End!;
         }
@@ -199,9 +210,11 @@ public sealed partial class WalReceiver(
         catch (PostgresException e) when (e.SqlState == SqlStates.Removed && Spool!.Written == start && start < slot.At)
         {
             // What is gone is gone: two spans, and what is missing has a name.
-            Told?.Invoke(
+            Told?.Invoke(new(
+                WalNoticeKind.Gap,
                 $"a gap: the server no longer has the log {start}-{slot.At} of timeline {timeline}. No recovery gets past it: make a full "
-                    + "backup");
+                    + "backup",
+                "Run 'salvor backup', unless a daemon does; see that the slot stays, and that max_slot_wal_keep_size is large enough."));
             Spool.NoteGap(slot.Timeline, slot.At);
             throw;
         }
@@ -261,6 +274,7 @@ public sealed partial class WalReceiver(
         var most = Math.Max(options.SpoolBytesMax, 2 * Math.Max(Spool!.Shape.SegmentBytes, (long)WalRange.BlockBytes));
         if (Spool.SizeBytes > most)
         {
+            isFull = true;
             throw new PostgresException(
                 FailureKind.DestinationUnreachable,
                 $"{options.Folder} has {Spool.SizeBytes} bytes of log that are not in the vault, and may have {most}: "

@@ -35,6 +35,9 @@ static class LocalState
     /// <summary>The log of a cluster that waits for its vault: a folder.</summary>
     public static string SpoolPath(string stateDirectory, string source) => FileFor(stateDirectory, source, "wal");
 
+    /// <summary>How the log of a cluster is followed.</summary>
+    public static string FollowPath(string stateDirectory, string source) => FileFor(stateDirectory, source, "follow.json");
+
     public static string PageTablePath(string stateDirectory, string databasePath) => FileFor(stateDirectory, databasePath, "pages");
 
     /// <summary>Which vault the database is in.</summary>

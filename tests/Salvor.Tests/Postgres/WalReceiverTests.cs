@@ -320,8 +320,7 @@ public sealed class WalReceiverTests : IAsyncLifetime
         var options = Options(server);
         var publishing = new WalPublishing(change?.Invoke(options) ?? options, _ => VaultAsync(), TimeProvider.System)
         {
-            Told = told.Enqueue,
-            Noted = told.Enqueue,
+            Told = notice => told.Enqueue(notice.Text),
         };
         var stop = new CancellationTokenSource();
         runs.Add((stop, Task.Run(() => publishing.RunAsync(stop.Token))));

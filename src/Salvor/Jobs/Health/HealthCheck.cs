@@ -16,7 +16,7 @@ enum Severity
 /// <summary>One thing that is wrong with a source.</summary>
 /// <param name="Kind">
 /// One of: unprotected, unknown, stopped, stale, awaiting_export, behind, backing_off, failing, paused, lag, backup_age, incomplete,
-/// verify_failed, verify_age, drill_age, backup_failed, backup_missed, partial.
+/// verify_failed, verify_age, drill_age, backup_failed, backup_missed, partial, log_gap.
 /// </param>
 /// <param name="Source">The source.</param>
 /// <param name="Severity">Who has to do something.</param>
@@ -65,10 +65,17 @@ static class HealthCheck
     static IEnumerable<HealthProblem> Liveness(SourceHealth health)
     {
         var source = health.Source;
-        var message = health.State switch
+        if (OfLog(health) is { } ofLog)
+        {
+            yield return ofLog;
+        }
+
+        var state = health.OfBackups ?? health.State;
+        var message = state switch
         {
             HealthState.Unprotected when health.HasSnapshotsOnly => $"{source} is configured and was never backed up from here",
-            HealthState.Failing when health.HasSnapshotsOnly => $"the last backup of {source} failed: {health.Detail}",
+            HealthState.Failing when health.HasSnapshotsOnly => $"the last backup of {source} failed: {health.Backup?.Failure}",
+            HealthState.Stopped when health.OfLog is not null => $"a backup of {source} that was due was not made",
             HealthState.Stopped when health.HasSnapshotsOnly => health.Detail,
             HealthState.Unprotected => $"{source} is configured and was never served from here",
             HealthState.Unknown or HealthState.Stale => health.Detail,
@@ -82,11 +89,11 @@ static class HealthCheck
         };
         if (message is not null)
         {
-            var kind = (health.HasSnapshotsOnly, health.State) switch
+            var kind = (health.HasSnapshotsOnly, state) switch
             {
                 (true, HealthState.Failing) => "backup_failed",
                 (true, HealthState.Stopped) => "backup_missed",
-                _ => HealthJudge.NameOf(health.State),
+                _ => HealthJudge.NameOf(state),
             };
             yield return new(kind, source, Severity.Page, message, HintOf(health))
             {
@@ -124,6 +131,23 @@ static class HealthCheck
             }
         }
     }
+
+    /// <summary>What is wrong with how a cluster is followed.</summary>
+    static HealthProblem? OfLog(SourceHealth health) => health.OfLog switch
+    {
+        null or { State: HealthState.Healthy or HealthState.Starting or HealthState.Copying } => null,
+        { State: HealthState.Failing, Detail: var lack, Hint: var hint } when health.Followed?.Problem.Length == 0 => new(
+            "log_gap", health.Source, Severity.Page, $"{health.Source} cannot be restored to its newest state: {lack}", hint),
+        { } log => new(
+            HealthJudge.NameOf(log.State), health.Source, Severity.Page,
+            log.State switch
+            {
+                HealthState.Failing => $"the log of {health.Source} is not received: {log.Detail}",
+                HealthState.BackingOff => $"the log of {health.Source} is not stored: {log.Detail}",
+                _ => log.Detail,
+            },
+            log.Hint),
+    };
 
     static string HintOf(SourceHealth health) => health.State switch
     {

@@ -1,3 +1,4 @@
+using Salvor.Jobs.Clusters;
 using Salvor.Sqlite.Snapshots;
 using Salvor.Vault;
 
@@ -48,6 +49,31 @@ static class HealthLag
             : verified.Destinations.Count == 0 ? verified.Ok
             : index < verified.Destinations.Count ? verified.Destinations[index].Ok
             : null;
+    }
+
+    /// <summary>The destinations of a cluster: how old the oldest log is that is not there, or may not be.</summary>
+    public static IReadOnlyList<DestinationHealth> DestinationsOf(
+        BackupMark? mark, FollowRecord? followed, HealthState state, VerifyRecord? verified, DateTimeOffset now)
+    {
+        var isFollowed = state is not (HealthState.Stopped or HealthState.Stale or HealthState.Unknown);
+        var since = isFollowed ? followed?.WaitingSince
+            : followed?.WaitingSince ?? followed?.UpdatedAt ?? mark?.BackupAt;
+        var first = Age(since, now) ?? TimeSpan.Zero;
+        return [.. DestinationsOf(mark, verified, now).Select((item, index) =>
+        {
+            if (index == 0)
+            {
+                return item with { Lag = Longer(first, item.Lag), BackingOff = Age(followed?.StoreProblemSince, now) };
+            }
+
+            return followed?.Copies.FirstOrDefault(copy => copy.Name == item.Name) is { } copy
+                ? item with
+                {
+                    Lag = Longer(first, Age(copy.BehindSince, now) ?? TimeSpan.Zero),
+                    BackingOff = copy.Error.Length > 0 ? Age(copy.BehindSince ?? now, now) : null,
+                }
+                : item with { Lag = Longer(first, item.Lag) };
+        })];
     }
 
     /// <summary>

@@ -1,3 +1,4 @@
+using Salvor.Jobs.Clusters;
 using Salvor.Jobs.Config;
 using Salvor.Jobs.Drills;
 using Salvor.Platform;
@@ -27,6 +28,7 @@ sealed class HealthReader(TimeProvider time)
     readonly FileMemory<VerifyRecord> verifications = new(VerifyFile.Read);
     readonly FileMemory<PruneRecord> prunes = new(PruneFile.Read);
     readonly FileMemory<BackupMark> backups = new(BackupMarkFile.Read);
+    readonly FileMemory<FollowRecord> followers = new(FollowFile.Read);
     readonly FileMemory<DrillRecord> drills = new(DrillFile.Read);
 
     /// <summary>Every database of a configuration. A folder that cannot be read is told, and the others go on.</summary>
@@ -80,13 +82,21 @@ sealed class HealthReader(TimeProvider time)
     /// <summary>How a source fares that has snapshots alone: by its last backup, because nothing serves it in between.</summary>
     public SourceHealth Read(SalvorConfig config, SnapshotSourceConfig source)
     {
-        var (state, now) = (ConfiguredSources.StateOf(config, source), time.GetUtcNow());
+        var (state, signs) = (ConfiguredSources.StateOf(config, source), new ProcessSigns(time.GetUtcNow()));
+        var now = signs.Now;
         var holder = LockFile.HolderOf(LocalState.LockPath(state, source.Name));
         var mark = backups.Read(LocalState.BackupPath(state, source.Name));
         var verified = verifications.Read(LocalState.VerifyPath(state, source.Name));
         var pruned = prunes.Read(LocalState.PrunePath(state, source.Name));
         var due = mark?.LastTriedAt is { } tried ? source.Schedule?.NextAfter(tried) : null;
         var verdict = HealthJudge.Judge(source, mark, holder, due, now);
+        var isCluster = source is PostgresSourceConfig;
+        var followed = isCluster ? followers.Read(LocalState.FollowPath(state, source.Name)) : null;
+        Verdict? ofLog = isCluster && (mark, followed) is not (null, null)
+            ? FollowJudge.Judge(source.Name, followed, mark?.BackupId is not null, holder is not null, signs)
+            : null;
+        var ofBackups = verdict.State;
+        verdict = ofLog is { State: not HealthState.Healthy } worse ? worse : verdict;
         return new SourceHealth
         {
             Source = source.Name,
@@ -95,7 +105,10 @@ sealed class HealthReader(TimeProvider time)
             State = verdict.State,
             Detail = verdict.Detail,
             Hint = verdict.Hint,
-            Pid = verdict.Pid,
+            Pid = verdict.Pid ?? ofLog?.Pid,
+            Followed = followed,
+            OfLog = ofLog,
+            OfBackups = ofBackups,
             Holder = holder,
             Verified = verified,
             Pruned = pruned,
@@ -103,7 +116,9 @@ sealed class HealthReader(TimeProvider time)
             Drill = drills.Read(LocalState.DrillPath(state, source.Name)),
             Limits = source.Limits,
             Next = new NextRuns(due, verified?.FinishedAt + source.Verify.Every, pruned?.At + source.Prune.Every),
-            Destinations = HealthLag.DestinationsOf(mark, verified, now),
+            Destinations = ofLog is { } log
+                ? HealthLag.DestinationsOf(mark, followed, log.State, verified, now)
+                : HealthLag.DestinationsOf(mark, verified, now),
             Config = source,
             HasSnapshotsOnly = true,
         };

@@ -1,3 +1,4 @@
+using Salvor.Jobs.Clusters;
 using Salvor.Jobs.Config;
 
 namespace Salvor.Jobs.Health;
@@ -54,6 +55,30 @@ static class MetricFamilies
             "salvor_outbox_bytes",
             "What waits on the local disk for the first destination.",
             health => One(health.Last?.OutboxBytes)),
+        MetricFamily.Gauge(
+            "salvor_wal_connected",
+            "Whether the server of a cluster sends its log.",
+            health => Followed(health, followed => followed.Connected && health.IsUp ? 1 : 0)),
+        MetricFamily.Gauge(
+            "salvor_wal_lag_bytes",
+            "How much log of a cluster the vault lacks, as far as the server told.",
+            health => Followed(health, followed => followed.LagBytes)),
+        MetricFamily.Gauge(
+            "salvor_wal_spool_bytes",
+            "What is kept of the log of a cluster on this machine.",
+            health => Followed(health, followed => followed.SpoolBytes)),
+        MetricFamily.Gauge(
+            "salvor_wal_stored_timestamp",
+            "When log of a cluster was stored last; 0 before the first.",
+            health => Followed(health, followed => Unix(followed.PublishedAt))),
+        MetricFamily.Gauge(
+            "salvor_wal_gaps",
+            "How many gaps the log of a cluster has in the vault.",
+            health => Followed(health, followed => followed.Gaps.Count)),
+        MetricFamily.Gauge(
+            "salvor_wal_backup_needed",
+            "Whether no base backup of a cluster leads to its newest log.",
+            health => Followed(health, followed => followed.BackupNeeded.Length > 0 ? 1 : 0)),
         MetricFamily.Gauge(
             "salvor_verify_ok",
             "Whether the last verification found nothing at the destination; absent before the first.",
@@ -155,6 +180,9 @@ static class MetricFamilies
         health.Destinations.Count == 0
             ? [new(0, ("destination", ""))]
             : health.Destinations.Select(item => new MetricSample(value(item), ("destination", item.Name)));
+
+    static IEnumerable<MetricSample> Followed(SourceHealth health, Func<FollowRecord, double> value) =>
+        health.Followed is { } followed ? [new(value(followed))] : [];
 
     static IEnumerable<MetricSample> First(SourceHealth health, double value) =>
         [new(value, ("destination", health.Destinations.Count == 0 ? "" : health.Destinations[0].Name))];

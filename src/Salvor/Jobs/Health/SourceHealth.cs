@@ -1,3 +1,4 @@
+using Salvor.Jobs.Clusters;
 using Salvor.Jobs.Config;
 using Salvor.Jobs.Drills;
 using Salvor.Platform;
@@ -106,11 +107,21 @@ sealed record SourceHealth
     /// <summary>Its configuration; null where it was named by its path.</summary>
     public SourceConfig? Config { get; init; }
 
+    /// <summary>How the log of a cluster is followed; null where nobody did yet, and for other sources.</summary>
+    public FollowRecord? Followed { get; init; }
+
+    /// <summary>What to think of that; null for sources that are no clusters.</summary>
+    public Verdict? OfLog { get; init; }
+
+    /// <summary>What the backups of a source say that has snapshots; the same as its state where nothing follows it.</summary>
+    public HealthState? OfBackups { get; init; }
+
     /// <summary>Whether it is backed up now and then, and not served.</summary>
     public bool HasSnapshotsOnly { get; init; }
 
     /// <summary>The copies at further destinations.</summary>
-    public IReadOnlyList<CopyStatus> Copies => HasSnapshotsOnly ? [.. (Backup?.Copies ?? []).Skip(1)] : IsUp ? Last?.Copies ?? [] : [];
+    public IReadOnlyList<CopyStatus> Copies => Followed is { Copies: { Count: > 0 } followed } ? followed
+        : HasSnapshotsOnly ? [.. (Backup?.Copies ?? []).Skip(1)] : IsUp ? Last?.Copies ?? [] : [];
 
     /// <summary>Whether a living process serves it and shows that it works.</summary>
     public bool IsUp =>

@@ -146,6 +146,7 @@ static class NotifyProblems
         "backup_age" => "has no recent backup",
         "backup_failed" => "was not backed up",
         "backup_missed" => "was not backed up in time",
+        "log_gap" => "has log that no backup leads to",
         "partial" => "has a partial backup",
         "anomaly" => "looks as if ransomware had been there",
         "verify_age" => "has no recent verification",

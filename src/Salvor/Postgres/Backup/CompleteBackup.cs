@@ -61,8 +61,7 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
         {
             if (!IsFollowed)
             {
-                await new WalPublishing(options, _ => Task.FromResult(vault), time) { Told = Told, Noted = Noted }
-                    .RunAsync(cancellationToken);
+                await new WalPublishing(options, _ => Task.FromResult(vault), time) { Told = Tell }.RunAsync(cancellationToken);
             }
         }
         catch (SalvorException e) when (e.Kind == FailureKind.Locked)
@@ -72,6 +71,8 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
 
         await Task.Delay(Timeout.InfiniteTimeSpan, time, cancellationToken);
     }
+
+    void Tell(WalNotice notice) => (notice.Kind == WalNoticeKind.Follows ? Noted : Told)?.Invoke(notice.Text);
 
     async Task<(BackupRecord Record, TreeTotals Totals)> MakeAsync(
         ReplicationConnection connection, uint branch, BackupRequest request, CancellationToken cancellationToken)
