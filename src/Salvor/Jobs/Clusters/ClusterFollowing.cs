@@ -78,7 +78,7 @@ public sealed class ClusterFollowing(Func<SalvorConfig> config, TimeProvider tim
         foreach (var (name, source) in wanted.Where(item => !followed.ContainsKey(item.Key)))
         {
             var (follower, stop) = (new ClusterFollower(current, source, time, logger), new CancellationTokenSource());
-            followed[name] = new Followed(follower, follower.RunAsync(stop.Token), stop, stop.Token, EssenceOf(current, source));
+            followed[name] = new Followed(follower, follower.RunAsync(stop.Token), stop, EssenceOf(current, source), stop.Token);
         }
     }
 
@@ -100,5 +100,5 @@ public sealed class ClusterFollowing(Func<SalvorConfig> config, TimeProvider tim
     ];
 
     sealed record Followed(
-        ClusterFollower Follower, Task Run, CancellationTokenSource Stop, CancellationToken End, object?[] Essence);
+        ClusterFollower Follower, Task Run, CancellationTokenSource Stop, object?[] Essence, CancellationToken End);
 }
