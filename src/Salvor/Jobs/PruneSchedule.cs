@@ -9,7 +9,8 @@ namespace Salvor.Jobs;
 
 /// <summary>
 /// Prunes the sources of a configuration that say what to keep, one after the other, at their first destination. Of a database it drops
-/// only what is older than a restore point that is proven; without one it waits. Backups that are complete by themselves need none.
+/// only what is older than a restore point that is proven; without one it waits. Backups that are complete by themselves need none; but
+/// while a verification of a cluster finds damage, none of its backups goes, because the newest may be the one that is damaged.
 /// </summary>
 /// <param name="config">The configuration as it is now.</param>
 /// <param name="time">The clock.</param>
@@ -63,7 +64,7 @@ public sealed class PruneSchedule(Func<SalvorConfig> config, TimeProvider time, 
     {
         var (started, source) = (time.GetUtcNow(), owner.Config);
         var proven = ProvenPoint.Find(owner.State, owner.Path);
-        if (proven is null && source is not SnapshotSourceConfig)
+        if (proven is null && (source is not SnapshotSourceConfig || IsDamaged(owner)))
         {
             return new PruneRecord { At = started, WaitingSince = last?.WaitingSince ?? started };
         }
@@ -84,16 +85,24 @@ public sealed class PruneSchedule(Func<SalvorConfig> config, TimeProvider time, 
         }
     }
 
+    static bool IsDamaged(ConfiguredVault owner) => owner.Config is PostgresSourceConfig
+        && VerifyFile.Read(LocalState.VerifyPath(owner.State, owner.Path)) is { Ok: false };
+
     async Task<PruneRecord> PruneAsync(
         SourceConfig source, string name, VaultAccess vault, ProvenPoint? proven, CancellationToken cancellationToken)
     {
         var pruner = new Pruner(vault, time);
         var deleted = await pruner.DeleteAsync(dryRun: false, cancellationToken);
         var policy = ConfiguredSources.PolicyOf(source);
-        var (plan, number) = await (source is SnapshotSourceConfig || proven is null
-            ? pruner.CondemnAsync(policy, proven: null, source.Prune.Grace, cancellationToken)
-            : pruner.CondemnAsync(
-                policy with { Before = proven.Time }, (proven.Branch, proven.Position), source.Prune.Grace, cancellationToken));
+        if (source is not SnapshotSourceConfig)
+        {
+            policy = policy with { Before = proven?.Time };
+        }
+
+        (uint, Position)? stays = proven is not null && source is not SnapshotSourceConfig or PostgresSourceConfig
+            ? (proven.Branch, proven.Position)
+            : null;
+        var (plan, number) = await pruner.CondemnAsync(policy, stays, source.Prune.Grace, cancellationToken);
         var record = new PruneRecord
         {
             At = time.GetUtcNow(),

@@ -1,7 +1,7 @@
 """What prunes gave up: condemned records, their outcomes, and what a reader leaves out for them (section 8a of docs/format.md)."""
 import re
 
-from vault_objects import BACKUP, CONDEMNED, KEYS, LOG, OUTCOME, PACK, SNAPSHOT, Damaged, Refusal, micros
+from vault_objects import BACKUP, CONDEMNED, KEYS, LOG, OUTCOME, PACK, SNAPSHOT, WAL, Damaged, Refusal, micros
 
 
 
@@ -121,7 +121,7 @@ def may_go(key, by, pruned):
 
 
 def numbered_may_go(groups, by, pruned):
-    """A backup, or a snapshot, whose position may be 0."""
+    """A backup, a snapshot, whose position may be 0, or a range of the log of a cluster."""
     return int(groups[0]) > 0 and by == ""
 
 
@@ -141,7 +141,7 @@ def log_may_go(groups, by, pruned):
     return branch == of and begin <= first and last <= end and (begin, end) != (first, last)
 
 
-RULES = {BACKUP: numbered_may_go, SNAPSHOT: numbered_may_go, PACK: pack_may_go, LOG: log_may_go}
+RULES = {BACKUP: numbered_may_go, SNAPSHOT: numbered_may_go, PACK: pack_may_go, LOG: log_may_go, WAL: numbered_may_go}
 
 
 def span(groups):

@@ -56,11 +56,13 @@ public static class BackupVerdicts
     /// <summary>What no prune and no request drops, by id, and what it is.</summary>
     /// <param name="backups">All.</param>
     /// <param name="proven">The newest restore point that a verification has restored; null where none is known.</param>
+    /// <param name="broken">The ids of those of which it is known that they cannot be restored.</param>
     public static IReadOnlyDictionary<ulong, string> Fixed(
-        IReadOnlyList<BackupRecord> backups, (uint Branch, Position Position)? proven)
+        IReadOnlyList<BackupRecord> backups, (uint Branch, Position Position)? proven, IReadOnlySet<ulong>? broken = null)
     {
         var all = new Dictionary<ulong, string>();
         Add(NewestFirst(backups).FirstOrDefault(), "the newest backup");
+        Add(NewestFirst(backups).Find(backup => broken?.Contains(backup.Id) != true), "the newest that can be restored");
 
         // Its number would be given again, to a backup that the record of this prune hides.
         Add(backups.MaxBy(backup => backup.Id), "the last that was made");
@@ -84,10 +86,12 @@ public static class BackupVerdicts
     /// <param name="backups">All.</param>
     /// <param name="proven">As for <see cref="Fixed"/>.</param>
     /// <param name="now">The time.</param>
+    /// <param name="broken">As for <see cref="Fixed"/>.</param>
     public static IReadOnlyList<BackupVerdict> Find(
-        BackupRules rules, IReadOnlyList<BackupRecord> backups, (uint Branch, Position Position)? proven, DateTimeOffset now)
+        BackupRules rules, IReadOnlyList<BackupRecord> backups, (uint Branch, Position Position)? proven, DateTimeOffset now,
+        IReadOnlySet<ulong>? broken = null)
     {
-        var kept = new Dictionary<ulong, string>(Fixed(backups, proven));
+        var kept = new Dictionary<ulong, string>(Fixed(backups, proven, broken));
         var isFixed = kept.Keys.ToHashSet();
         var newestFirst = NewestFirst(backups);
         Keep(newestFirst.Where(backup => rules.Labels.Contains(backup.Label)), "its label");

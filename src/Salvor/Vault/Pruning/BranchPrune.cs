@@ -267,7 +267,11 @@ sealed class BranchPrune
         var needed = firsts.Select(first => Reach.SnapshotBefore(branch, first)?.Position).ToHashSet();
         foreach (var (i, snapshot) in branch.Snapshots.Index())
         {
-            var why = i == branch.Snapshots.Count - 1 ? "the newest of its branch"
+            // One of a cluster is offered when its log has come, which may be a day after it.
+            var isNewest = branch.IsTimeline
+                ? now - Micros.ToTime(snapshot.TimeMicros) < PruneWal.YoungAge
+                : i == branch.Snapshots.Count - 1;
+            var why = isNewest ? "the newest of its branch"
                 : needed.Contains(snapshot.Position) ? "restore points are reached from it"
                 : named.Contains(snapshot.Position) ? "a backup, a proven point or the beginning of a branch"
                 : policy.Before is { } before && Micros.ToTime(snapshot.TimeMicros) >= before ? "no newer restore point is proven"

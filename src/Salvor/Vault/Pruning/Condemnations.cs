@@ -159,8 +159,8 @@ public sealed class Condemnations
     }
 
     /// <summary>
-    /// Backups, snapshots and packs; of the log only what lies wholly within another object that is named, or within the numbers that are
-    /// pruned.
+    /// Backups, snapshots, packs and the log of a cluster; of another log only what lies wholly within another object that is named, or
+    /// within the numbers that are pruned.
     /// </summary>
     static bool MayGo(string key, string by, CondemnedRecord record)
     {
@@ -178,6 +178,11 @@ public sealed class Condemnations
         if (key.StartsWith(VaultKeys.Packs, StringComparison.Ordinal))
         {
             return Hash256.TryParse(key.AsSpan(VaultKeys.Packs.Length), out var pack) && key == VaultKeys.Pack(pack) && by.Length == 0;
+        }
+
+        if (key.StartsWith(VaultKeys.Wals, StringComparison.Ordinal))
+        {
+            return VaultKeys.WalOf(key, storedBytes: 0).Branch > 0 && by.Length == 0;
         }
 
         if (!key.StartsWith(VaultKeys.Logs, StringComparison.Ordinal))

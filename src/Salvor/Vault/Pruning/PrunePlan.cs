@@ -105,7 +105,7 @@ public sealed record PrunePlan(
             return SizeCap.Find(view, policy, bytesMax, now);
         }
 
-        var backups = BackupVerdicts.Find(policy.Backups, view.Backups, view.Proven, now)
+        var backups = BackupVerdicts.Find(policy.Backups, view.Backups, view.Proven, now, (view.Wal?.Broken ?? []).ToHashSet())
             .Select(verdict => policy.Cut is { } cut && cut.Takes(verdict)
                 ? verdict with { IsKept = false, Reason = SizeCut.Reason }
                 : verdict)
@@ -115,19 +115,22 @@ public sealed record PrunePlan(
             .ToList();
         var plans = view.Branches.Select(branch => new BranchPrune(branch, policy, NamedOf(branch), now)).ToList();
         var gone = backups.Where(verdict => !verdict.IsKept).ToList();
+        var log = view.Wal is { } wal ? new WalPrune(wal, id => gone.All(verdict => verdict.Backup.Id != id)) : null;
         List<CondemnedGroup> condemned =
         [
             .. gone.Select(verdict => new CondemnedGroup(verdict.Reason, "", [VaultKeys.Backup(verdict.Backup.Id)])),
             .. plans.SelectMany(plan => plan.Condemned),
+            .. log?.Condemned ?? [],
         ];
         return new PrunePlan(
             [.. plans.SelectMany(plan => plan.Rewrites)], condemned, [.. plans.SelectMany(plan => plan.Pruned)],
             [
                 .. backups.Select(verdict => new PruneLine($"backup {verdict.Backup.Id}", verdict.IsKept, verdict.Reason)),
                 .. plans.SelectMany(plan => plan.Lines),
+                .. log?.Lines ?? [],
             ])
         {
-            CondemnedBytes = plans.Sum(plan => plan.CondemnedBytes),
+            CondemnedBytes = plans.Sum(plan => plan.CondemnedBytes) + (log?.CondemnedBytes ?? 0),
             Snapshots = plans.SelectMany(plan => plan.Snapshots).ToHashSet(),
             Cut = policy.Cut,
         };

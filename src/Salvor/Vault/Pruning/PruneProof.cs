@@ -9,24 +9,24 @@ namespace Salvor.Vault.Pruning;
 /// Proves, right before it is deleted, that nothing that a vault offers needs what was condemned: every restore point and every backup is
 /// planned against what would remain, what stands for condemned objects is read whole, and so is a snapshot from which log goes on.
 /// </summary>
-sealed class PruneProof(VaultAccess vault)
+sealed class PruneProof(VaultAccess vault, TimeProvider time)
 {
     /// <summary>
-    /// Throws <see cref="FailureKind.Integrity"/> where something of the log is needed after all. Returns the packs that something made
-    /// since needs.
+    /// Throws <see cref="FailureKind.Integrity"/> where something of the log is needed after all. Returns what something made or taken
+    /// back since needs: packs, and the log of a cluster.
     /// </summary>
     public async Task<IReadOnlyList<string>> ExpectNotNeededAsync(Condemnation item, CancellationToken cancellationToken)
     {
         try
         {
             var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
-            await ExpectOfferedAsync(catalog, item, cancellationToken);
+            var view = await ExpectOfferedAsync(catalog, item, cancellationToken);
             foreach (var by in item.Record.Groups.Select(group => group.By).Where(by => by.Length > 0).Distinct())
             {
                 await ExpectGoodAsync(catalog, by, cancellationToken);
             }
 
-            return await PacksNeededAsync(catalog, item, cancellationToken);
+            return [.. await PacksNeededAsync(catalog, item, cancellationToken), .. WalsNeeded(view, item)];
         }
         catch (SalvorException e) when (e.Kind is FailureKind.Integrity or FailureKind.NotRestorable)
         {
@@ -52,12 +52,30 @@ sealed class PruneProof(VaultAccess vault)
             : [.. use.Needed.Select(VaultKeys.Pack).Where(condemned.Contains).Order(StringComparer.Ordinal)];
     }
 
+    /// <summary>What is condemned of the log of a cluster, and lies where a backup that is offered now can ask for it.</summary>
+    static IEnumerable<string> WalsNeeded(PruneView view, Condemnation item)
+    {
+        var condemned = item.Keys.Where(key => key.StartsWith(VaultKeys.Wals, StringComparison.Ordinal)).ToList();
+        if (condemned.Count == 0)
+        {
+            return [];
+        }
+
+        if (view.Wal is not { Stop: null } wal)
+        {
+            throw Needed(item, view.Wal?.Stop ?? "the vault is of no cluster", inner: null);
+        }
+
+        var log = new WalPrune(wal, _ => true);
+        return condemned.Where(key => !log.Goes(VaultKeys.WalOf(key, storedBytes: 0)));
+    }
+
     /// <summary>A catalogue does not list what is condemned, so it is what would remain.</summary>
-    async Task ExpectOfferedAsync(VaultCatalog catalog, Condemnation item, CancellationToken cancellationToken)
+    async Task<PruneView> ExpectOfferedAsync(VaultCatalog catalog, Condemnation item, CancellationToken cancellationToken)
     {
         var planner = new RestorePlanner(catalog);
         await RestoreSpans.FindAsync(catalog, cancellationToken);
-        var view = await PruneReading.ReadAsync(catalog, proven: null, cancellationToken);
+        var view = await PruneReading.ReadAsync(catalog, proven: null, time.GetUtcNow(), cancellationToken);
         foreach (var branch in view.Branches)
         {
             if (branch.IsBroken)
@@ -71,7 +89,8 @@ sealed class PruneProof(VaultAccess vault)
                     item, $"{VaultKeys.Log(branch.Number, broken.Object.Entry)} is reached through number {broken.Number}", inner: null);
             }
 
-            foreach (var fork in branch.Forks)
+            // Where a timeline leaves another is an address, and no restore point.
+            foreach (var fork in branch.Forks.Where(_ => !branch.IsTimeline))
             {
                 await planner.PointAsync(branch.Number, fork, cancellationToken);
             }
@@ -95,6 +114,8 @@ sealed class PruneProof(VaultAccess vault)
         {
             throw Needed(item, $"number {range.Last} is the end of the log of branch {range.Branch}", inner: null);
         }
+
+        return view;
     }
 
     /// <summary>Where log goes, what follows it is reached from a snapshot alone: all of that is read.</summary>

@@ -21,7 +21,11 @@ public sealed record PruneObject(LogEntry Entry, IReadOnlyList<LadderPoint> Poin
 }
 
 /// <summary>A snapshot, as a prune sees it: where it stands in the log, its time, and the bytes of its root.</summary>
-public readonly record struct PruneSnapshot(Position Position, ulong Number, long TimeMicros, long StoredBytes);
+public readonly record struct PruneSnapshot(Position Position, ulong Number, long TimeMicros, long StoredBytes)
+{
+    /// <summary>Of a base backup: where its recovery begins.</summary>
+    public Position First { get; init; }
+}
 
 /// <summary>A branch, as a prune sees it.</summary>
 /// <param name="Number">The branch.</param>
@@ -30,7 +34,11 @@ public readonly record struct PruneSnapshot(Position Position, ulong Number, lon
 /// <param name="Forks">Where other branches leave it.</param>
 /// <param name="IsBroken">Whether an object is missing. Nothing of such a branch goes until it is repaired.</param>
 public sealed record PruneBranch(
-    uint Number, IReadOnlyList<PruneObject> Chain, IReadOnlyList<PruneSnapshot> Snapshots, IReadOnlySet<Position> Forks, bool IsBroken);
+    uint Number, IReadOnlyList<PruneObject> Chain, IReadOnlyList<PruneSnapshot> Snapshots, IReadOnlySet<Position> Forks, bool IsBroken)
+{
+    /// <summary>Whether it is one of a cluster: its newest snapshot may go as any other.</summary>
+    public bool IsTimeline { get; init; }
+}
 
 /// <summary>All that a prune decides from.</summary>
 /// <param name="Branches">By number.</param>
@@ -39,6 +47,9 @@ public sealed record PruneBranch(
 public sealed record PruneView(
     IReadOnlyList<PruneBranch> Branches, IReadOnlyList<BackupRecord> Backups, (uint Branch, Position Position)? Proven)
 {
+    /// <summary>The log of a cluster; null where the vault is of something else.</summary>
+    public PruneWal? Wal { get; init; }
+
     /// <summary>The bytes of all objects that are listed and not condemned. Known only where a limit of the size asks for it.</summary>
     public long StoredBytes { get; init; }
 
@@ -53,7 +64,7 @@ static class PruneReading
 
     /// <summary>The details of all log objects and the roots of all snapshots are read, no content.</summary>
     public static async Task<PruneView> ReadAsync(
-        VaultCatalog catalog, (uint Branch, Position Position)? proven, CancellationToken cancellationToken)
+        VaultCatalog catalog, (uint Branch, Position Position)? proven, DateTimeOffset now, CancellationToken cancellationToken)
     {
         var branches = new List<PruneBranch>();
         foreach (var branch in catalog.Branches.Select(branch => branch.Number))
@@ -67,7 +78,12 @@ static class PruneReading
             backups.Add(await Salvor.Vault.Backups.ReadAsync(catalog, id, cancellationToken));
         }
 
-        return new PruneView(branches, backups, proven);
+        return new PruneView(branches, backups, proven)
+        {
+            Wal = catalog.Vault.Identity.IsPostgres
+                ? await PruneWal.ReadAsync(catalog, branches, backups, now, cancellationToken)
+                : null,
+        };
     }
 
     /// <summary>The bytes of all that is there and not condemned.</summary>
@@ -98,10 +114,16 @@ static class PruneReading
             using var stored = await catalog.Vault.OpenAsync(
                 VaultKeys.Snapshot(branch, snapshot.Position), ObjectKind.Snapshot, whole: false, cancellationToken);
             snapshots.Add(new PruneSnapshot(
-                snapshot.Position, stored.Header.Number, stored.Header.TimeLastMicros, stored.SizeBytes));
+                snapshot.Position, stored.Header.Number, stored.Header.TimeLastMicros, stored.SizeBytes)
+            {
+                First = new Position(stored.Header.PositionFirst),
+            });
         }
 
-        return new PruneBranch(branch, await ChainAsync(catalog, branch, log, cancellationToken), snapshots, forks, IsBroken: false);
+        return new PruneBranch(branch, await ChainAsync(catalog, branch, log, cancellationToken), snapshots, forks, IsBroken: false)
+        {
+            IsTimeline = catalog.Vault.Identity.IsPostgres,
+        };
     }
 
     static async Task<IReadOnlyList<PruneObject>> ChainAsync(

@@ -34,7 +34,10 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     public static readonly TimeSpan GraceMin = TimeSpan.FromHours(24);
 
     /// <summary>What names an object goes before it, so that a run that is stopped leaves nothing that names what is not there.</summary>
-    static readonly string[] DeletedInOrder = [VaultKeys.Backups, VaultKeys.Snapshots, VaultKeys.Logs, VaultKeys.Packs];
+    static readonly string[] DeletedInOrder =
+    [
+        VaultKeys.Backups, VaultKeys.Snapshots, VaultKeys.Logs, VaultKeys.Wals, VaultKeys.Packs,
+    ];
 
     /// <summary>How many objects a record condemns at most, about.</summary>
     internal int KeysMax { get; init; } = 100_000;
@@ -174,7 +177,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     async Task<Dictionary<string, long>> ListAsync(CancellationToken cancellationToken)
     {
         var sizes = new Dictionary<string, long>();
-        foreach (var prefix in DeletedInOrder)
+        foreach (var prefix in DeletedInOrder.Where(prefix => prefix != VaultKeys.Wals || vault.Identity.IsPostgres))
         {
             await foreach (var row in vault.ListHereAsync(prefix, after: null, cancellationToken))
             {
@@ -225,14 +228,15 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
 
     /// <summary>Whether log or snapshots go by it, and not only a backup that somebody asked to delete.</summary>
     static bool IsPlanned(Condemnation item) => item.Keys.Any(key =>
-        key.StartsWith(VaultKeys.Logs, StringComparison.Ordinal) || key.StartsWith(VaultKeys.Snapshots, StringComparison.Ordinal));
+        key.StartsWith(VaultKeys.Logs, StringComparison.Ordinal) || key.StartsWith(VaultKeys.Snapshots, StringComparison.Ordinal)
+        || key.StartsWith(VaultKeys.Wals, StringComparison.Ordinal));
 
     async Task<(PrunePlan Plan, PackUse Use)> PlanAsync(
         VaultCatalog catalog, PrunePolicy policy, (uint Branch, Position Position)? proven, CancellationToken cancellationToken)
     {
         var now = time.GetUtcNow();
         Progressed?.Invoke(new WorkProgress("planning"));
-        var view = await PruneReading.ReadAsync(catalog, proven, cancellationToken);
+        var view = await PruneReading.ReadAsync(catalog, proven, now, cancellationToken);
         if (policy.BytesMax is not null)
         {
             var all = await PackUse.ReadAsync(catalog, new HashSet<SnapshotRef>(), cancellationToken);
@@ -327,7 +331,7 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
     {
         Progressed?.Invoke(new WorkProgress("proving that nothing needs it"));
         var kept = decision == OutcomeRecord.Deleting
-            ? await new PruneProof(vault).ExpectNotNeededAsync(item, cancellationToken)
+            ? await new PruneProof(vault, time).ExpectNotNeededAsync(item, cancellationToken)
             : [];
         var here = ProcessIdentity.Current();
         var record = new OutcomeRecord { Decision = decision, Kept = kept, At = time.GetUtcNow(), Host = here.Host, Pid = here.Pid };

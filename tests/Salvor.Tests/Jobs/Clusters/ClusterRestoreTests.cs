@@ -179,7 +179,7 @@ public sealed class ClusterRestoreTests(ClusterVault real) : IClassFixture<Clust
     Task<PrivateServer> StartAsync() =>
         PrivateServer.StartAsync(new ClusterDirectory(Target), "postgres", TimeProvider.System, Cancel);
 
-    static async Task<string?> AskAsync(PrivateServer server, string sql)
+    internal static async Task<string?> AskAsync(PrivateServer server, string sql)
     {
         await using var connection = await PostgresConnection.OpenAsync(server.Connection, SessionKind.Sql, TimeProvider.System, Cancel);
         return (await connection.QueryOneAsync(sql, Cancel)).Text(0, 0);

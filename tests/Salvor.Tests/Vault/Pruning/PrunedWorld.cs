@@ -257,16 +257,4 @@ sealed class PrunedWorld
     }
 
     async Task<Pruner> OpenAsync(IObjectStore at) => new((await VaultAccess.FindAsync(at, "app", default))!, time);
-
-    /// <summary>The clock of everybody who prunes.</summary>
-    sealed class WorldTime : TimeProvider
-    {
-        public DateTimeOffset Now { get; set; } = DateTimeOffset.UnixEpoch;
-
-        public override long TimestampFrequency => TimeSpan.TicksPerSecond;
-
-        public override long GetTimestamp() => Now.UtcTicks;
-
-        public override DateTimeOffset GetUtcNow() => Now;
-    }
 }
