@@ -23,7 +23,7 @@ static class StatusBody
         health.Verified is { } verified
             ? new VerifiedBody(
                 verified.Kind, verified.FinishedAt, Seconds(health.Now - verified.FinishedAt)!.Value, verified.Ok, verified.Position,
-                health.VerifiedAt)
+                health.VerifiedAt, verified.NotRecovered ?? "")
             : null,
         health.Verified is { Ok: true, Restore: { } restore } ? new ProvedBody(restore.Branch, restore.Position, restore.Time) : null,
         health.Backup is { } backup

@@ -157,7 +157,16 @@ static class StatusText
                     + (drill.RtoSeconds is { } rto ? $", restored in {rto:0.###} s" : ""));
         }
 
-        if (verified is { Ok: true, Restore: { } restore })
+        if (verified.NotRecovered is { Length: > 0 } lack)
+        {
+            invocation.Print($"  warning: it was not recovered, so nothing new is proved: {lack}\n  hint: {verified.NotRecoveredHint}");
+        }
+
+        if (verified is { Ok: true, Restore.Cluster: { } cluster })
+        {
+            invocation.Print($"  proved restorable up to {cluster.Replayed}, by PostgreSQL {cluster.Major}");
+        }
+        else if (verified is { Ok: true, Restore: { } restore })
         {
             invocation.Print($"  proved restorable as of {InstantText.Format(restore.Time)}, position {restore.Position}");
         }

@@ -14,7 +14,7 @@ static class VerifyCommand
     static readonly Option<bool> Quick = new("--quick") { Description = "Listing, headers, details and lineage only." };
     static readonly Option<bool> Deep = new("--deep")
     {
-        Description = "Restore into scratch and let SQLite check it; with the image of the last time, only what is new.",
+        Description = "Restore into scratch and let SQLite or PostgreSQL check it; with the image of the last time, only what is new.",
     };
 
     static readonly Option<bool> Full = new("--full")
@@ -82,9 +82,9 @@ static class VerifyCommand
             records.Add(await RunAsync(invocation, target));
         }
 
-        var ok = records.All(record => record.Ok);
-        invocation.PrintJson(new VerifyDocument(records, ok), () => CliJson.Default.VerifyDocument);
-        return ok ? 0 : (int)FailureKind.Integrity;
+        var (ok, isDone) = (records.All(record => record.Ok), records.All(record => record.NotRecovered.Length == 0));
+        invocation.PrintJson(new VerifyDocument(records, ok && isDone), () => CliJson.Default.VerifyDocument);
+        return !ok ? (int)FailureKind.Integrity : isDone ? 0 : (int)FailureKind.Failure;
     }
 
     static void CheckOptions(Invocation invocation)
@@ -149,6 +149,8 @@ static class VerifyCommand
                 }
                 : null,
             Point = Point(invocation),
+            Role = target.Role,
+            ScratchRoot = target.ScratchRoot,
         };
         var record = await new SourceVerification(target.Name, target.Copies, invocation.Time)
             .RunAsync(request, invocation.Cancellation);
@@ -191,7 +193,8 @@ static class VerifyCommand
                     + (destination.Ok ? "no damage found" : $"{destination.FindingCount} finding(s)"));
         }
 
-        if (record.Restore is { } restore)
+        PrintCluster(invocation, record);
+        if (record.Restore is { Cluster: null } restore)
         {
             var how = restore.FromImage ? "the log since the last time" : "everything";
             invocation.Print(
@@ -204,5 +207,44 @@ static class VerifyCommand
         }
 
         invocation.Print($"{record.Kind}: {SizeText.Format(record.Bytes)} read in {seconds:0.###} s");
+    }
+
+    static void PrintCluster(Invocation invocation, VerifyRecord record)
+    {
+        foreach (var destination in record.Destinations)
+        {
+            foreach (var gap in destination.Gaps)
+            {
+                invocation.Print($"gap: {gap} is not at {destination.Destination}, and no recovery gets past it");
+            }
+        }
+
+        foreach (var window in record.Windows ?? [])
+        {
+            invocation.Print($"can be recovered to: {window}");
+        }
+
+        if (record.Windows is { Count: 0 })
+        {
+            invocation.Print("can be recovered to: nothing");
+        }
+
+        if (record.NotRecovered.Length > 0)
+        {
+            ErrorStream.WriteLine(
+                $"salvor: every chunk of a base backup of {record.Source} was read, and it was not recovered, so nothing proves that it "
+                    + $"can be: {record.NotRecovered}\nhint: {record.NotRecoveredHint}");
+        }
+
+        if (record.Restore is { Cluster: { } cluster } restore)
+        {
+            var last = cluster.LastCommit is { } time ? $", the last of {InstantText.Format(time)}" : "";
+            var check = restore.Check == "pg_amcheck" ? "checked with pg_amcheck"
+                : $"all of it read by {restore.Check}, because pg_amcheck and its extension cannot be used here";
+            invocation.Print(
+                $"{Symbols.Ok} recovered to {cluster.Replayed} of timeline {cluster.Timeline} by PostgreSQL {cluster.Major} from backup "
+                    + $"{cluster.BackupId}: {cluster.Transactions} transaction(s) of its log{last}, {check} "
+                    + $"({SizeText.Format(restore.SizeBytes)}, {restore.Seconds:0.###} s)");
+        }
     }
 }

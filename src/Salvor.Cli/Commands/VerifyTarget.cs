@@ -14,6 +14,12 @@ namespace Salvor.Cli.Commands;
 /// <param name="KeepsImage">Whether a deep verification keeps its result for the next one.</param>
 sealed record VerifyTarget(string Name, IReadOnlyList<SourceCopy> Copies, string Path, string? StateDirectory, bool KeepsImage)
 {
+    /// <summary>See <see cref="VerifyRequest.Role"/>.</summary>
+    public string Role { get; init; } = "postgres";
+
+    /// <summary>See <see cref="VerifyRequest.ScratchRoot"/>.</summary>
+    public string? ScratchRoot { get; init; }
+
     /// <summary>The source that the command line names; all of the configuration where it names none.</summary>
     public static async Task<IReadOnlyList<VerifyTarget>> FindAsync(Invocation invocation, VaultOptions options)
     {
@@ -31,7 +37,10 @@ sealed record VerifyTarget(string Name, IReadOnlyList<SourceCopy> Copies, string
             var keys = KeyOptions.Find(invocation, tree);
             targets.Add(new VerifyTarget(
                 tree.Name, await SourceCopies.FindAsync(config, tree.Name, tree.To, keys, invocation.Cancellation), tree.Name,
-                ConfiguredSources.StateOf(config, tree), KeepsImage: false));
+                ConfiguredSources.StateOf(config, tree), KeepsImage: false)
+            {
+                Role = PostgresSourceConfig.RoleOf(tree), ScratchRoot = config.Restore.Scratch,
+            });
         }
 
         if (name is not null && targets.Count > 0)

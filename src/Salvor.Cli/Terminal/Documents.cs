@@ -132,7 +132,8 @@ sealed record DestinationStatusBody(
     string Name, string Location, bool Required, double LagSeconds, double? BackingOffSeconds, bool? VerifiedOk);
 
 sealed record VerifiedBody(
-    string Kind, DateTimeOffset FinishedAt, double AgeSeconds, bool Ok, ulong Position, DateTimeOffset? CleanAt);
+    string Kind, DateTimeOffset FinishedAt, double AgeSeconds, bool Ok, ulong Position, DateTimeOffset? CleanAt,
+    string NotRecovered);
 
 sealed record ProvedBody(uint Branch, ulong Position, DateTimeOffset Time);
 

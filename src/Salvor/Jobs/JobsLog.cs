@@ -49,6 +49,11 @@ static partial class JobsLog
     public static partial void VerifyFailed(this ILogger logger, string source, string failure);
 
     [LoggerMessage(
+        2028, LogLevel.Warning,
+        "{Source}: its copies were verified, and nothing proves that they can be recovered: {Failure}. hint: {Hint}")]
+    public static partial void VerifyNotRecovered(this ILogger logger, string source, string failure, string hint);
+
+    [LoggerMessage(
         2013, LogLevel.Information, "{Source}: the copy at {Destination} is not complete; it goes on at the next start")]
     public static partial void CopyUnfinished(this ILogger logger, string source, string destination);
 

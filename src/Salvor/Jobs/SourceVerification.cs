@@ -1,3 +1,5 @@
+using Salvor.Jobs.Clusters;
+using Salvor.Postgres.Restore;
 using Salvor.Sqlite.Restore;
 using Salvor.Sqlite.Verify;
 using Salvor.Text;
@@ -6,6 +8,7 @@ using Salvor.Vault.Format;
 using Salvor.Vault.Restore;
 using Salvor.Vault.Trees;
 using Salvor.Vault.Verify;
+using Salvor.Vault.Wal;
 
 namespace Salvor.Jobs;
 
@@ -21,6 +24,12 @@ public sealed record VerifyRequest
     /// <summary>Which point a deep verification restores.</summary>
     public RestoreRequest Point { get; init; } = new(null, null, null);
 
+    /// <summary>A role of a cluster that may log in, as which its recovered server is asked.</summary>
+    public string Role { get; init; } = "postgres";
+
+    /// <summary>Where clusters are recovered: a folder that others cannot write to; null: one in the folder for temporary files.</summary>
+    public string? ScratchRoot { get; init; }
+
     /// <summary>What it is called in the answer.</summary>
     public string Kind =>
         Deep is not null ? "deep" : Options.Quick ? "quick" : Options.Sample != Sample.All ? "sample" : "shallow";
@@ -30,6 +39,8 @@ public sealed record VerifyRequest
 public sealed class SourceVerification(string source, IReadOnlyList<SourceCopy> copies, TimeProvider time)
 {
     readonly List<VerifyReport> reports = [];
+    SalvorException? lack;
+    long fetchedBytes;
 
     /// <summary>Verifies once. Throws where nothing was ever backed up.</summary>
     public async Task<VerifyRecord> RunAsync(VerifyRequest request, CancellationToken cancellationToken)
@@ -48,14 +59,15 @@ public sealed class SourceVerification(string source, IReadOnlyList<SourceCopy> 
             reports.Add(await VerifyAsync(copy, request.Options, cancellationToken));
         }
 
+        var windows = copies.Any(copy => copy.Vault is { Identity.IsPostgres: true }) ? await WindowsAsync(cancellationToken) : null;
         var restore = request.Deep is { } deep && copies.Any(copy => copy.Vault is not null)
-            ? await RestoreAsync(deep, request.Point, cancellationToken)
+            ? await RestoreAsync(deep, request, cancellationToken)
             : null;
         var best = reports.MaxBy(report => report.Newest)!;
         return new VerifyRecord
         {
             Source = source,
-            Kind = request.Kind,
+            Kind = (lack is null ? request : request with { Deep = null }).Kind,
             StartedAt = started,
             FinishedAt = time.GetUtcNow(),
             Ok = reports.All(report => report.FindingCount == 0),
@@ -63,10 +75,13 @@ public sealed class SourceVerification(string source, IReadOnlyList<SourceCopy> 
             Branch = restore?.Branch ?? best.Branch,
             Position = restore?.Position ?? best.Newest.Value,
             Objects = reports.Sum(report => report.Objects),
-            Bytes = reports.Sum(report => report.Bytes) + (restore?.FetchedBytes ?? 0),
+            Bytes = reports.Sum(report => report.Bytes) + (restore?.FetchedBytes ?? fetchedBytes),
             RestorePoints = best.RestorePoints,
             Destinations = [.. reports.Select(Body)],
             Restore = restore,
+            Windows = windows,
+            NotRecovered = lack?.Message ?? "",
+            NotRecoveredHint = lack?.Hint ?? "",
         };
     }
 
@@ -110,19 +125,24 @@ public sealed class SourceVerification(string source, IReadOnlyList<SourceCopy> 
         };
     }
 
-    async Task<VerifiedRestore?> RestoreAsync(DeepOptions deep, RestoreRequest request, CancellationToken cancellationToken)
+    async Task<VerifiedRestore?> RestoreAsync(DeepOptions deep, VerifyRequest request, CancellationToken cancellationToken)
     {
         var started = time.GetTimestamp();
-        var vault = SourceCopies.Join(copies, _ => { }, (bad, e) => AddFinding(bad.Location, e, "another copy was read in its place"))!;
+        var vault = Join();
         try
         {
+            if (vault.Identity.IsPostgres)
+            {
+                return await RecoverAsync(vault, request, cancellationToken);
+            }
+
             if (vault.Identity.IsTree)
             {
-                return await ReadTreeAsync(vault, request, started, cancellationToken);
+                return await ReadTreeAsync(vault, request.Point, started, cancellationToken);
             }
 
             var result = await FreshListing.UseAsync(
-                vault, catalog => RestoreAsync(catalog, deep, request, cancellationToken), cancellationToken);
+                vault, catalog => RestoreAsync(catalog, deep, request.Point, cancellationToken), cancellationToken);
             return new VerifiedRestore(
                 result.Point.Branch, result.Point.Position.Value, result.Point.Time, result.SizeBytes, result.FetchedBytes,
                 result.FromImage, result.Check == IntegrityCheckDepth.Full ? "integrity_check" : "quick_check",
@@ -136,6 +156,66 @@ public sealed class SourceVerification(string source, IReadOnlyList<SourceCopy> 
         catch (SalvorException e) when (e.Kind == FailureKind.Integrity)
         {
             Add(new Finding(vault.Location, "", FindingLayer.Database, e.Message, "the newest restore point is not sound"));
+            return null;
+        }
+    }
+
+    VaultAccess Join() =>
+        SourceCopies.Join(copies, _ => { }, (bad, e) => AddFinding(bad.Location, e, "another copy was read in its place"))!;
+
+    /// <summary>What a cluster can be recovered to, from the best of all copies; none where the log that says so cannot be read.</summary>
+    async Task<IReadOnlyList<string>> WindowsAsync(CancellationToken cancellationToken)
+    {
+        const string Unknown = "what the cluster can be recovered to is not known";
+        var vault = Join();
+        try
+        {
+            var listed = await VaultCatalog.LoadAsync(vault, cancellationToken);
+            var backups = await ClusterBackup.AllAsync(
+                listed, e => AddFinding(vault.Location, e, "no recovery begins with this backup"), cancellationToken);
+            var log = await WalCatalog.LoadAsync(vault, cancellationToken);
+            return [.. (await RecoveryWindows.FindAsync(log, backups, cancellationToken)).Select(window => $"{window}")];
+        }
+        catch (DamagedObjectException e)
+        {
+            AddFinding(vault.Location, e, Unknown);
+        }
+        catch (SalvorException e) when (e.Kind is FailureKind.Integrity or FailureKind.NotRestorable or FailureKind.DestinationUnreachable)
+        {
+            Add(new Finding(vault.Location, "vault", FindingLayer.Recovery, e.Message, Unknown));
+        }
+
+        return [];
+    }
+
+    /// <summary>Null where no server is here that could recover it, and where it cannot be recovered.</summary>
+    async Task<VerifiedRestore?> RecoverAsync(VaultAccess vault, VerifyRequest request, CancellationToken cancellationToken)
+    {
+        if (request.Point is { Position: not null } or { Branch: not null })
+        {
+            throw new SalvorException(
+                FailureKind.Usage, $"source {source} is a cluster of PostgreSQL, which has no positions and branches",
+                "'--timestamp' and '--backup-id' name what is recovered; without them it is all.");
+        }
+
+        var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
+        if (catalog.Backups.Count == 0)
+        {
+            throw new SalvorException(
+                FailureKind.NotRestorable, $"there is no base backup of source {source} yet", $"Run 'salvor backup {source}'.");
+        }
+
+        try
+        {
+            (var proof, fetchedBytes, lack) = await new ClusterProof(catalog, request, time).RunAsync(
+                e => AddFinding(vault.Location, e, "no recovery begins with this backup"), cancellationToken);
+            return proof;
+        }
+        catch (SalvorException e) when (
+            e is not DamagedObjectException && e.Kind is FailureKind.Integrity or FailureKind.NotRestorable)
+        {
+            Add(new Finding(
+                vault.Location, "", FindingLayer.Recovery, e.Message, "the cluster does not come back with all that was committed"));
             return null;
         }
     }
@@ -183,10 +263,16 @@ public sealed class SourceVerification(string source, IReadOnlyList<SourceCopy> 
         report.Destination, report.FindingCount == 0, report.Objects, report.Bytes, report.RestorePoints, report.Newest.Value,
         report.FindingCount,
         [.. report.Findings.Select(item => new VerifiedFinding(
-            item.Key, item.Layer.ToString().ToLowerInvariant(), item.What, item.Consequence, Hint(item)))]);
+            item.Key, item.Layer.ToString().ToLowerInvariant(), item.What, item.Consequence, Hint(item)))])
+    {
+        Gaps = [.. report.WalGaps.Select(gap => $"{gap}")],
+    };
 
     string Hint(Finding finding) =>
-        finding.Layer == FindingLayer.Database
+        finding.Layer == FindingLayer.Recovery
+            ? $"Make a base backup now with 'salvor backup {source}', and verify again. Where that fails too, run 'pg_amcheck --all' on "
+                + "the server itself."
+        : finding.Layer == FindingLayer.Database
             ? "The source was like this at that moment: run 'PRAGMA integrity_check' on it, and restore an earlier point."
         : finding.IsKept
             ? $"Run 'salvor repair {source}' before that is deleted too, and find out who did it: restores see through it meanwhile."

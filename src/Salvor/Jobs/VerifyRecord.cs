@@ -43,6 +43,15 @@ public sealed record VerifyRecord
     /// <summary>Why it could not be carried out; empty where it was.</summary>
     public string Error { get; init; } = "";
 
+    /// <summary>What a cluster can be recovered to, in words; null of a source that is none.</summary>
+    public IReadOnlyList<string>? Windows { get; init; }
+
+    /// <summary>Why a cluster was not recovered although that was asked for: no server of its version is here; else empty.</summary>
+    public string NotRecovered { get; init; } = "";
+
+    /// <summary>What to do about that.</summary>
+    public string NotRecoveredHint { get; init; } = "";
+
     /// <summary>Whether every object was read, and not only what lists them or a sample.</summary>
     public bool EveryObject { get; init; }
 
@@ -54,11 +63,15 @@ public sealed record VerifyRecord
 /// <summary>What a verification found at one destination.</summary>
 public sealed record VerifiedDestination(
     string Destination, bool Ok, long Objects, long Bytes, ulong RestorePoints, ulong Position, long FindingCount,
-    IReadOnlyList<VerifiedFinding> Findings);
+    IReadOnlyList<VerifiedFinding> Findings)
+{
+    /// <summary>What is missing between what is there of the log of a cluster: no recovery gets past one.</summary>
+    public IReadOnlyList<string> Gaps { get; init; } = [];
+}
 
 /// <summary>One damage.</summary>
 /// <param name="Key">Its key inside the vault.</param>
-/// <param name="Layer">One of: listing, envelope, frame, details, chunk, lineage, head, database.</param>
+/// <param name="Layer">One of: listing, envelope, frame, details, chunk, lineage, head, database, recovery.</param>
 /// <param name="Message">What is wrong with it.</param>
 /// <param name="Consequence">What cannot be restored.</param>
 /// <param name="Hint">What to do about it.</param>
@@ -67,7 +80,21 @@ public sealed record VerifiedFinding(string Key, string Layer, string Message, s
 /// <summary>A restore that proved a point.</summary>
 public sealed record VerifiedRestore(
     uint Branch, ulong Position, DateTimeOffset Time, long SizeBytes, long FetchedBytes, bool FromImage, string Check, double Seconds,
-    string DiscardedImage);
+    string DiscardedImage)
+{
+    /// <summary>What a server made of a cluster; null of a source that is none.</summary>
+    public VerifiedCluster? Cluster { get; init; }
+}
+
+/// <summary>A cluster that was recovered.</summary>
+/// <param name="Major">The version of the server.</param>
+/// <param name="BackupId">The base backup that it began with.</param>
+/// <param name="Timeline">The timeline that was followed.</param>
+/// <param name="Replayed">Up to where the log was applied.</param>
+/// <param name="Transactions">How many committed transactions that log has.</param>
+/// <param name="LastCommit">The last of them after the base backup; null where there is none.</param>
+public sealed record VerifiedCluster(
+    int Major, ulong BackupId, uint Timeline, string Replayed, long Transactions, DateTimeOffset? LastCommit);
 
 [JsonSourceGenerationOptions(
     PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower, WriteIndented = true, Converters = [typeof(InstantJsonConverter)])]

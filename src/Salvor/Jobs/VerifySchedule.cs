@@ -67,6 +67,8 @@ public sealed class VerifySchedule(Func<SalvorConfig> config, TimeProvider time,
         var request = new VerifyRequest
         {
             Options = new VerifyOptions { Parallelism = 1 },
+            Role = PostgresSourceConfig.RoleOf(source),
+            ScratchRoot = current.Restore.Scratch,
             Deep = source.Verify.Deep
                 ? new DeepOptions
                 {
@@ -101,6 +103,11 @@ public sealed class VerifySchedule(Func<SalvorConfig> config, TimeProvider time,
             logger.VerifyFound(
                 record.Source, finding.Finding.Key, finding.Destination, finding.Finding.Message, finding.Finding.Consequence,
                 finding.Finding.Hint);
+        }
+
+        if (record.NotRecovered.Length > 0)
+        {
+            logger.VerifyNotRecovered(record.Source, record.NotRecovered, record.NotRecoveredHint);
         }
 
         if (record.Error.Length > 0)

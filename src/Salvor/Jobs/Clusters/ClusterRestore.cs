@@ -17,7 +17,14 @@ namespace Salvor.Jobs.Clusters;
 /// <param name="Tablespaces">Where tablespaces are, by their numbers.</param>
 /// <param name="Added">Files of settings that the backup does not have, and without which no server starts.</param>
 public sealed record RestoredCluster(
-    string Path, RestoredTree Files, long LogBytes, IReadOnlyDictionary<uint, string> Tablespaces, IReadOnlyList<string> Added);
+    string Path, RestoredTree Files, long LogBytes, IReadOnlyDictionary<uint, string> Tablespaces, IReadOnlyList<string> Added)
+{
+    /// <summary>How many transactions the log has that were committed.</summary>
+    public long Commits { get; init; }
+
+    /// <summary>Where the log is not what a server can read, which ends its recovery there; null where all of it is.</summary>
+    public WalProblem? LogProblem { get; init; }
+}
 
 /// <summary>
 /// Brings a cluster back: the files of a backup, all the log that its recovery needs, and the settings that tell the server where it ends.
@@ -37,6 +44,9 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
     /// What the server must not find: where tablespaces were on the source, to which it would link, and that it was a standby.
     /// </summary>
     static readonly string[] LeftOut = [Control, "/tablespace_map", "/standby.signal", "/recovery.signal"];
+
+    long commits;
+    WalProblem? problem;
 
     /// <summary>Whom the files belong to; the user that starts the server has to own them.</summary>
     public Ownership Owners { get; init; } = new(OwnerBy.Name, null, null);
@@ -78,7 +88,7 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
 
         // Without it no server starts, so it comes when all else is durable.
         Write(directory.Path, Control[1..], control.ToArray());
-        return new RestoredCluster(directory.Path, files, log, places, added);
+        return new RestoredCluster(directory.Path, files, log, places, added) { Commits = commits, LogProblem = problem };
     }
 
     /// <summary>The files go first to the data directory, and then each tablespace to its place.</summary>
@@ -211,7 +221,7 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
         foreach (var (branch, own) in path)
         {
             var (timeline, range) = (WalBranches.HistoryOf(branch).Timeline, own.Within(plan.Log));
-            var records = new WalRecords(plan.Shape, timeline, range.First.Floor(segmentBytes), ExpectHarmless);
+            var records = new WalRecords(plan.Shape, timeline, range.First.Floor(segmentBytes), item => Meet(item, range));
             for (var at = range.First.Floor(segmentBytes); at < range.End && !range.IsEmpty; at += segmentBytes)
             {
                 var segment = WalSegment.Of(timeline, at, segmentBytes);
@@ -223,6 +233,8 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
                     records.Add(content.AsSpan(0, (int)Math.Min(content.Length, range.End - at)));
                 }
             }
+
+            problem ??= records.Problem;
         }
 
         folder.Finish();
@@ -231,8 +243,9 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
     }
 
     /// <summary>Throws where a record that will be applied makes a tablespace.</summary>
-    void ExpectHarmless(WalEvent item)
+    void Meet(WalEvent item, WalRange own)
     {
+        commits += item.IsCommit && own.Has(item.Start) ? 1 : 0;
         var isApplied = item.Start >= plan.Backup.Log.First && (plan.End.Stop is not RecoveryStop.At stop || item.Start < stop.Record);
         if (item.Kind == WalEventKind.Tablespace && item.Name.StartsWith('/') && isApplied && !MayMakeTablespaces)
         {

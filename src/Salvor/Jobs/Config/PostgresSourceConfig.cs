@@ -25,6 +25,9 @@ public sealed record PostgresSourceConfig : TreeSourceConfig
     /// <summary>How much log may wait on this machine for a destination that does not work, in bytes.</summary>
     public long SpoolBytesMax { get; init; } = SpoolBytesMaxDefault;
 
+    /// <summary>Who is asked for when a recovered server is connected to: the user of the connection.</summary>
+    public static string RoleOf(SourceConfig source) => (source as PostgresSourceConfig)?.Server?.User ?? "postgres";
+
     public override string Kind => VaultIdentity.Postgres;
 
     public override string Subject => Server is { } server ? $"PostgreSQL at {server.Place}" : "PostgreSQL";

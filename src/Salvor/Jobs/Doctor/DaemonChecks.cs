@@ -102,7 +102,8 @@ static class DaemonChecks
         var detail = $"{verified.Kind}, {VaultChecks.Age(age)} ago"
             + (verified.Restore is { } restore ? $"; restored and checked position {restore.Position} of {InstantText.Format(restore.Time)}"
                 : facts.DrilledAt is { } drilled ? $"; a drill passed {VaultChecks.Age(now - drilled)} ago"
-                : "; nothing was ever restored");
+                : "; nothing was ever restored")
+            + (verified.NotRecovered is { Length: > 0 } lack ? $": {lack}" : "");
         if (!verified.Ok)
         {
             list.Fail(

@@ -4,8 +4,8 @@ using Salvor.Sqlite;
 namespace Salvor.Jobs.Drills;
 
 /// <summary>
-/// A folder for one drill, for its owner only. Where it is below a folder that is ours, it has a fixed name and a lock, so that what a
-/// killed drill left is removed by the next one, and two drills of a source do not meet.
+/// A folder for one drill, or one verification of a cluster, for its owner only. Where it is below a folder that is ours, it has a fixed
+/// name and a lock, so that what a killed one left is removed by the next one, and two of a source do not meet.
 /// </summary>
 sealed class DrillScratch : IDisposable
 {
@@ -21,19 +21,20 @@ sealed class DrillScratch : IDisposable
     /// <param name="root">A folder that others cannot write to; null: one in the folder for temporary files.</param>
     /// <param name="source">Whose drill it is.</param>
     /// <param name="time">The clock.</param>
-    public static DrillScratch Create(string? root, string source, TimeProvider time)
+    /// <param name="verb">What it is for: the command.</param>
+    public static DrillScratch Create(string? root, string source, TimeProvider time, string verb = "drill")
     {
         if (root is null)
         {
-            return new DrillScratch(Directory.CreateTempSubdirectory("salvor-drill-").FullName, held: null);
+            return new DrillScratch(Directory.CreateTempSubdirectory($"salvor-{verb}-").FullName, held: null);
         }
 
         LocalState.EnsureDirectory(root);
         var name = source.Replace('/', '-');
         var held = LockFile.Acquire(
-            System.IO.Path.Combine(root, $"drill-{name}.lock"),
-            LockHolder.Current(time.GetUtcNow(), socket: null, LocalState.Version, $"salvor drill {source}"));
-        var path = System.IO.Path.Combine(root, $"drill-{name}");
+            System.IO.Path.Combine(root, $"{verb}-{name}.lock"),
+            LockHolder.Current(time.GetUtcNow(), socket: null, LocalState.Version, $"salvor {verb} {source}"));
+        var path = System.IO.Path.Combine(root, $"{verb}-{name}");
         try
         {
             Remove(path);

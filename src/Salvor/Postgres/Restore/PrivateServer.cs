@@ -99,6 +99,61 @@ public sealed class PrivateServer : IAsyncDisposable
         }
     }
 
+    /// <summary>
+    /// Lets PostgreSQL check all that it has, and returns by which of its programs: <c>pg_amcheck</c>, or where that cannot be used
+    /// <c>pg_dumpall</c>, which reads every row. Throws <see cref="FailureKind.Integrity"/> with what they find.
+    /// </summary>
+    public async Task<string> CheckAsync(CancellationToken cancellationToken)
+    {
+        const int Corrupt = 2;
+        const string Check = "pg_amcheck", Dump = "pg_dumpall";
+        var (hasExtension, role) = await AskAsync(cancellationToken);
+        if (hasExtension && File.Exists(programs.PathOf(Check)))
+        {
+            var (code, said) = await RunAsync(Check, ["--all", "--install-missing"], role, cancellationToken);
+            if (code is 0 or Corrupt)
+            {
+                return code == 0 ? Check : throw Damaged($"{Check} found damage in the recovered cluster: {said}");
+            }
+        }
+
+        var (failed, why) = await RunAsync(Dump, ["--data-only", "--no-sync", "-f", "/dev/null"], role, cancellationToken);
+        return failed == 0 ? Dump : throw Damaged($"{Dump} cannot read all of the recovered cluster: {why}");
+
+        static SalvorException Damaged(string message) => new(
+            FailureKind.Integrity, message, "Run 'pg_amcheck --all' on the server itself: it may have been like this there.");
+    }
+
+    /// <summary>Whether the extension of the check is there, and a role that may read all.</summary>
+    async Task<(bool HasExtension, string Role)> AskAsync(CancellationToken cancellationToken)
+    {
+        var settings = Connection with { Database = "template1" };
+        await using var connection = await PostgresConnection.OpenAsync(settings, SessionKind.Sql, time, cancellationToken);
+        var rows = await connection.QueryOneAsync(
+            "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'amcheck'), coalesce("
+                + "(SELECT rolname::text FROM pg_roles WHERE rolsuper AND rolcanlogin ORDER BY oid LIMIT 1), current_user::text)",
+            cancellationToken);
+        return (rows.Text(0, 0) == "t", rows.Text(0, 1)!);
+    }
+
+    /// <summary>Runs one of PostgreSQL's programs on all databases, whatever they say of their sessions.</summary>
+    async Task<(int ExitCode, string Said)> RunAsync(
+        string program, IEnumerable<string> arguments, string role, CancellationToken cancellationToken)
+    {
+        string[] connection = ["-h", folder, "-p", Port.ToString(CultureInfo.InvariantCulture), "-U", role, "-w"];
+        var command = PostgresPrograms.AsOwnerOf(cluster.Path, [programs.PathOf(program), .. connection, .. arguments]);
+        await using var checking = GuardedProcess.Start(new ProgramStart(command)
+        {
+            Environment = new Dictionary<string, string>
+            {
+                ["LC_ALL"] = "C", ["PGOPTIONS"] = "-c default_transaction_read_only=off -c statement_timeout=0",
+            },
+        });
+        var (output, errors) = (new OutputTail(checking.OutputText), new OutputTail(checking.ErrorText));
+        await checking.WaitAsync([output, errors], cancellationToken);
+        return (checking.ExitCode, string.Join(" | ", OutputTail.LastLines($"{errors.Text}\n{output.Text}")));
+    }
+
     /// <summary>Ends it in order, so that it need not recover when it is started again.</summary>
     public async Task ShutDownAsync(CancellationToken cancellationToken)
     {

@@ -26,6 +26,9 @@ public enum FindingLayer
 
     /// <summary>A restored database: its pages, or SQLite's own check.</summary>
     Database,
+
+    /// <summary>The recovery of a cluster by a server, and what that says of all it holds.</summary>
+    Recovery,
 }
 
 /// <summary>One damage of one copy of a vault.</summary>
