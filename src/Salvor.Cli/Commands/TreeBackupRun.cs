@@ -110,7 +110,8 @@ static class TreeBackupRun
         if (tree is FilesSourceConfig)
         {
             invocation.Print($"Names: {totals.Files} file(s), {totals.Directories} directories, {totals.Others} other(s)");
-            invocation.Print($"Read: {result.FilesRead} file(s), {SizeText.Format(result.BytesRead)}; the others are unchanged");
+            var others = result.FilesRead < totals.Files ? "; the others are unchanged" : "";
+            invocation.Print($"Read: {result.FilesRead} file(s), {SizeText.Format(result.BytesRead)}{others}");
         }
 
         invocation.Print($"Size: {SizeText.Format(backup.SizeBytes)}, {SizeText.Format(backup.AddedBytes)} added to the vault");

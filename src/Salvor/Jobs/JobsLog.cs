@@ -145,4 +145,10 @@ static partial class JobsLog
 
     [LoggerMessage(2049, LogLevel.Warning, "{Source}: {Reason}; a base backup is made now")]
     public static partial void BaseBackupNeeded(this ILogger logger, string source, string reason);
+
+    [LoggerMessage(
+        2050, LogLevel.Warning,
+        "{Source}: slot {Slot} at {Server} is no longer followed, and keeps its log there. hint: "
+            + "SELECT pg_drop_replication_slot('{Name}');")]
+    public static partial void SlotLeft(this ILogger logger, string source, string slot, string server, string name);
 }

@@ -15,6 +15,11 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
 {
     static readonly TimeSpan MergeEvery = TimeSpan.FromMinutes(1);
 
+    /// <summary>How long receiving waits to learn where the vault ends: one that hangs must not keep the log from this disk.</summary>
+    static readonly TimeSpan EndsMax = TimeSpan.FromMinutes(1);
+
+    readonly TaskCompletionSource passed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+
     VaultAccess? vault;
     WalPublisher? publisher;
     WalMerger? merger;
@@ -24,6 +29,9 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
 
     /// <summary>Why the last pass did not bring the log into the vault; null where it did.</summary>
     public Exception? Failure { get; private set; }
+
+    /// <summary>Whether the vault was tried at all.</summary>
+    public bool HasPassed => passed.Task.IsCompleted;
 
     /// <summary>The receiver, while this runs.</summary>
     public WalReceiver? Receiver { get; private set; }
@@ -40,6 +48,12 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
         try
         {
             await await Task.WhenAny(both);
+        }
+        catch when (both[0].IsFaulted && receiver.Spool is not null && !cancellationToken.IsCancellationRequested)
+        {
+            // What was confirmed to a server that refuses us now is on this disk alone, and the next start is refused as soon.
+            await Task.WhenAny(both[1], passed.Task).WaitAsync(cancellationToken);
+            throw;
         }
         finally
         {
@@ -60,7 +74,7 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
                 if (merger is not null && time.GetElapsedTime(merged) >= MergeEvery)
                 {
                     merged = time.GetTimestamp();
-                    await merger.RunAsync(cancellationToken);
+                    await MergeAsync(merger, cancellationToken);
                 }
             }
             catch (Exception e) when (MayPass(e))
@@ -69,7 +83,25 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
                 Tell(WalNoticeKind.NotPublished, "the log is not published", e);
             }
 
+            if (publisher is not null || Failure is not null)
+            {
+                passed.TrySetResult();
+            }
+
             await Task.Delay(options.PublishEvery, time, cancellationToken);
+        }
+    }
+
+    /// <summary>What is not merged is stored nevertheless.</summary>
+    async Task MergeAsync(WalMerger merging, CancellationToken cancellationToken)
+    {
+        try
+        {
+            await merging.RunAsync(cancellationToken);
+        }
+        catch (Exception e) when (MayPass(e))
+        {
+            Tell(WalNoticeKind.NotMerged, "pieces of the log are not merged", e);
         }
     }
 
@@ -92,19 +124,28 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
     void Tell(WalNoticeKind kind, string what, Exception e) =>
         Told?.Invoke(new(kind, $"{what}: {e.Message}", (e as SalvorException)?.Hint ?? "Look at the disk of this machine."));
 
-    /// <summary>Whether it is tried again: nothing of the log is lost by that, on neither side.</summary>
+    /// <summary>
+    /// Whether it is tried again: nothing of the log is lost by that, on neither side. What is wrong with a vault, such as a damaged
+    /// record, is to be mended, and no reason to let the server's disk fill up; another history in it is.
+    /// </summary>
     static bool MayPass(Exception e) =>
-        e is Storage.StorageException or PosixException or IOException or UnauthorizedAccessException
-            or SalvorException { Kind: FailureKind.DestinationUnreachable };
+        e is PosixException or IOException or UnauthorizedAccessException or TimeoutException
+            or SalvorException { Kind: not FailureKind.Usage } and not WalConflictException;
 
-    /// <summary>Where the vault cannot be reached, the spool and the slot say where the log goes on.</summary>
-    async Task<IReadOnlyList<(uint Timeline, Lsn End)>> VaultEndsAsync(CancellationToken cancellationToken)
+    /// <summary>
+    /// Where the vault cannot be reached, the spool and the slot say where the log goes on. What the slot still keeps behind a gap of the
+    /// vault is received, so an end counts only as far as the log before it is there.
+    /// </summary>
+    async Task<IReadOnlyList<(uint Timeline, Lsn End)>> VaultEndsAsync(Lsn kept, CancellationToken cancellationToken)
     {
         try
         {
-            var catalog = await WalCatalog.LoadAsync(vault ??= await open(cancellationToken), cancellationToken);
-            return [.. catalog.Branches.Select(branch => (branch.Record.Timeline ?? 0, catalog.EndOf(branch.Number)))
+            vault ??= await open(cancellationToken).WaitAsync(EndsMax, time, cancellationToken);
+            var catalog = await WalCatalog.LoadAsync(vault, cancellationToken).WaitAsync(EndsMax, time, cancellationToken);
+            return [.. catalog.Branches.Select(branch => (branch.Record.Timeline ?? 0, EndOf(branch.Number)))
                 .Where(item => item.Item2 > Lsn.None)];
+
+            Lsn EndOf(uint branch) => catalog.EndOf(branch) is var end && end <= kept ? end : Lsn.Min(end, catalog.Reach(branch, kept));
         }
         catch (Exception e) when (MayPass(e))
         {

@@ -38,10 +38,13 @@ public sealed record WalReceiverOptions
 /// are followed as the server says, each after its history. Nothing of that waits for a vault; <see cref="WalPublishing"/> goes on beside.
 /// </summary>
 /// <param name="options">How.</param>
-/// <param name="vaultEnds">The timelines of the vault and their ends, for a start without a spool; none where they are not known.</param>
+/// <param name="vaultEnds">
+/// The timelines of the vault and up to where they are whole from the slot's address on, for a start without a spool; none where they
+/// are not known.
+/// </param>
 /// <param name="time">The clock.</param>
 public sealed partial class WalReceiver(
-    WalReceiverOptions options, Func<CancellationToken, Task<IReadOnlyList<(uint Timeline, Lsn End)>>> vaultEnds, TimeProvider time)
+    WalReceiverOptions options, Func<Lsn, CancellationToken, Task<IReadOnlyList<(uint Timeline, Lsn End)>>> vaultEnds, TimeProvider time)
     : IDisposable
 {
     /// <summary>From this version on a slot that is invalid may still say from where on it keeps the log.</summary>
@@ -99,6 +102,7 @@ public sealed partial class WalReceiver(
         await using var connection = await ReplicationConnection.OpenAsync(options.Server, time, cancellationToken);
         var server = await connection.IdentifyAsync(cancellationToken);
         OpenSpool(await ShapeAsync(connection, server, cancellationToken));
+        ExpectRoom();
         var names = await connection.Connection.ShowAsync("synchronous_standby_names", cancellationToken);
         IsSynchronous = NamePattern().Matches(names).Any(match =>
             match.Value == "*" || match.Value.Equals(options.Server.ApplicationName, StringComparison.OrdinalIgnoreCase));
@@ -106,7 +110,7 @@ public sealed partial class WalReceiver(
         var kept = await SlotAsync(connection, cancellationToken);
         var path = new ServerPath(await KeepHistoryAsync(connection, server.Timeline, cancellationToken), server.Flushed);
         var slot = (Timeline: path.TimelineAt(kept), At: kept.Floor(Spool!.Shape.SegmentBytes));
-        var (timeline, at) = path.Continue([.. Ends(), .. await vaultEnds(cancellationToken)]) ?? slot;
+        var (timeline, at) = path.Continue([.. Ends(), .. await vaultEnds(kept, cancellationToken)]) ?? slot;
         while (true)
         {
             ExpectRoom();

@@ -99,6 +99,9 @@ public sealed partial class ProgressTests : IAsyncLifetime
     {
         await BackUpDatabaseAsync();
 
+        // So slow that no key comes too late.
+        Configure("max_download: 512KiB/s", $"app: {{ type: sqlite, path: {rig.Database}, to: [slow] }}");
+
         var result = await TestTerminal.RunAsync(
             Columns, [], "app: re", "restore", "app", "--output", rig["out.db"], "--config", rig["salvor.yaml"]);
 

@@ -1,5 +1,6 @@
 using Salvor.Cli.Terminal;
 using Salvor.Tests.Support;
+using Salvor.Tests.Tidy;
 
 namespace Salvor.Tests.Cli;
 
@@ -48,11 +49,14 @@ public sealed class StartTests
             CommandLine.CreateRoot().Subcommands.Select(verb => verb.Name),
             CommandLine.CreateRoot(arguments).Subcommands.Select(verb => verb.Name));
 
+    /// <summary>What the build made: beside the tests it may be compiled beforehand.</summary>
+    static string Program => Path.Combine(Checkout.Root, "artifacts/bin/Salvor.Cli/release/Salvor.Cli.dll");
+
     /// <summary>The methods that the runtime compiled for a command, in its order.</summary>
     static async Task<string[]> CompiledByAsync(string file, params string[] arguments)
     {
         await ChildProcess.RunAsync(
-            "env", ["DOTNET_JitDisasmSummary=1", $"DOTNET_JitStdOutFile={file}", .. SalvorProcess.CommandLine, .. arguments]);
+            "env", ["DOTNET_JitDisasmSummary=1", $"DOTNET_JitStdOutFile={file}", "dotnet", Program, .. arguments]);
         return await File.ReadAllLinesAsync(file, Cancel);
     }
 }

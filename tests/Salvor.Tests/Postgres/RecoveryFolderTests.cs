@@ -76,6 +76,7 @@ public sealed class RecoveryFolderTests : IDisposable
             primary_conninfo = ''
             primary_slot_name = ''
             archive_mode = 'off'
+            max_logical_replication_workers = '0'
             max_connections = '37'
 
             """, text);

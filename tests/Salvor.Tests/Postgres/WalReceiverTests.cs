@@ -200,6 +200,25 @@ public sealed class WalReceiverTests : IAsyncLifetime
         await AssertSameAsync(server, 1);
     }
 
+    [Fact]
+    public async Task What_was_received_comes_into_the_vault_also_where_the_server_refuses_to_go_on()
+    {
+        await using var server = await PostgresServer.StartAsync(scratch, "pg", RealWal.KeepAll);
+        isAway = true;
+        var publishing = Follow(server);
+        await server.SqlAsync("create table t as select i from generate_series(1, 60000) i; create role nobody login");
+        Assert.True(Lsn.TryParse(await server.SqlAsync("select pg_current_wal_flush_lsn()"), out var end));
+        await Eventually.HoldsAsync(() => publishing.Receiver?.Spool?.Flushed >= end, Told, Eventually.StartMax);
+        await StopAllAsync();
+        isAway = false;
+
+        var refused = new WalPublishing(
+            Options(server) with { Server = server.At($"host={server.Folder} user=nobody") }, _ => VaultAsync(), TimeProvider.System);
+        await Assert.ThrowsAsync<PostgresException>(() => refused.RunAsync(default));
+
+        Assert.True((await WalCatalog.LoadAsync(await VaultAsync(), default)).EndOf(1) >= end);
+    }
+
     [Theory]
     [InlineData(false)]
     [InlineData(true)]

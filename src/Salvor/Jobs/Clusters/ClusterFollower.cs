@@ -25,7 +25,10 @@ sealed class ClusterFollower(SalvorConfig config, PostgresSourceConfig source, T
 
     /// <summary>How often the vault is looked at, unless something happened.</summary>
     static readonly TimeSpan CoverEvery = TimeSpan.FromMinutes(5);
-    static readonly TimeSpan CoverSoon = TimeSpan.FromSeconds(3);
+    static readonly TimeSpan CoverSoon = TimeSpan.FromSeconds(15);
+
+    /// <summary>How long it may be unknown whether a base backup leads to the newest log, before that is a problem.</summary>
+    static readonly TimeSpan CoverUnknownMax = TimeSpan.FromMinutes(15);
 
     static readonly TimeSpan BackupRetryMin = TimeSpan.FromMinutes(1);
     static readonly TimeSpan BackupRetryMax = TimeSpan.FromHours(1);
@@ -49,6 +52,7 @@ sealed class ClusterFollower(SalvorConfig config, PostgresSourceConfig source, T
     (string Reason, DateTimeOffset At)? lost;
     LogCover? cover;
     DateTimeOffset coverDue;
+    DateTimeOffset? coverUnknownSince;
     (ulong? Id, uint Timeline) coverOf;
     DateTimeOffset backupNotBefore;
     TimeSpan backupRetry = BackupRetryMin;
@@ -222,12 +226,7 @@ sealed class ClusterFollower(SalvorConfig config, PostgresSourceConfig source, T
         {
             while (true)
             {
-                if (vault is { } known && copies.Count == 0 && source.To.Count > 1)
-                {
-                    copying.AddRange(StartCopies(known, cancellationToken));
-                }
-
-                await TryLookAsync(cancellationToken);
+                await TryLookAsync(copying, cancellationToken);
                 await Task.Delay(Step, time, cancellationToken);
             }
         }
@@ -238,27 +237,35 @@ sealed class ClusterFollower(SalvorConfig config, PostgresSourceConfig source, T
         }
     }
 
-    IEnumerable<Task> StartCopies(VaultAccess first, CancellationToken cancellationToken)
+    /// <summary>All of them or none: what cannot be opened is tried again.</summary>
+    void StartCopies(VaultAccess first, List<Task> copying, CancellationToken cancellationToken)
     {
         var turns = new SemaphoreSlim(1);
-        foreach (var destination in source.To.Skip(1).Select(name => config.Destinations[name]))
-        {
-            var mirroring = new Mirroring(
-                source.Name, LocalState.VaultPath(state, source.Name), keys, first.Store,
-                new SourceDestination(Destinations.OpenOnce(destination), destination.IsRequired)
-                {
-                    Name = destination.Name, OnIncomplete = destination.OnIncomplete,
-                },
-                turns, time, logger, () => { });
-            copies.Add(mirroring);
-            yield return mirroring.RunAsync(cancellationToken);
-        }
+        copies.AddRange(source.To.Skip(1).Select(name => config.Destinations[name]).Select(destination => new Mirroring(
+            source.Name, LocalState.VaultPath(state, source.Name), keys, first.Store,
+            new SourceDestination(Destinations.OpenOnce(destination), destination.IsRequired)
+            {
+                Name = destination.Name, OnIncomplete = destination.OnIncomplete,
+            },
+            turns, time, logger, () => { })).ToList());
+        copying.AddRange(copies.Select(copy => copy.RunAsync(cancellationToken)));
     }
 
-    async Task TryLookAsync(CancellationToken cancellationToken)
+    async Task TryLookAsync(List<Task> copying, CancellationToken cancellationToken)
     {
         try
         {
+            if (vault is { } known && copies.Count == 0 && source.To.Count > 1)
+            {
+                StartCopies(known, copying, cancellationToken);
+            }
+
+            // One that ended by what nobody foresaw is a copy that is behind for good.
+            if (copying.Find(copy => copy.IsFaulted) is { } faulted)
+            {
+                await faulted;
+            }
+
             await LookAsync(cancellationToken);
         }
         catch (Exception e) when (!cancellationToken.IsCancellationRequested)
@@ -295,7 +302,11 @@ sealed class ClusterFollower(SalvorConfig config, PostgresSourceConfig source, T
         var (timeline, isConnected) = (receiver?.Timeline ?? 0, receiver?.IsConnected == true);
         var published = Lsn.Max(timeline == 0 ? Lsn.None : publishing!.PublishedOf(timeline), LastOf(record?.Published, timeline));
         var end = Lsn.Max(receiver?.ServerEnd ?? Lsn.None, LastOf(record?.ServerEnd, timeline));
-        NoteStoring(publishing?.Failure);
+        if (publishing is { HasPassed: true } or { Failure: not null })
+        {
+            NoteStoring(publishing.Failure);
+        }
+
         return new FollowRecord
         {
             Server = source.Server?.Place ?? "",
@@ -364,15 +375,20 @@ sealed class ClusterFollower(SalvorConfig config, PostgresSourceConfig source, T
             var found = await LogCover.LookAsync(known, record.Timeline, cancellationToken);
             lock (gate)
             {
-                (cover, coverOf) = (found, (mark?.BackupId, record.Timeline));
+                (cover, coverOf, coverUnknownSince) = (found, (mark?.BackupId, record.Timeline), null);
                 lost = lost is { At: var at } && mark?.BackupAt > at && found.Lack.Length == 0 ? null : lost;
                 coverDue = now + (found.Lack.Length > 0 || lost is not null ? CoverSoon : CoverEvery);
             }
         }
-        catch (SalvorException)
+        catch (SalvorException e)
         {
-            // The publisher says what is wrong with the vault; what was known of it stays.
+            // What was known of it stays, for a while.
+            coverUnknownSince ??= now;
             coverDue = now + CoverSoon;
+            if (now - coverUnknownSince > CoverUnknownMax)
+            {
+                cover = new($"it cannot be found out whether a base backup leads to the newest log: {e.Message}", cover?.Gaps ?? []);
+            }
         }
     }
 

@@ -16,6 +16,9 @@ public sealed class ClusterFollowing(Func<SalvorConfig> config, TimeProvider tim
     static readonly TimeSpan Step = TimeSpan.FromSeconds(1);
     static readonly TimeSpan ConnectMax = TimeSpan.FromSeconds(10);
 
+    /// <summary>A disk that hangs does not obey: it must not keep the others from following.</summary>
+    static readonly TimeSpan EndMax = TimeSpan.FromSeconds(30);
+
     readonly ConcurrentDictionary<string, Followed> followed = [];
 
     /// <summary>Runs until cancelled; then all of them have ended.</summary>
@@ -71,6 +74,11 @@ public sealed class ClusterFollowing(Func<SalvorConfig> config, TimeProvider tim
         {
             if (!wanted.TryGetValue(name, out var source) || !item.Essence.SequenceEqual(EssenceOf(current, source)))
             {
+                if (source is null || source.Slot != item.Source.Slot || source.Connection != item.Source.Connection)
+                {
+                    logger.SlotLeft(name, item.Source.Slot, item.Source.Server?.Place ?? "", item.Source.Slot);
+                }
+
                 await EndAsync(name);
             }
         }
@@ -78,7 +86,9 @@ public sealed class ClusterFollowing(Func<SalvorConfig> config, TimeProvider tim
         foreach (var (name, source) in wanted.Where(item => !followed.ContainsKey(item.Key)))
         {
             var (follower, stop) = (new ClusterFollower(current, source, time, logger), new CancellationTokenSource());
-            followed[name] = new Followed(follower, follower.RunAsync(stop.Token), stop, EssenceOf(current, source), stop.Token);
+            followed[name] = new Followed(
+                source, follower, Task.Run(() => follower.RunAsync(stop.Token), CancellationToken.None), stop, EssenceOf(current, source),
+                stop.Token);
         }
     }
 
@@ -87,7 +97,7 @@ public sealed class ClusterFollowing(Func<SalvorConfig> config, TimeProvider tim
         if (followed.TryRemove(name, out var item))
         {
             await item.Stop.CancelAsync();
-            await item.Run.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+            await item.Run.WaitAsync(EndMax, time).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
             item.Stop.Dispose();
         }
     }
@@ -100,5 +110,6 @@ public sealed class ClusterFollowing(Func<SalvorConfig> config, TimeProvider tim
     ];
 
     sealed record Followed(
-        ClusterFollower Follower, Task Run, CancellationTokenSource Stop, object?[] Essence, CancellationToken End);
+        PostgresSourceConfig Source, ClusterFollower Follower, Task Run, CancellationTokenSource Stop, object?[] Essence,
+        CancellationToken End);
 }

@@ -152,6 +152,7 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
         var places = new Dictionary<uint, string>();
         await foreach (var item in TreeSearch.EntriesAsync(snapshot, cancellationToken))
         {
+            ExpectSmall(item);
             if (TablespaceOf(item) is { } id)
             {
                 places[id] = Tablespaces.GetValueOrDefault(id) ?? Path.Combine(Beside(target), Path.GetFileName(SourceOf(id)));
@@ -165,6 +166,12 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
                 $"'salvor list SOURCE {plan.Backup.Id}:/{TablespaceFolder}' shows those that it has.");
         }
 
+        if (places.Values.Select(Path.GetFullPath).Distinct().Count() < places.Count)
+        {
+            throw new SalvorException(
+                FailureKind.Usage, "two tablespaces cannot be restored to one directory", "Give each a directory of its own.");
+        }
+
         foreach (var (id, place) in places)
         {
             if (!Path.IsPathRooted(place) || (Directory.Exists(place) && Directory.EnumerateFileSystemEntries(place).Any()))
@@ -176,6 +183,24 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
         }
 
         return places;
+    }
+
+    /// <summary>What is read into memory is as small as a server makes it.</summary>
+    void ExpectSmall(TreePath item)
+    {
+        const long ControlBytesMax = 64 << 10;
+        const long SettingsBytesMax = 1 << 20;
+        var most = item.Path.AsSpan().SequenceEqual(Encoding.ASCII.GetBytes(Control)) ? ControlBytesMax
+            : item.Path.AsSpan().SequenceEqual(Encoding.ASCII.GetBytes("/" + SettingsFile)) ? SettingsBytesMax
+            : long.MaxValue;
+        if ((long)item.Entry.SizeBytes > most)
+        {
+            throw new SalvorException(
+                FailureKind.Integrity,
+                $"{Encoding.UTF8.GetString(item.Path)} of backup {plan.Backup.Id} has {item.Entry.SizeBytes} bytes, and no server makes "
+                    + $"more than {most}",
+                "Restore from another backup, and run 'salvor verify --deep'.");
+        }
     }
 
     /// <summary>The number of a tablespace whose directory this is.</summary>
@@ -226,7 +251,7 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
             {
                 var segment = WalSegment.Of(timeline, at, segmentBytes);
                 Progressed?.Invoke(new WorkProgress("fetching the log", bytes, plan.Log.Length) { Item = segment.Name });
-                if (await reader.SegmentAsync(segment, cancellationToken) is { } content)
+                if (await SegmentAsync(reader, segment, range, cancellationToken) is { } content)
                 {
                     folder.Add(segment.Name, content);
                     bytes += content.Length;
@@ -240,6 +265,20 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
         folder.Finish();
         Give(Path.Combine(target, RecoveryFolder.Name), target);
         return bytes;
+    }
+
+    /// <summary>What is planned may end right before a gap, in the middle of a segment of which there is more.</summary>
+    async Task<byte[]?> SegmentAsync(WalReader reader, WalSegment segment, WalRange planned, CancellationToken cancellationToken)
+    {
+        var (first, reach) = (segment.Range.First, catalog.Reach(plan.Branch.Number, segment.Range.First));
+        if (reach >= segment.Range.End || reach < planned.End || reach <= first)
+        {
+            return await reader.SegmentAsync(segment, cancellationToken);
+        }
+
+        var content = new byte[segment.SizeBytes];
+        await reader.ReadAsync(plan.Branch.Number, first, content.AsMemory(0, (int)(reach - first)), cancellationToken);
+        return content;
     }
 
     /// <summary>Throws where a record that will be applied makes a tablespace.</summary>

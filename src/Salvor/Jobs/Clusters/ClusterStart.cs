@@ -1,4 +1,5 @@
 using System.Globalization;
+using Salvor.Jobs.Recovery;
 using Salvor.Platform;
 using Salvor.Postgres.Restore;
 using Salvor.Vault.Wal;
@@ -56,7 +57,9 @@ public static class ClusterStart
     {
         var programs = await PostgresPrograms.FindAsync(directory.MajorVersion, cancellationToken);
         var log = Path.Combine(directory.Path, LogName);
-        var options = "-c listen_addresses=localhost"
+
+        // Its settings may name the directory and the file of the server that was backed up.
+        var options = $"-c listen_addresses=localhost -c external_pid_file= -c {Shell.Quote($"data_directory={directory.Path}")}"
             + (port is { } number ? string.Create(CultureInfo.InvariantCulture, $" -p {number}") : "");
         const string Patience = "86400";
         try

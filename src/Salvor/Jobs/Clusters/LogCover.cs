@@ -1,4 +1,5 @@
 using Salvor.Vault;
+using Salvor.Vault.Format;
 using Salvor.Vault.Wal;
 
 namespace Salvor.Jobs.Clusters;
@@ -32,7 +33,11 @@ sealed record LogCover(string Lack, IReadOnlyList<string> Gaps)
         var (path, end, reach) = (log.PathTo(branch), log.EndOf(branch), Lsn.None);
         foreach (var id in catalog.Backups.Reverse().Take(ReadMax))
         {
-            var backup = await Backups.ReadAsync(catalog, id, cancellationToken);
+            if (await TryReadAsync(catalog, id, cancellationToken) is not { } backup)
+            {
+                continue;
+            }
+
             var position = new Lsn(backup.Position);
             if (path.Any(item => item.Branch.Number == backup.Branch && position <= item.Own.End))
             {
@@ -50,5 +55,18 @@ sealed record LogCover(string Lack, IReadOnlyList<string> Gaps)
                 : reach == Lsn.None ? $"no base backup leads to timeline {timeline} of the log"
                 : $"no base backup leads past {reach}, and the log of timeline {timeline} goes on to {end}",
             [.. log.Gaps(branch).Select(gap => $"{gap}")]);
+    }
+
+    /// <summary>Null where it is damaged, or gone since it was listed: then it leads nowhere.</summary>
+    static async Task<BackupRecord?> TryReadAsync(VaultCatalog catalog, ulong id, CancellationToken cancellationToken)
+    {
+        try
+        {
+            return await Backups.ReadAsync(catalog, id, cancellationToken);
+        }
+        catch (DamagedObjectException)
+        {
+            return null;
+        }
     }
 }

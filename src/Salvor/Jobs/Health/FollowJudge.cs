@@ -30,17 +30,25 @@ static class FollowJudge
             "Check it on that host; if the daemon moved to this one, start it here."),
         _ when record.BootId != ProcessIdentity.Current().BootId || record.Writer.IsProvablyDead() => new(
             HealthState.Stopped, null, $"nothing follows the log of {name}: pid {record.Pid} ended without saying so", StartHint),
-        _ when signs.Now - record.UpdatedAt > Silent || !signs.Responds(record.Pid, "") => new(
+        _ when signs.Now - record.UpdatedAt > Silent && signs.Responds(record.Pid, "") => new(
+            HealthState.Stale, record.Pid,
+            $"pid {record.Pid} has written nothing of {name} since {InstantText.Format(record.UpdatedAt)}",
+            "Look at its log, and whether the disk with its state is full ('df -h') or hangs."),
+        _ when !signs.Responds(record.Pid, "") => new(
             HealthState.Stale, record.Pid, $"pid {record.Pid}, which follows {name}, does not respond",
             $"Let it go on with 'kill -CONT {record.Pid}', or end it with 'kill -KILL {record.Pid}' and start it again: the slot keeps "
                 + "what the server writes meanwhile."),
-        _ => Said(name, record, isBackedUp, isHeld),
+        _ => Said(name, record, isBackedUp, isHeld, signs.Now),
     };
 
-    static Verdict Said(string name, FollowRecord record, bool isBackedUp, bool isHeld) => record switch
+    static Verdict Said(string name, FollowRecord record, bool isBackedUp, bool isHeld, DateTimeOffset now) => record switch
     {
         { Problem.Length: > 0 } => new(HealthState.Failing, record.Pid, record.Problem, record.Hint),
         { StoreProblem.Length: > 0 } => new(HealthState.BackingOff, record.Pid, record.StoreProblem, record.StoreHint),
+        { WaitingSince: { } since } when now - since > HealthJudge.StartMax => new(
+            HealthState.BackingOff, record.Pid,
+            $"log of {name} has waited since {InstantText.Format(since)} to be {(record.Connected ? "stored" : "received")}",
+            "Look whether the server and the first destination answer, and restart the daemon where they do."),
         { Connected: false } => new(HealthState.Starting, record.Pid, "", ""),
         { BackupNeeded.Length: > 0 } when !isBackedUp && isHeld => new(HealthState.Copying, record.Pid, "", ""),
         { BackupNeeded.Length: > 0 } => new(

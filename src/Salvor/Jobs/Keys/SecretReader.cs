@@ -1,3 +1,4 @@
+using System.Collections.Concurrent;
 using System.Diagnostics;
 using Microsoft.Win32.SafeHandles;
 using Salvor.Platform;
@@ -12,6 +13,9 @@ public static class SecretReader
     internal const int SecretBytesMax = 64 << 10;
 
     const string CredentialsVariable = "CREDENTIALS_DIRECTORY";
+
+    /// <summary>What descriptors gave, by their numbers.</summary>
+    static readonly ConcurrentDictionary<int, byte[]> given = [];
 
     /// <summary>A keyring that reads this source when it is first needed.</summary>
     public static Keyring KeyringOf(KeySource source, bool isSaved)
@@ -113,8 +117,14 @@ public static class SecretReader
         ? content.ToArray()
         : throw new KeyException($"{what} has more than {SecretBytesMax} bytes, which no key has", "Check the path.");
 
+    /// <summary>A descriptor gives what it has once, and its number is somebody else's afterwards: what it gave is kept.</summary>
     static async Task<byte[]> ReadDescriptorAsync(int descriptor, CancellationToken cancellationToken)
     {
+        if (given.TryGetValue(descriptor, out var known))
+        {
+            return known;
+        }
+
         var name = $"/proc/self/fd/{descriptor}";
         var target = new FileInfo(name).LinkTarget;
 
@@ -130,7 +140,7 @@ public static class SecretReader
             using var stream = new FileStream(new SafeFileHandle(descriptor, ownsHandle: true), FileAccess.Read, bufferSize: 0);
             var buffer = new byte[SecretBytesMax + 1];
             var length = await stream.ReadAtLeastAsync(buffer, buffer.Length, throwOnEndOfStream: false, cancellationToken);
-            return Checked(buffer.AsSpan(0, length), $"file descriptor {descriptor}");
+            return given[descriptor] = Checked(buffer.AsSpan(0, length), $"file descriptor {descriptor}");
         }
         catch (Exception e) when (e is IOException or UnauthorizedAccessException or ArgumentException or NotSupportedException)
         {

@@ -42,7 +42,9 @@ public sealed partial class Runbook
         Line($"{Code("mv \"$PGDATA\" \"$PGDATA.before-recovery\"")}");
         Line($"{Code($"mv {folder} \"$PGDATA\"")}");
         Line($"{Code("systemctl start postgresql")}");
-        Line("The copy has `archive_mode = 'off'` in its postgresql.auto.conf. Where the server archived by a command, "
-            + $"{Code("ALTER SYSTEM RESET archive_mode")} and a restart let it go on.");
+        Line("The copy has `archive_mode = 'off'` and `max_logical_replication_workers = '0'` in its "
+            + "postgresql.auto.conf. Where the server archived by a command, or subscribes to another, "
+            + $"{Code("ALTER SYSTEM RESET archive_mode")} or "
+            + $"{Code("ALTER SYSTEM RESET max_logical_replication_workers")} and a restart let it go on.");
     }
 }

@@ -107,6 +107,7 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
                 "Wait until the log is stored, and offer it then; if the server has removed it, make another backup.");
         }
 
+        await ExpectListedAsync(backup, cancellationToken);
         return await Backups.PutAsync(
             vault,
             new BackupRecord
@@ -125,6 +126,19 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
                 AddedBytes = backup.StoredBytes,
             },
             cancellationToken);
+    }
+
+    /// <summary>While it waited for its log, a prune may have taken it for one that nobody offers.</summary>
+    async Task ExpectListedAsync(StoredBaseBackup backup, CancellationToken cancellationToken)
+    {
+        var listed = await VaultCatalog.LoadAsync(vault, cancellationToken);
+        if (!listed.Snapshots.Contains(new SnapshotRef(backup.Branch, new Position(backup.Log.End.Value))))
+        {
+            throw new SalvorException(
+                FailureKind.NotRestorable,
+                $"the base backup in vault {vault.Location} was condemned by a prune before its log had come",
+                "Make the backup again: what is stored of it is made use of. 'salvor prune undelete' takes back what the prune condemned.");
+        }
     }
 
     async Task ReceiveAsync(BaseBackupReader reader, BackupIntake intake, Stream manifest, CancellationToken cancellationToken)

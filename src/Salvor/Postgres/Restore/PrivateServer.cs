@@ -225,6 +225,7 @@ public sealed class PrivateServer : IAsyncDisposable
             ("config_file", Path.Combine(folder, files[0])), ("hba_file", Path.Combine(folder, files[1])),
             ("ident_file", Path.Combine(folder, files[2])), ("listen_addresses", ""), ("unix_socket_directories", folder),
             ("port", Port.ToString(CultureInfo.InvariantCulture)), ("hot_standby", "on"), ("wal_level", "replica"), ("archive_mode", "off"),
+            ("max_logical_replication_workers", "0"),
             ("ssl", "off"), ("log_destination", "stderr"), ("logging_collector", "off"), ("autovacuum", "off"),
         ];
         return settings.SelectMany(setting => new[] { "-c", $"{setting.Name}={setting.Value}" });

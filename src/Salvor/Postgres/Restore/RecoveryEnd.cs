@@ -96,6 +96,9 @@ static class RecoverySettings
         ("primary_conninfo", ""),
         ("primary_slot_name", ""),
         ("archive_mode", "off"),
+
+        // A copy that subscribes would take what the one that it is of has still to get.
+        ("max_logical_replication_workers", "0"),
     ];
 
     /// <summary>Whether a line sets something that only a recovery has.</summary>

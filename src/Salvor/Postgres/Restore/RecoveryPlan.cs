@@ -140,7 +140,7 @@ public sealed class RecoveryPlanner(WalCatalog catalog, IReadOnlyList<ClusterBac
                 return await AtAddressAsync(search, backup, branch, after, address, cancellationToken);
             case RecoveryTarget.Transaction { Xid: var xid, Inclusive: var inclusive }:
                 var (ended, before) = await search.FirstAsync(
-                    after, index => index.Commits > 0, item => item.IsCommit && item.Xid == xid, cancellationToken);
+                    after, _ => true, item => item.IsCommit && item.Xid == xid, cancellationToken);
                 return ended is { } transaction
                     ? (new RecoveryStop.At(transaction.Start, inclusive), inclusive ? transaction : before, transaction.End)
                     : throw NotFound(target, backup, after, before);
@@ -204,8 +204,9 @@ public sealed class RecoveryPlanner(WalCatalog catalog, IReadOnlyList<ClusterBac
                 "Choose an address in it, another backup or another timeline.");
         }
 
+        // An object that tells of no commit may hold one that begins in the segment before, which somebody else stored.
         var (next, before) = await search.FirstAsync(
-            after, index => index.Commits > 0 && index.Last.End > address, item => item.IsCommit && item.End > address, cancellationToken);
+            after, index => index.Commits == 0 || index.Last.End > address, item => item.IsCommit && item.End > address, cancellationToken);
 
         // Where nothing is committed after it, the end of the log is that state too: no server has to look for a record that is not there.
         return (next is { } later ? new RecoveryStop.At(later.Start, Inclusive: false) : new RecoveryStop.AtEnd(), before, next?.End);

@@ -32,10 +32,10 @@ public static class BackupRemoval
             all.Add(await Backups.ReadAsync(catalog, other, cancellationToken));
         }
 
-        var broken = catalog.Vault.Identity.IsPostgres
-            ? (await PruneReading.ReadAsync(catalog, proven, DateTimeOffset.MinValue, cancellationToken)).Wal!.Broken.ToHashSet()
-            : [];
-        return BackupVerdicts.Fixed(all, proven, broken).TryGetValue(id, out var what)
+        var wal = catalog.Vault.Identity.IsPostgres
+            ? (await PruneReading.ReadAsync(catalog, proven, DateTimeOffset.MinValue, cancellationToken)).Wal
+            : null;
+        return BackupVerdicts.Fixed(all, proven, wal?.Broken.ToHashSet(), wal?.Leading).TryGetValue(id, out var what)
             ? throw new SalvorException(
                 FailureKind.Usage,
                 $"backup {id} of vault {catalog.Vault.Location} is {what}, and stays",

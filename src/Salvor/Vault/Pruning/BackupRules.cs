@@ -57,12 +57,17 @@ public static class BackupVerdicts
     /// <param name="backups">All.</param>
     /// <param name="proven">The newest restore point that a verification has restored; null where none is known.</param>
     /// <param name="broken">The ids of those of which it is known that they cannot be restored.</param>
+    /// <param name="leading">The newest that leads to where a cluster is now; null where that is not known.</param>
     public static IReadOnlyDictionary<ulong, string> Fixed(
-        IReadOnlyList<BackupRecord> backups, (uint Branch, Position Position)? proven, IReadOnlySet<ulong>? broken = null)
+        IReadOnlyList<BackupRecord> backups, (uint Branch, Position Position)? proven, IReadOnlySet<ulong>? broken = null,
+        ulong? leading = null)
     {
         var all = new Dictionary<ulong, string>();
         Add(NewestFirst(backups).FirstOrDefault(), "the newest backup");
         Add(NewestFirst(backups).Find(backup => broken?.Contains(backup.Id) != true), "the newest that can be restored");
+
+        // After a failover to a standby that was behind, the newest is of a timeline that nobody is on any more.
+        Add(backups.FirstOrDefault(backup => backup.Id == leading), "the newest that leads to the newest timeline");
 
         // Its number would be given again, to a backup that the record of this prune hides.
         Add(backups.MaxBy(backup => backup.Id), "the last that was made");
@@ -87,11 +92,12 @@ public static class BackupVerdicts
     /// <param name="proven">As for <see cref="Fixed"/>.</param>
     /// <param name="now">The time.</param>
     /// <param name="broken">As for <see cref="Fixed"/>.</param>
+    /// <param name="leading">As for <see cref="Fixed"/>.</param>
     public static IReadOnlyList<BackupVerdict> Find(
         BackupRules rules, IReadOnlyList<BackupRecord> backups, (uint Branch, Position Position)? proven, DateTimeOffset now,
-        IReadOnlySet<ulong>? broken = null)
+        IReadOnlySet<ulong>? broken = null, ulong? leading = null)
     {
-        var kept = new Dictionary<ulong, string>(Fixed(backups, proven, broken));
+        var kept = new Dictionary<ulong, string>(Fixed(backups, proven, broken, leading));
         var isFixed = kept.Keys.ToHashSet();
         var newestFirst = NewestFirst(backups);
         Keep(newestFirst.Where(backup => rules.Labels.Contains(backup.Label)), "its label");

@@ -105,7 +105,8 @@ public sealed record PrunePlan(
             return SizeCap.Find(view, policy, bytesMax, now);
         }
 
-        var backups = BackupVerdicts.Find(policy.Backups, view.Backups, view.Proven, now, (view.Wal?.Broken ?? []).ToHashSet())
+        var broken = (view.Wal?.Broken ?? []).ToHashSet();
+        var backups = BackupVerdicts.Find(policy.Backups, view.Backups, view.Proven, now, broken, view.Wal?.Leading)
             .Select(verdict => policy.Cut is { } cut && cut.Takes(verdict)
                 ? verdict with { IsKept = false, Reason = SizeCut.Reason }
                 : verdict)

@@ -251,7 +251,9 @@ public sealed class Pruner(VaultAccess vault, TimeProvider time)
         if (use.Missing is { } pack)
         {
             var line = new PruneLine("the packs", true, $"{VaultKeys.Pack(pack)} is missing; run 'salvor repair' first");
-            return (plan with { Lines = [.. plan.Lines, line] }, use);
+
+            // What the newer ones lack, an older one may have.
+            return (PrunePlan.Nothing with { Lines = [.. plan.Lines.Where(item => item.IsKept), line] }, use);
         }
 
         return (plan.With(await Garbage.FindAsync(use, now, cancellationToken)), use);

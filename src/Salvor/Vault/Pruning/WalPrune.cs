@@ -24,7 +24,16 @@ public sealed record PruneWal(WalCatalog Catalog, IReadOnlyList<WalUse> Uses, IR
     const uint SegmentBytesMax = 1 << 30;
 
     /// <summary>The backups that cannot be made consistent, because log is missing.</summary>
-    public IEnumerable<ulong> Broken => Uses.Where(use => !use.IsWhole).Select(use => use.Id);
+    public IEnumerable<ulong> Broken => Uses.Where(use => !use.IsWhole).Select(use => use.Id).Concat(Hidden);
+
+    /// <summary>The backups whose snapshots are not listed.</summary>
+    public required IReadOnlyList<ulong> Hidden { get; init; }
+
+    /// <summary>The newest backup from which the newest timeline is reached; null where there is none.</summary>
+    public ulong? Leading => Catalog.Branches is [.., var newest] && Catalog.PathTo(newest.Number) is var path
+        ? Uses.Where(use => use.IsWhole && path.Any(item => item.Branch.Number == use.Branch && use.Log.End <= item.Own.End))
+            .Select(use => (ulong?)use.Id).Max()
+        : null;
 
     /// <summary>Reads it: the log is listed after the backups that need it.</summary>
     /// <param name="catalog">The vault.</param>
@@ -52,7 +61,7 @@ public sealed record PruneWal(WalCatalog Catalog, IReadOnlyList<WalUse> Uses, IR
         var firsts = branches
             .SelectMany(branch => branch.Snapshots.Select(item => (branch.Number, item.Position, item.First)))
             .ToDictionary(item => new SnapshotRef(item.Number, item.Position), item => new Lsn(item.First.Value));
-        var (uses, stop) = (new List<WalUse>(), MissingBackup(catalog, backups));
+        var (uses, hidden, stop) = (new List<WalUse>(), new List<ulong>(), MissingBackup(catalog, backups));
         foreach (var backup in backups)
         {
             if (firsts.TryGetValue(new SnapshotRef(backup.Branch, new Position(backup.Position)), out var first))
@@ -61,11 +70,12 @@ public sealed record PruneWal(WalCatalog Catalog, IReadOnlyList<WalUse> Uses, IR
             }
             else
             {
+                hidden.Add(backup.Id);
                 stop ??= $"backup {backup.Id} has no snapshot; run 'salvor repair' first";
             }
         }
 
-        return new PruneWal(log, uses, young, stop);
+        return new PruneWal(log, uses, young, stop) { Hidden = hidden };
     }
 
     /// <summary>An incomplete listing must not look as if an old backup were gone.</summary>

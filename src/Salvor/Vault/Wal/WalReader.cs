@@ -23,7 +23,8 @@ public sealed class WalReader(WalCatalog catalog) : IDisposable
 
     /// <summary>
     /// A file of the log, as the server wants it: null where the vault holds nothing of it and nothing after it. The last one, which is not
-    /// complete, is filled up with zeros. Throws where something of it is missing although later ones are there.
+    /// complete, is filled up with zeros. Throws where something of it is missing although later ones are there, be it on a timeline that
+    /// was left later.
     /// </summary>
     public async Task<byte[]?> SegmentAsync(WalSegment segment, CancellationToken cancellationToken)
     {
@@ -34,7 +35,10 @@ public sealed class WalReader(WalCatalog catalog) : IDisposable
         }
 
         var (range, reach) = (segment.Range, catalog.Reach(branch.Number, segment.Range.First));
-        if (reach < range.End && catalog.EndOf(branch.Number) > reach)
+        var goesOn = catalog.EndOf(branch.Number) > reach || catalog.Branches.Any(other =>
+            other.Number != branch.Number && catalog.EndOf(other.Number) > reach
+            && catalog.PathTo(other.Number).Any(item => item.Branch.Number == branch.Number && item.Own.End > reach));
+        if (reach < range.End && goesOn)
         {
             throw Missing(segment.Timeline, reach);
         }

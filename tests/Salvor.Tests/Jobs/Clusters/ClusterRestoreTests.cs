@@ -51,7 +51,8 @@ public sealed class ClusterRestoreTests(ClusterVault real) : IClassFixture<Clust
         // A machine with other settings of its own has what the recovery needs.
         var settings = File.ReadAllText(Path.Combine(Target, "postgresql.auto.conf"));
         Assert.EndsWith(
-            "archive_mode = 'off'\nmax_connections = '37'\nmax_worker_processes = '8'\nmax_wal_senders = '10'\n"
+            "archive_mode = 'off'\nmax_logical_replication_workers = '0'\nmax_connections = '37'\n"
+                + "max_worker_processes = '8'\nmax_wal_senders = '10'\n"
                 + "max_prepared_transactions = '10'\nmax_locks_per_transaction = '64'\n", settings, StringComparison.Ordinal);
     }
 

@@ -86,6 +86,17 @@ public sealed class BackupRulesTests
         Assert.Equal([4UL], BackupVerdicts.Fixed(backups, (2, new Position(2))).Keys);
     }
 
+    [Fact]
+    public void The_newest_backup_that_leads_to_the_newest_timeline_stays_beside_newer_ones()
+    {
+        BackupRecord[] backups = [Backup(1, 50), Backup(2, 40), Backup(3, 30)];
+
+        var verdicts = BackupVerdicts.Find(new() { Last = 1 }, backups, null, Now, leading: 2);
+
+        Assert.Equal([false, true, true], verdicts.Select(verdict => verdict.IsKept));
+        Assert.Equal("the newest that leads to the newest timeline", verdicts[1].Reason);
+    }
+
     static IEnumerable<string> Reasons(BackupRules rules, IReadOnlyList<BackupRecord> backups) =>
         BackupVerdicts.Find(rules, backups, null, Now).Select(verdict => verdict.Reason);
 
