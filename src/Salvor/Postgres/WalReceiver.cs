@@ -97,6 +97,10 @@ public sealed partial class WalReceiver(
 
     public void Dispose() => Spool?.Dispose();
 
+    /// <summary>Whether <c>synchronous_standby_names</c> has the application name of these settings.</summary>
+    internal static bool IsNamedBy(string names, PostgresSettings server) => NamePattern().Matches(names).Any(match =>
+        match.Value == "*" || match.Value.Equals(server.ApplicationName, StringComparison.OrdinalIgnoreCase));
+
     async Task FollowAsync(CancellationToken cancellationToken)
     {
         await using var connection = await ReplicationConnection.OpenAsync(options.Server, time, cancellationToken);
@@ -104,8 +108,7 @@ public sealed partial class WalReceiver(
         OpenSpool(await ShapeAsync(connection, server, cancellationToken));
         ExpectRoom();
         var names = await connection.Connection.ShowAsync("synchronous_standby_names", cancellationToken);
-        IsSynchronous = NamePattern().Matches(names).Any(match =>
-            match.Value == "*" || match.Value.Equals(options.Server.ApplicationName, StringComparison.OrdinalIgnoreCase));
+        IsSynchronous = IsNamedBy(names, options.Server);
 
         var kept = await SlotAsync(connection, cancellationToken);
         var path = new ServerPath(await KeepHistoryAsync(connection, server.Timeline, cancellationToken), server.Flushed);

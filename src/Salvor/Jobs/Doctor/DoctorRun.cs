@@ -227,15 +227,17 @@ public sealed class DoctorRun(TimeProvider time, Random random)
         return secrets;
     }
 
-    /// <summary>A source of files, and what there is of it elsewhere.</summary>
+    /// <summary>A source that is backed up as a tree, its server where it has one, and what there is of it elsewhere.</summary>
     async Task<TreeFacts> LookAtAsync(
         SalvorConfig config, TreeSourceConfig tree, IReadOnlyDictionary<string, (Keyring? Keys, SalvorException? Failure)> secrets,
         DoctorRequest request, CancellationToken cancellationToken, CancellationToken deadline)
     {
+        var asking = tree is PostgresSourceConfig cluster ? ClusterFacts.GatherAsync(cluster, time, deadline) : null;
         var facts = await Task.Run(() => TreeFacts.Gather(config, tree, request.Scratch, time, cancellationToken), cancellationToken);
-        return secrets[tree.Name].Failure is { } failure
+        facts = secrets[tree.Name].Failure is { } failure
             ? facts with { Vaults = [.. tree.To.Select(name => (name, (int?)null, (SalvorException?)failure))] }
             : await facts.WithVaultsAsync(config, secrets[tree.Name].Keys, request.Destination, deadline);
+        return asking is null ? facts : facts with { Cluster = await asking };
     }
 
     SourceReport Gather((SqliteSourceConfig Source, SourceMember Member) item, string scratch)

@@ -26,7 +26,10 @@ static class TreeChecks
         JudgeSchedule(facts, daemon);
         var vaults = new CheckList("vault", facts.Source.Name);
         JudgeVaults(facts, vaults);
-        return [.. list.Checks, .. daemon.Checks, .. vaults.Checks];
+        var server = facts.Cluster is { } cluster
+            ? ClusterChecks.Judge(cluster, facts.SystemId, isFollowed: facts.Health.OfLog?.Pid is not null)
+            : [];
+        return [.. server, .. list.Checks, .. daemon.Checks, .. vaults.Checks];
     }
 
     static void JudgeReading(TreeFacts facts, FilesSourceConfig source, TreeLook look, CheckList list)

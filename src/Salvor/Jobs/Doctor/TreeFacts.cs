@@ -63,17 +63,25 @@ sealed record TreeFacts
         };
     }
 
+    /// <summary>Its server; null where it has none.</summary>
+    public ClusterFacts? Cluster { get; init; }
+
+    /// <summary>The cluster that the first of its vaults is of; null where that is of none, or not known.</summary>
+    public string? SystemId { get; init; }
+
     /// <summary>The same, with what there is of it at its destinations. One that is late is told by its own check.</summary>
     public async Task<TreeFacts> WithVaultsAsync(SalvorConfig config, Keyring? keys, string? only, CancellationToken deadline)
     {
         var found = new List<(string, int?, SalvorException?)>();
+        string? systemId = null;
         foreach (var name in Source.To.Where(name => only is null || name == only))
         {
             try
             {
                 var destination = config.Destinations[name];
-                var backups = await Task.Run(() => CountAsync(destination, keys, deadline), deadline).WaitAsync(deadline);
+                var (backups, cluster) = await Task.Run(() => LookAsync(destination, keys, deadline), deadline).WaitAsync(deadline);
                 found.Add((name, backups, null));
+                systemId ??= cluster;
             }
             catch (SalvorException e)
             {
@@ -85,11 +93,17 @@ sealed record TreeFacts
             }
         }
 
-        return this with { Vaults = found };
+        return this with { Vaults = found, SystemId = systemId };
     }
 
-    async Task<int> CountAsync(DestinationConfig destination, Keyring? keys, CancellationToken deadline) =>
-        await VaultAccess.FindAsync(Destinations.Open(destination), Source.Name, keys, deadline) is { } vault
-            ? (await VaultCatalog.LoadAsync(vault, deadline)).Backups.Count
-            : 0;
+    async Task<(int Backups, string? SystemId)> LookAsync(DestinationConfig destination, Keyring? keys, CancellationToken deadline)
+    {
+        if (await VaultAccess.FindAsync(Destinations.Open(destination), Source.Name, keys, deadline) is not { } vault)
+        {
+            return (0, null);
+        }
+
+        var catalog = await VaultCatalog.LoadAsync(vault, deadline);
+        return (catalog.Backups.Count, catalog.Branches.LastOrDefault()?.Record.SystemId);
+    }
 }

@@ -37,6 +37,8 @@ public static class SqlStates
 
     public const string NotPermitted = "42501";
 
+    public const string NoSuchDatabase = "3D000";
+
     public const string NoSuchObject = "42704";
 
     public const string AlreadyThere = "42710";
