@@ -28,7 +28,8 @@ static class ClusterRestoreRun
     {
         var started = invocation.Time.GetTimestamp();
         var tablespaces = ClusterOptions.TablespacesOf(invocation);
-        var (catalog, plan) = await PlanAsync(invocation, vault, request);
+        var recovery = await PlanAsync(invocation, vault, request);
+        var plan = recovery.Plan;
         var source = vault.Identity.Source;
         var target = request.Output is null
             ? Path.Combine(request.Scratch, $"{source}-{plan.Promised}".Replace('/', '-'))
@@ -37,18 +38,19 @@ static class ClusterRestoreRun
         PrintPlan(invocation, source, target, plan, request);
         var body = new ClusterRestoreBody(
             plan.Backup.Id, plan.End.Timeline, plan.Log.First.ToString(), plan.Log.End.ToString(), plan.Log.Length, $"{request.Target}",
-            Describe(plan), plan.LastCommit?.End.ToString(), TimeOf(plan), plan.Promised.ToString(), invocation.Get(ClusterOptions.Action));
+            Describe(plan), plan.LastCommit?.End.ToString(), recovery.LastCommitAt, plan.Promised.ToString(),
+            invocation.Get(ClusterOptions.Action));
         RestoredCluster? restored = null;
         if (!request.DryRun)
         {
-            restored = await RestoreAsync(invocation, vault, catalog, plan, target, tablespaces);
+            restored = await RestoreAsync(invocation, source, recovery, target, tablespaces);
             PrintResult(invocation, source, restored, plan);
             body = body with { Owner = OwnerOf(target), Server = await StartAsync(invocation, target, plan, configured) };
         }
 
         invocation.PrintJson(
             new RestoreDocument(
-                source, target, request.DryRun, plan.Branch.Number, plan.Promised.Value, TimeOf(plan),
+                source, target, request.DryRun, plan.Branch.Number, plan.Promised.Value, recovery.LastCommitAt,
                 (request.Target as RecoveryTarget.Time)?.At, 0, 0, 0, restored?.Files.Bytes ?? 0, restored?.Files.FetchedBytes ?? 0, "",
                 request.DryRun ? "" : "ok", Math.Round(invocation.Time.GetElapsedTime(started).TotalSeconds, 3), "")
             {
@@ -58,30 +60,21 @@ static class ClusterRestoreRun
         return 0;
     }
 
-    static async Task<(WalCatalog Catalog, RecoveryPlan Plan)> PlanAsync(
-        Invocation invocation, VaultAccess vault, ClusterRestoreRequest request)
+    static async Task<ClusterRecovery> PlanAsync(Invocation invocation, VaultAccess vault, ClusterRestoreRequest request)
     {
-        var listed = await VaultCatalog.LoadAsync(vault, invocation.Cancellation);
-        var id = request.Backup is { } name ? (await TreeBackups.FindAsync(listed, name, invocation.Cancellation)).Id : (ulong?)null;
-        var catalog = await WalCatalog.LoadAsync(vault, invocation.Cancellation);
-        var backups = await ClusterBackup.AllAsync(
-            listed, e => invocation.Tell($"warning: {e.Message}; a restore begins with another backup. hint: Run 'salvor repair'."),
+        var catalog = await VaultCatalog.LoadAsync(vault, invocation.Cancellation);
+        var id = request.Backup is { } name ? (await TreeBackups.FindAsync(catalog, name, invocation.Cancellation)).Id : (ulong?)null;
+        return await ClusterRecovery.PlanAsync(
+            catalog, new(request.Target, (uint?)invocation.Get(ClusterOptions.Timeline), id, ClusterOptions.ActionOf(invocation)),
+            e => invocation.Tell($"warning: {e.Message}; a restore begins with another backup. hint: Run 'salvor repair'."),
             invocation.Cancellation);
-        var plan = await new RecoveryPlanner(catalog, backups).PlanAsync(
-            request.Target, (uint?)invocation.Get(ClusterOptions.Timeline), id, ClusterOptions.ActionOf(invocation),
-            invocation.Cancellation);
-        return (catalog, plan);
     }
 
     static async Task<RestoredCluster> RestoreAsync(
-        Invocation invocation, VaultAccess vault, WalCatalog catalog, RecoveryPlan plan, string target,
-        IReadOnlyDictionary<uint, string> tablespaces)
+        Invocation invocation, string source, ClusterRecovery recovery, string target, IReadOnlyDictionary<uint, string> tablespaces)
     {
-        using var progress = new ProgressLine(invocation, vault.Identity.Source);
-        var listed = await VaultCatalog.LoadAsync(vault, invocation.Cancellation);
-        var record = await Backups.ReadAsync(listed, plan.Backup.Id, invocation.Cancellation);
-        var snapshot = await TreeBackups.OpenAsync(vault, record, invocation.Cancellation);
-        var restore = new ClusterRestore(snapshot, catalog, plan)
+        using var progress = new ProgressLine(invocation, source);
+        var restore = new ClusterRestore(recovery.Snapshot, recovery.Log, recovery.Plan)
         {
             Owners = TreeRestoreRun.OwnersOf(invocation, new RestoreProfile()),
             Tablespaces = tablespaces,
@@ -113,8 +106,6 @@ static class ClusterRestoreRun
         RecoveryStop.At { Record: var record, Inclusive: var isIn } => $"{(isIn ? "after" : "before")} the record at {record}",
         _ => $"the end of the log, {plan.Log.End}",
     };
-
-    static DateTimeOffset? TimeOf(RecoveryPlan plan) => plan.LastCommit is { } commit ? Micros.ToTime(commit.TimeMicros) : null;
 
     static void PrintResult(Invocation invocation, string source, RestoredCluster restored, RecoveryPlan plan)
     {

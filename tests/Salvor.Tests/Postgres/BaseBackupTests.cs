@@ -41,14 +41,16 @@ public sealed class BaseBackupTests : IDisposable
 
         // What it needs is not in the vault yet.
         var request = new BackupRequest("ours", "full", RetentionDays: null);
+        var none = await WalCatalog.LoadAsync(vault, Cancel);
         var early = await Assert.ThrowsAsync<SalvorException>(
-            () => new BaseBackup(vault, TimeProvider.System).OfferAsync(backup, request, Cancel));
+            () => new BaseBackup(vault, TimeProvider.System).OfferAsync(backup, none, request, Cancel));
         Assert.Equal(FailureKind.NotRestorable, early.Kind);
         Assert.StartsWith($"the base backup of timeline 1 needs the log {backup.Log}, and vault ", early.Message, StringComparison.Ordinal);
         Assert.Empty((await VaultCatalog.LoadAsync(vault, Cancel)).Backups);
 
         await StoreLogAsync(vault, replication, branch, backup.Log);
-        var record = await new BaseBackup(vault, TimeProvider.System).OfferAsync(backup, request, Cancel);
+        var record = await new BaseBackup(vault, TimeProvider.System)
+            .OfferAsync(backup, await WalCatalog.LoadAsync(vault, Cancel), request, Cancel);
         Assert.Equal((backup.Log.End.Value, "ours"), (record.Position, record.Label));
         Assert.Empty((await new VaultVerifier(vault, new VerifyOptions()).RunAsync(Cancel)).Findings);
 

@@ -278,7 +278,8 @@ public sealed class WalReceiverTests : IAsyncLifetime
         await StopAllAsync();
 
         Assert.Equal(0, (await RemoveLogAsync(vault, backup.Log)).FindingCount);
-        await maker.OfferAsync(backup, new BackupRequest("ours", "full", RetentionDays: null), default);
+        await maker.OfferAsync(
+            backup, await WalCatalog.LoadAsync(vault, default), new BackupRequest("ours", "full", RetentionDays: null), default);
         var finding = Assert.Single((await RemoveLogAsync(vault, backup.Log)).Findings);
         Assert.Equal(
             (VaultKeys.Snapshot(1, new Position(backup.Log.End.Value)), FindingLayer.Lineage), (finding.Key, finding.Layer));

@@ -1,11 +1,8 @@
-using System.Globalization;
-using System.Text;
 using Salvor.Jobs.Drills;
 using Salvor.Platform;
 using Salvor.Postgres.Restore;
 using Salvor.Vault;
 using Salvor.Vault.Format;
-using Salvor.Vault.Trees;
 using Salvor.Vault.Wal;
 
 namespace Salvor.Jobs.Clusters;
@@ -29,12 +26,16 @@ sealed class ClusterProof(VaultCatalog catalog, VerifyRequest request, TimeProvi
         Action<DamagedObjectException> damaged, CancellationToken cancellationToken)
     {
         var started = time.GetTimestamp();
-        var backups = await ClusterBackup.AllAsync(catalog, damaged, cancellationToken);
-        var log = await WalCatalog.LoadAsync(catalog.Vault, cancellationToken);
-        var plan = await PlanAsync(log, backups, cancellationToken);
-        var record = await Backups.ReadAsync(catalog, plan.Backup.Id, cancellationToken);
-        var snapshot = await TreeBackups.OpenAsync(catalog.Vault, record, cancellationToken);
-        var major = await MajorOfAsync(snapshot, record.Id, cancellationToken);
+        RecoveryTarget target = request.Point.Time is { } at ? new RecoveryTarget.Time(at) : new RecoveryTarget.Latest();
+        var recovery = await ClusterRecovery.PlanAsync(
+            catalog, new(target, Timeline: null, request.Point.BackupId, RecoveryAction.Promote), damaged, cancellationToken);
+        if (target is RecoveryTarget.Latest)
+        {
+            recovery.ExpectNewest();
+        }
+
+        var (plan, record, snapshot) = (recovery.Plan, recovery.Record, recovery.Snapshot);
+        var major = await recovery.MajorAsync(cancellationToken);
         PostgresPrograms programs;
         try
         {
@@ -47,31 +48,17 @@ sealed class ClusterProof(VaultCatalog catalog, VerifyRequest request, TimeProvi
 
         using var scratch = DrillScratch.Create(request.ScratchRoot, catalog.Vault.Identity.Source, time, "verify");
         LetPass(request.ScratchRoot, scratch.Path);
-        var restored = await new ClusterRestore(snapshot, log, plan) { Progressed = request.Options.Progressed }
+        var restored = await new ClusterRestore(snapshot, recovery.Log, plan) { Progressed = request.Options.Progressed }
             .RunAsync(Path.Combine(scratch.Path, "data"), cancellationToken);
         var (replayed, check) = await RecoverAsync(programs, restored, plan, cancellationToken);
-        var last = plan.LastCommit is { } commit ? Micros.ToTime(commit.TimeMicros) : (DateTimeOffset?)null;
         var fetched = restored.Files.FetchedBytes + restored.LogBytes;
         var proof = new VerifiedRestore(
-            record.Branch, record.Position, last ?? record.Time, restored.Files.Bytes + restored.LogBytes, fetched, FromImage: false, check,
-            Math.Round(time.GetElapsedTime(started).TotalSeconds, 3), DiscardedImage: "")
+            record.Branch, record.Position, recovery.LastCommitAt ?? record.Time, restored.Files.Bytes + restored.LogBytes, fetched,
+            FromImage: false, check, Math.Round(time.GetElapsedTime(started).TotalSeconds, 3), DiscardedImage: "")
         {
-            Cluster = new(programs.Major, record.Id, plan.End.Timeline, $"{replayed}", restored.Commits, last),
+            Cluster = new(programs.Major, record.Id, plan.End.Timeline, $"{replayed}", restored.Commits, recovery.LastCommitAt),
         };
         return (proof, fetched, null);
-    }
-
-    /// <summary>What cannot be reached is told although a server would recover: nobody would miss it until it is needed.</summary>
-    async Task<RecoveryPlan> PlanAsync(WalCatalog log, IReadOnlyList<ClusterBackup> backups, CancellationToken cancellationToken)
-    {
-        RecoveryTarget target = request.Point.Time is { } at ? new RecoveryTarget.Time(at) : new RecoveryTarget.Latest();
-        var plan = await new RecoveryPlanner(log, backups).PlanAsync(
-            target, timeline: null, request.Point.BackupId, RecoveryAction.Promote, cancellationToken);
-        return target is RecoveryTarget.Time || log.EndOf(plan.Branch.Number) <= plan.Log.End ? plan : throw new SalvorException(
-            FailureKind.NotRestorable,
-            $"no base backup leads past {plan.Log.End}, and the log of timeline {plan.End.Timeline} goes on to "
-                + $"{log.EndOf(plan.Branch.Number)}",
-            "Make a base backup now.");
     }
 
     async Task<(Lsn Replayed, string Check)> RecoverAsync(
@@ -113,16 +100,5 @@ sealed class ClusterProof(VaultCatalog catalog, VerifyRequest request, TimeProvi
         {
             File.SetUnixFileMode(folder, File.GetUnixFileMode(folder) | Pass);
         }
-    }
-
-    static async Task<int> MajorOfAsync(TreeSnapshot snapshot, ulong id, CancellationToken cancellationToken)
-    {
-        using var version = new MemoryStream();
-        await TreeSearch.DumpAsync(snapshot, "/PG_VERSION"u8.ToArray(), version, cancellationToken);
-        return int.TryParse(Encoding.ASCII.GetString(version.ToArray()), CultureInfo.InvariantCulture, out var major)
-            ? major
-            : throw new SalvorException(
-                FailureKind.Integrity, $"PG_VERSION of backup {id} does not name a version of PostgreSQL from 10 on",
-                "Make a base backup now.");
     }
 }

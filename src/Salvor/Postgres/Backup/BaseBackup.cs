@@ -94,10 +94,14 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
     /// Offers a backup: it can be restored from here on. Throws where the vault does not have all of the log that it needs, without which
     /// no server starts from it.
     /// </summary>
-    public async Task<BackupRecord> OfferAsync(StoredBaseBackup backup, BackupRequest request, CancellationToken cancellationToken)
+    /// <param name="backup">The backup.</param>
+    /// <param name="log">The log of the vault, as it was listed now.</param>
+    /// <param name="request">What it is called, and kept for.</param>
+    /// <param name="cancellationToken">Ends it; then nothing is offered.</param>
+    public async Task<BackupRecord> OfferAsync(
+        StoredBaseBackup backup, WalCatalog log, BackupRequest request, CancellationToken cancellationToken)
     {
-        var catalog = await WalCatalog.LoadAsync(vault, cancellationToken);
-        var reach = await WalReader.ReachAsync(catalog, backup.Branch, backup.Log.First, cancellationToken);
+        var reach = await WalReader.ReachAsync(log, backup.Branch, backup.Log.First, cancellationToken);
         if (reach < backup.Log.End)
         {
             throw new SalvorException(

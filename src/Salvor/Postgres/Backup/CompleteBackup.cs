@@ -84,12 +84,12 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
         Directory.CreateDirectory(backup.ScratchFolder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         var label = new BaseBackupOptions { Label = $"salvor {request.Label}".Trim() };
         var stored = await backup.RunAsync(connection, label, branch, cancellationToken);
-        await ArrivedAsync(branch, stored.Log, cancellationToken);
-        return (await backup.OfferAsync(stored, request, cancellationToken), stored.Totals);
+        var log = await ArrivedAsync(branch, stored.Log, cancellationToken);
+        return (await backup.OfferAsync(stored, log, request, cancellationToken), stored.Totals);
     }
 
-    /// <summary>Waits for the log that a backup needs, for as long as more of it comes.</summary>
-    async Task ArrivedAsync(uint branch, WalRange log, CancellationToken cancellationToken)
+    /// <summary>Waits for the log that a backup needs, for as long as more of it comes; the listing in which it is there.</summary>
+    async Task<WalCatalog> ArrivedAsync(uint branch, WalRange log, CancellationToken cancellationToken)
     {
         var (reached, since) = (Lsn.None, time.GetUtcNow());
         while (true)
@@ -98,7 +98,7 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
             var reach = await WalReader.ReachAsync(catalog, branch, log.First, cancellationToken);
             if (reach >= log.End)
             {
-                return;
+                return catalog;
             }
 
             (reached, since) = reach == reached ? (reached, since) : (reach, time.GetUtcNow());

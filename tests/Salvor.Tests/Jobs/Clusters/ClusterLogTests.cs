@@ -39,10 +39,11 @@ public sealed class ClusterLogTests : IDisposable
         {
             StartedAt = record.Time, FinishedAt = record.Time, DetailsHash = default, StoredBytes = 0,
         };
+        var log = await WalCatalog.LoadAsync(vault, Cancel);
         var offered = await Assert.ThrowsAsync<SalvorException>(
-            () => new BaseBackup(vault, TimeProvider.System).OfferAsync(stored, Request, Cancel));
+            () => new BaseBackup(vault, TimeProvider.System).OfferAsync(stored, log, Request, Cancel));
         Assert.EndsWith($"has it up to {start}", offered.Message, StringComparison.Ordinal);
-        var planner = new RecoveryPlanner(await WalCatalog.LoadAsync(vault, Cancel), [backup]);
+        var planner = new RecoveryPlanner(log, [backup]);
         var planned = await Assert.ThrowsAsync<SalvorException>(
             () => planner.PlanAsync(new RecoveryTarget.Latest(), null, null, RecoveryAction.Promote, Cancel));
         Assert.Contains($"and the log behind it ends at {start}, in vault", planned.Message, StringComparison.Ordinal);
