@@ -178,7 +178,7 @@ static class ClusterRestoreRun
         }
 
         var path = Jobs.Recovery.Shell.Quote(target);
-        var command = $"{program} -D {path} -l {path}/salvor_start.log start";
+        var command = $"{program} -D {path} -l {path}/salvor_start.log -o {Jobs.Recovery.Shell.Quote(ClusterStart.OwnPlace(target))} start";
         return Environment.IsPrivilegedProcess ? $"cd / && setpriv --reuid={OwnerOf(target)} --init-groups {command}" : command;
     }
 }

@@ -6,6 +6,8 @@ using Salvor.Postgres.Protocol;
 using Salvor.Storage;
 using Salvor.Tests.Support;
 using Salvor.Vault;
+using Salvor.Vault.Compaction;
+using Salvor.Vault.Pruning;
 using Salvor.Vault.Snapshots;
 using Salvor.Vault.Trees;
 using Salvor.Vault.Verify;
@@ -71,6 +73,33 @@ public sealed class BaseBackupTests : IDisposable
         var checksums = await PostgresServer.RunAsync("pg_amcheck", "-h", restored.Folder, "-p", $"{restored.Port}", "-U", "postgres", "-d",
             "postgres", "--install-missing");
         Assert.True(checksums.ExitCode == 0, $"{checksums}");
+    }
+
+    [Fact]
+    public async Task A_backup_that_a_prune_took_for_one_that_nobody_offers_is_offered_when_that_is_taken_back()
+    {
+        await using var server = await PostgresServer.StartAsync(scratch, "pg", "wal_keep_size = 64MB");
+        await using var replication = await OpenAsync(server);
+        var (vault, branch) = await VaultAsync(replication);
+        var backup = await BackUpAsync(vault, replication, branch);
+        await StoreLogAsync(vault, replication, branch, backup.Log);
+        var (time, offering) = (new ManualTime(), new BaseBackup(vault, TimeProvider.System));
+        time.Advance(TimeProvider.System.GetUtcNow() + TimeSpan.FromDays(2) - time.GetUtcNow());
+        var pruner = new Pruner(vault, time);
+        var (_, prune) = await pruner.CondemnAsync(new PrunePolicy(Ladder.Default), null, Pruner.GraceDefault, Cancel);
+        Assert.NotNull(prune);
+
+        var (log, request) = (await WalCatalog.LoadAsync(vault, Cancel), new BackupRequest("ours", "full", RetentionDays: null));
+        var failure = await Assert.ThrowsAsync<SalvorException>(() => offering.OfferAsync(backup, log, request, Cancel));
+        Assert.Equal(FailureKind.NotRestorable, failure.Kind);
+        Assert.Equal(
+            $"the base backup in vault {vault.Location} was condemned by a prune before its log had come", failure.Message);
+        Assert.EndsWith("'salvor prune undelete' takes back what the prune condemned.", failure.Hint, StringComparison.Ordinal);
+        Assert.Empty((await VaultCatalog.LoadAsync(vault, Cancel)).Backups);
+
+        await pruner.UndeleteAsync(prune.Value, Cancel);
+        await offering.OfferAsync(backup, log, request, Cancel);
+        Assert.Single((await VaultCatalog.LoadAsync(vault, Cancel)).Backups);
     }
 
     [Fact]

@@ -93,6 +93,28 @@ public sealed class RecoveryPlannerTests(RealLog real) : IClassFixture<RealLog>
     }
 
     [Fact]
+    public async Task A_commit_that_begins_in_what_somebody_else_stored_is_found_by_its_number_and_by_its_address()
+    {
+        // Neither object has all of the record, and the second has no other commit.
+        var (start, _, xid) = Commits[3];
+        var vault = await EmptyVaultAsync();
+        Lsn[] cuts = [real.First, start + 8, Commits[4].Start, real.End];
+        foreach (var (first, end) in cuts.Zip(cuts.Skip(1)))
+        {
+            await new WalWriter(vault, 1, 1, real.Shape).StoreAsync(
+                first, real.Bytes.AsMemory((int)(first - real.First), (int)(end - first)), time.GetUtcNow(), time.GetUtcNow(), default);
+        }
+
+        var planner = new RecoveryPlanner(await WalCatalog.LoadAsync(vault, default), [Backup]);
+        var byNumber = await planner.PlanAsync(
+            new RecoveryTarget.Transaction(xid), null, null, RecoveryAction.Promote, default);
+        var byAddress = await planner.PlanAsync(new RecoveryTarget.Address(start), null, null, RecoveryAction.Promote, default);
+
+        Assert.Equal(new RecoveryStop.At(start, Inclusive: true), byNumber.End.Stop);
+        Assert.Equal(new RecoveryStop.At(start, Inclusive: false), byAddress.End.Stop);
+    }
+
+    [Fact]
     public async Task The_end_of_the_backup_needs_no_log_after_it()
     {
         var plan = await PlanAsync(new RecoveryTarget.Immediate());
@@ -180,9 +202,8 @@ public sealed class RecoveryPlannerTests(RealLog real) : IClassFixture<RealLog>
 
     async Task<VaultAccess> VaultAsync(ReadOnlyMemory<byte> log)
     {
-        var vault = await VaultAccess.OpenOrCreateAsync(store, "pg", VaultIdentity.Postgres, "pg", null, time, default);
-        var branch = await WalBranches.EnsureAsync(vault, real.Shape.SystemId, TimelineHistory.Read(1, default), time, default);
-        var writer = new WalWriter(vault, branch, 1, real.Shape);
+        var vault = await EmptyVaultAsync();
+        var writer = new WalWriter(vault, 1, 1, real.Shape);
 
         // Pieces that end anywhere, as those of a segment that grows do.
         var random = new Random(TestSeed.Take());
@@ -193,6 +214,14 @@ public sealed class RecoveryPlannerTests(RealLog real) : IClassFixture<RealLog>
             at += piece.Length;
         }
 
+        return vault;
+    }
+
+    async Task<VaultAccess> EmptyVaultAsync()
+    {
+        var vault = await VaultAccess.OpenOrCreateAsync(store, "pg", VaultIdentity.Postgres, "pg", null, time, default);
+        Assert.Equal(
+            1u, await WalBranches.EnsureAsync(vault, real.Shape.SystemId, TimelineHistory.Read(1, default), time, default));
         return vault;
     }
 

@@ -1,9 +1,7 @@
-using System.Collections.Concurrent;
 using System.Globalization;
 using Salvor.Postgres;
 using Salvor.Postgres.Backup;
 using Salvor.Postgres.Protocol;
-using Salvor.Storage;
 using Salvor.Tests.Support;
 using Salvor.Tests.Vault.Wal;
 using Salvor.Vault;
@@ -13,26 +11,12 @@ using Salvor.Vault.Wal;
 namespace Salvor.Tests.Postgres;
 
 /// <summary>A receiver that follows a real server into a vault, and what is there when either of them ends.</summary>
-public sealed class WalReceiverTests : IAsyncLifetime
+public sealed class WalReceiverTests : WalReceiverRig
 {
-    readonly ScratchDirectory scratch = new();
-    readonly MemoryStore store = new();
-    readonly ConcurrentQueue<string> told = new();
-    readonly List<(CancellationTokenSource Stop, Task Run)> runs = [];
-    bool isAway;
-
-    public ValueTask InitializeAsync() => ValueTask.CompletedTask;
-
-    public async ValueTask DisposeAsync()
-    {
-        await StopAllAsync();
-        scratch.Dispose();
-    }
-
     [Fact]
     public async Task The_vault_gets_what_the_server_has_while_both_are_killed_again_and_again()
     {
-        await using var server = await PostgresServer.StartAsync(scratch, "pg", RealWal.KeepAll);
+        await using var server = await PostgresServer.StartAsync(Scratch, "pg", RealWal.KeepAll);
         await server.SqlAsync("create table t (i int, body text)");
         for (var round = 0; round < 3; round++)
         {
@@ -59,7 +43,7 @@ public sealed class WalReceiverTests : IAsyncLifetime
     [Fact]
     public async Task A_timeline_is_followed_to_the_next_one_and_its_history_comes_first()
     {
-        await using var server = await PostgresServer.StartAsync(scratch, "pg", RealWal.KeepAll);
+        await using var server = await PostgresServer.StartAsync(Scratch, "pg", RealWal.KeepAll);
         var publishing = Follow(server);
         await server.SqlAsync("create table t as select i from generate_series(1, 10000) i");
         await ReachedAsync(server, publishing, 1);
@@ -85,12 +69,12 @@ public sealed class WalReceiverTests : IAsyncLifetime
     [InlineData(false)]
     public async Task A_server_that_was_set_back_and_promoted_is_followed_to_its_new_timeline(bool isSpoolKept)
     {
-        await using var server = await PostgresServer.StartAsync(scratch, "pg", RealWal.KeepAll);
+        await using var server = await PostgresServer.StartAsync(Scratch, "pg", RealWal.KeepAll);
         var publishing = Follow(server);
         await server.SqlAsync("create table t as select i from generate_series(1, 60000) i");
         await ReachedAsync(server, publishing, 1);
         await server.StopAsync();
-        await ExpectAsync(ChildProcess.RunAsync("cp", ["-a", server.Data, scratch["before"]]));
+        await ExpectAsync(ChildProcess.RunAsync("cp", ["-a", server.Data, Scratch["before"]]));
         await server.StartAsync();
         for (var i = 0; i < 3; i++)
         {
@@ -103,10 +87,10 @@ public sealed class WalReceiverTests : IAsyncLifetime
         await StopAllAsync();
         await server.StopAsync();
         Directory.Delete(server.Data, recursive: true);
-        Directory.Move(scratch["before"], server.Data);
+        Directory.Move(Scratch["before"], server.Data);
         if (!isSpoolKept)
         {
-            Directory.Delete(scratch["spool"], recursive: true);
+            Directory.Delete(Scratch["spool"], recursive: true);
         }
 
         await PromoteAsync(server);
@@ -123,7 +107,7 @@ public sealed class WalReceiverTests : IAsyncLifetime
     [Fact]
     public async Task A_slot_that_keeps_log_of_an_older_timeline_is_followed_from_that_on()
     {
-        await using var server = await PostgresServer.StartAsync(scratch, "pg", RealWal.KeepAll);
+        await using var server = await PostgresServer.StartAsync(Scratch, "pg", RealWal.KeepAll);
         await server.SqlAsync("select pg_create_physical_replication_slot('salvor', true)");
         await server.SqlAsync("create table t as select i from generate_series(1, 60000) i");
         await PromoteAsync(server);
@@ -132,14 +116,14 @@ public sealed class WalReceiverTests : IAsyncLifetime
         await ReachedAsync(server, publishing, 2);
 
         await AssertSameAsync(server, 2);
-        Assert.DoesNotContain(told, text => text.StartsWith("a gap", StringComparison.Ordinal));
+        Assert.DoesNotContain(Heard, text => text.StartsWith("a gap", StringComparison.Ordinal));
         Assert.True((await WalCatalog.LoadAsync(await VaultAsync(), default)).EndOf(1) > Lsn.None);
     }
 
     [Fact]
     public async Task A_backup_takes_its_log_from_whoever_has_the_folder_already()
     {
-        await using var server = await PostgresServer.StartAsync(scratch, "pg", RealWal.KeepAll);
+        await using var server = await PostgresServer.StartAsync(Scratch, "pg", RealWal.KeepAll);
         var publishing = Follow(server);
         await server.SqlAsync("create table t as select i from generate_series(1, 1000) i");
         await ReachedAsync(server, publishing, 1);
@@ -148,14 +132,14 @@ public sealed class WalReceiverTests : IAsyncLifetime
         await new CompleteBackup(vault, Options(server), TimeProvider.System).RunAsync(
             new BackupRequest("ours", "full", RetentionDays: null), default);
 
-        Assert.False(runs[^1].Run.IsCompleted, Told());
+        Assert.False(Runs[^1].Run.IsCompleted, Told());
         Assert.Empty((await new VaultVerifier(vault, new VerifyOptions()).RunAsync(default)).Findings);
     }
 
     [Fact]
     public async Task A_slot_that_was_lost_is_told_and_what_is_missing_has_a_name()
     {
-        await using var server = await PostgresServer.StartAsync(scratch, "pg", "max_slot_wal_keep_size = '1MB'");
+        await using var server = await PostgresServer.StartAsync(Scratch, "pg", "max_slot_wal_keep_size = '1MB'");
         var publishing = Follow(server);
         await server.SqlAsync("create table t as select i from generate_series(1, 10000) i");
         await ReachedAsync(server, publishing, 1);
@@ -171,10 +155,10 @@ public sealed class WalReceiverTests : IAsyncLifetime
         await server.SqlAsync("create table after_the_gap (i int)");
         await ReachedAsync(server, publishing, 1);
 
-        Assert.Contains(told, text => text.StartsWith("slot salvor was lost: the server removed log", StringComparison.Ordinal));
+        Assert.Contains(Heard, text => text.StartsWith("slot salvor was lost: the server removed log", StringComparison.Ordinal));
         var gap = Assert.Single((await WalCatalog.LoadAsync(await VaultAsync(), default)).Gaps(1));
         Assert.Contains(
-            told, text => text.StartsWith("a gap: the server no longer has the log", StringComparison.Ordinal)
+            Heard, text => text.StartsWith("a gap: the server no longer has the log", StringComparison.Ordinal)
                 && text.Contains($"-{gap.Range.End} of timeline 1", StringComparison.Ordinal));
         var report = await new VaultVerifier(await VaultAsync(), new VerifyOptions()).RunAsync(default);
         Assert.Equal(0, report.FindingCount);
@@ -185,17 +169,17 @@ public sealed class WalReceiverTests : IAsyncLifetime
     public async Task What_is_received_waits_for_no_vault_and_for_no_more_than_the_disk_may_hold()
     {
         const int SpoolMax = 16 << 20;
-        await using var server = await PostgresServer.StartAsync(scratch, "pg", RealWal.KeepAll);
-        isAway = true;
+        await using var server = await PostgresServer.StartAsync(Scratch, "pg", RealWal.KeepAll);
+        IsAway = true;
         var publishing = Follow(server, options => options with { SpoolBytesMax = SpoolMax });
         await server.SqlAsync("create table t as select i from generate_series(1, 600000) i");
         await Eventually.HoldsAsync(
-            () => told.Count(text => text.EndsWith("nothing more is received, and the server keeps its log", StringComparison.Ordinal)) > 3,
+            () => Heard.Count(it => it.EndsWith("nothing more is received, and the server keeps its log", StringComparison.Ordinal)) > 3,
             Told, Eventually.StartMax);
-        Assert.Contains(told, text => text == "the log is not published: nobody answers");
+        Assert.Contains(Heard, text => text == "the log is not published: nobody answers");
         Assert.InRange(publishing.Receiver!.Spool!.SizeBytes, SpoolMax, SpoolMax + (2 * PostgresServer.SegmentBytes));
 
-        isAway = false;
+        IsAway = false;
         await ReachedAsync(server, publishing, 1);
         await AssertSameAsync(server, 1);
     }
@@ -203,14 +187,14 @@ public sealed class WalReceiverTests : IAsyncLifetime
     [Fact]
     public async Task What_was_received_comes_into_the_vault_also_where_the_server_refuses_to_go_on()
     {
-        await using var server = await PostgresServer.StartAsync(scratch, "pg", RealWal.KeepAll);
-        isAway = true;
+        await using var server = await PostgresServer.StartAsync(Scratch, "pg", RealWal.KeepAll);
+        IsAway = true;
         var publishing = Follow(server);
         await server.SqlAsync("create table t as select i from generate_series(1, 60000) i; create role nobody login");
         Assert.True(Lsn.TryParse(await server.SqlAsync("select pg_current_wal_flush_lsn()"), out var end));
         await Eventually.HoldsAsync(() => publishing.Receiver?.Spool?.Flushed >= end, Told, Eventually.StartMax);
         await StopAllAsync();
-        isAway = false;
+        IsAway = false;
 
         var refused = new WalPublishing(
             Options(server) with { Server = server.At($"host={server.Folder} user=nobody") }, _ => VaultAsync(), TimeProvider.System);
@@ -225,11 +209,11 @@ public sealed class WalReceiverTests : IAsyncLifetime
     public async Task After_the_loss_of_the_server_and_its_disk_nearly_all_acknowledged_rows_are_there(bool isSynchronous)
     {
         await using var server = await PostgresServer.StartAsync(
-            scratch, "pg", RealWal.KeepAll, $"synchronous_standby_names = '{(isSynchronous ? "salvor" : "")}'");
-        await using var restored = await PostgresServer.AtAsync(scratch, "restored");
+            Scratch, "pg", RealWal.KeepAll, $"synchronous_standby_names = '{(isSynchronous ? "salvor" : "")}'");
+        await using var restored = await PostgresServer.AtAsync(Scratch, "restored");
         var publishing = Follow(server);
         await Eventually.HoldsAsync(
-            () => told.Any(text => text.StartsWith("follows timeline 1 of", StringComparison.Ordinal)), Told, Eventually.StartMax);
+            () => Heard.Any(text => text.StartsWith("follows timeline 1 of", StringComparison.Ordinal)), Told, Eventually.StartMax);
         Assert.Equal(isSynchronous, publishing.Receiver!.IsSynchronous);
         await server.SqlAsync("create table t (i int primary key)");
         await ExpectAsync(PostgresServer.RunAsync(
@@ -266,11 +250,11 @@ public sealed class WalReceiverTests : IAsyncLifetime
     [Fact]
     public async Task A_backup_that_lacks_log_is_damaged_once_it_is_offered()
     {
-        await using var server = await PostgresServer.StartAsync(scratch, "pg", RealWal.KeepAll);
+        await using var server = await PostgresServer.StartAsync(Scratch, "pg", RealWal.KeepAll);
         var publishing = Follow(server);
         await server.SqlAsync("create table t as select i from generate_series(1, 1000) i");
         await ReachedAsync(server, publishing, 1);
-        var (vault, maker) = (await VaultAsync(), new BaseBackup(await VaultAsync(), TimeProvider.System) { ScratchFolder = scratch.Path });
+        var (vault, maker) = (await VaultAsync(), new BaseBackup(await VaultAsync(), TimeProvider.System) { ScratchFolder = Scratch.Path });
         await using var replication = await ReplicationConnection.OpenAsync(server.Connection, TimeProvider.System, default);
         var backup = await maker.RunAsync(replication, new BaseBackupOptions { Label = "test" }, 1, default);
         await server.SqlAsync("create table u (i int)");
@@ -313,7 +297,7 @@ public sealed class WalReceiverTests : IAsyncLifetime
     /// <summary>Recovers from the vault alone.</summary>
     async Task RestoreAsync(PostgresServer restored)
     {
-        var archive = scratch.Subdirectory("archive");
+        var archive = Scratch.Subdirectory("archive");
         var catalog = await WalCatalog.LoadAsync(await VaultAsync(), default);
         foreach (var span in catalog.Spans(1))
         {
@@ -322,7 +306,7 @@ public sealed class WalReceiverTests : IAsyncLifetime
             {
                 var target = Path.Combine(archive, segment.Name);
                 Assert.Equal(
-                    WalGet.Delivered, await WalGet.RunAsync([VaultAsync], segment.Name, target, e => told.Enqueue(e.Message), default));
+                    WalGet.Delivered, await WalGet.RunAsync([VaultAsync], segment.Name, target, e => Heard.Enqueue(e.Message), default));
                 File.SetUnixFileMode(target, (UnixFileMode)0b110_100_100);
             }
         }
@@ -334,97 +318,4 @@ public sealed class WalReceiverTests : IAsyncLifetime
         await Eventually.HoldsAsync(
             async () => await restored.SqlAsync("select pg_is_in_recovery()") == "f", () => restored.Log, Eventually.StartMax);
     }
-
-    WalPublishing Follow(PostgresServer server, Func<WalReceiverOptions, WalReceiverOptions>? change = null)
-    {
-        var options = Options(server);
-        var publishing = new WalPublishing(change?.Invoke(options) ?? options, _ => VaultAsync(), TimeProvider.System)
-        {
-            Told = notice => told.Enqueue(notice.Text),
-        };
-        var stop = new CancellationTokenSource();
-        runs.Add((stop, Task.Run(() => publishing.RunAsync(stop.Token))));
-        return publishing;
-    }
-
-    WalReceiverOptions Options(PostgresServer server) => new()
-    {
-        Server = server.Connection, Folder = scratch["spool"], RetryEvery = TimeSpan.FromMilliseconds(100),
-        PublishEvery = TimeSpan.FromMilliseconds(100),
-    };
-
-    async Task StopAllAsync()
-    {
-        foreach (var (stop, run) in runs)
-        {
-            await stop.CancelAsync();
-            await Assert.ThrowsAnyAsync<OperationCanceledException>(() => run);
-            stop.Dispose();
-        }
-
-        runs.Clear();
-    }
-
-    /// <summary>Returns when all that the server has is in the vault.</summary>
-    async Task ReachedAsync(PostgresServer server, WalPublishing publishing, uint timeline)
-    {
-        Assert.True(Lsn.TryParse(await server.SqlAsync("select pg_current_wal_flush_lsn()"), out var end));
-        await Eventually.HoldsAsync(
-            () => publishing.PublishedOf(timeline) >= end || runs[^1].Run.IsCompleted,
-            () => $"{publishing.PublishedOf(timeline)} of {end}\n{Told()}", Eventually.StartMax);
-        if (runs[^1].Run.IsFaulted)
-        {
-            await runs[^1].Run;
-        }
-    }
-
-    /// <summary>What the vault gives for each segment is what the server has.</summary>
-    async Task AssertSameAsync(PostgresServer server, uint timeline)
-    {
-        var vault = await VaultAsync();
-        var catalog = await WalCatalog.LoadAsync(vault, default);
-        using var reader = new WalReader(catalog);
-        var compared = 0;
-        foreach (var path in Directory.GetFiles(server.Wal))
-        {
-            if (WalSegment.TryParse(Path.GetFileName(path), PostgresServer.SegmentBytes, out var segment) && segment.Timeline <= timeline
-                && await reader.SegmentAsync(segment, default) is { } got)
-            {
-                var there = await File.ReadAllBytesAsync(path);
-                // Of the timelines before its own it has what was before it left them.
-                var (branch, left) = (catalogBranch(segment.Timeline), ForkFrom(catalogBranch(segment.Timeline)));
-                var length = (int)(Lsn.Min(Lsn.Min(catalog.Reach(branch, segment.Range.First), segment.Range.End), left)
-                    - segment.Range.First);
-                var same = there.AsSpan().CommonPrefixLength(got);
-                Assert.True(same >= length, $"{segment.Name} differs at {segment.Range.First + same}");
-                compared++;
-            }
-        }
-
-        Assert.True(compared > 2);
-        Assert.Empty((await new VaultVerifier(vault, new VerifyOptions()).RunAsync(default)).Findings);
-        uint catalogBranch(uint number) => WalBranches.Find(catalog.Branches, number)!.Number;
-        Lsn ForkFrom(uint branch) => catalog.Branches.Where(item => item.Record.Parent == branch)
-            .Select(item => new Lsn(item.Record.ForkPosition)).Append(new Lsn(ulong.MaxValue)).Min();
-    }
-
-    static async Task PromoteAsync(PostgresServer server)
-    {
-        await server.StopAsync();
-        await File.WriteAllTextAsync(Path.Combine(server.Data, "standby.signal"), "");
-        await server.StartAsync();
-        await server.SqlAsync("select pg_promote()");
-    }
-
-    static async Task ExpectAsync(Task<ProcessResult> run)
-    {
-        var result = await run;
-        Assert.True(result.ExitCode == 0, result.ToString());
-    }
-
-    string Told() => string.Join('\n', told);
-
-    Task<VaultAccess> VaultAsync() => isAway
-        ? throw new StorageException(StorageFailure.Unreachable, "nobody answers", "Wait.")
-        : VaultAccess.OpenOrCreateAsync(store, "pg", VaultIdentity.Postgres, "pg", TimeProvider.System, default);
 }

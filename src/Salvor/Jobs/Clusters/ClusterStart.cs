@@ -52,14 +52,19 @@ public static class ClusterStart
         return new StartedCluster(replayed, time.GetUtcNow(), process, ownPort, folder);
     }
 
+    /// <summary>
+    /// Options without which a server goes by its settings, which may name the directory and the file of the one that was backed up: then
+    /// that is started, or hindered.
+    /// </summary>
+    /// <param name="path">The data directory.</param>
+    public static string OwnPlace(string path) => $"-c {Shell.Quote($"data_directory={path}")} -c external_pid_file=";
+
     /// <summary>It ends with neither us nor the terminal. What is reachable from elsewhere is not decided by a restore.</summary>
     static async Task StartAsync(ClusterDirectory directory, int? port, CancellationToken cancellationToken)
     {
         var programs = await PostgresPrograms.FindAsync(directory.MajorVersion, cancellationToken);
         var log = Path.Combine(directory.Path, LogName);
-
-        // Its settings may name the directory and the file of the server that was backed up.
-        var options = $"-c listen_addresses=localhost -c external_pid_file= -c {Shell.Quote($"data_directory={directory.Path}")}"
+        var options = $"-c listen_addresses=localhost {OwnPlace(directory.Path)}"
             + (port is { } number ? string.Create(CultureInfo.InvariantCulture, $" -p {number}") : "");
         const string Patience = "86400";
         try

@@ -97,6 +97,8 @@ public sealed class ClusterCommandTests(ClusterVault real) : IClassFixture<Clust
             string[] connection = ["-h", server.GetProperty("socket_folder").GetString()!, "-p", $"{free.Port}", "-U", "postgres"];
             Assert.Equal(Wanted.Digest, await SqlAsync(connection, ClusterVault.DigestSql));
             Assert.Equal("f|localhost", await SqlAsync(connection, "select pg_is_in_recovery(), current_setting('listen_addresses')"));
+            Assert.Equal(Target, await SqlAsync(connection, "show data_directory"));
+            Assert.False(File.Exists(real.PidFile));
             Assert.Equal("1", await SqlAsync(connection, "insert into t (body) values ('after') returning 1"));
             Assert.False(Directory.Exists(Path.Combine(Target, "salvor_recovery")));
             var again = await RunAsync(["restore", "pg", .. at]);
@@ -122,7 +124,7 @@ public sealed class ClusterCommandTests(ClusterVault real) : IClassFixture<Clust
         Assert.Contains($"\nRestored \"pg\" -> {Target}\n", result.Stdout, StringComparison.Ordinal);
         Assert.Matches(
             $"\nall of it belongs to \\w+, as whom the server is started\nnext: .*{PostgresServer.Programs}/pg_ctl -D {Target} "
-                + $"-l {Target}/salvor_start.log start\n$",
+                + $"-l {Target}/salvor_start.log -o '-c data_directory={Target} -c external_pid_file=' start\n$",
             result.Stdout);
         CliRig.AssertError(
             again, 2, $"there is a cluster in {Target} already",

@@ -1,7 +1,11 @@
 using System.Text.Json;
+using Microsoft.Extensions.Logging.Abstractions;
+using Salvor.Jobs;
 using Salvor.Jobs.Clusters;
+using Salvor.Jobs.Config;
 using Salvor.Postgres.Protocol;
 using Salvor.Postgres.Restore;
+using Salvor.Sqlite;
 using Salvor.Storage;
 using Salvor.Tests.Cli;
 using Salvor.Tests.Support;
@@ -123,6 +127,44 @@ public sealed class ClusterFollowingTests(FollowedServer shared) : IClassFixture
         await Eventually.HoldsAsync(
             async () => await ActiveAsync() == "salvor_one,salvor_three", () => daemon.Stderr, Eventually.StartMax);
         Assert.Single(Lines(daemon, "one: follows timeline"));
+        Assert.EndsWith(
+            $"two: slot salvor_two at {Server.Folder}/.s.PGSQL.{Server.Port} is no longer followed, and keeps its log there. "
+                + "hint: SELECT pg_drop_replication_slot('salvor_two');",
+            Assert.Single(Lines(daemon, "no longer followed")), StringComparison.Ordinal);
+    }
+
+    [Fact]
+    public async Task A_disk_that_hangs_keeps_no_other_cluster_from_being_followed()
+    {
+        rig.Configure(Source("bad"), Source("good"));
+        var current = ConfigFile.Load(rig["salvor.yaml"], _ => null);
+        var state = ConfiguredSources.StateOf(current, current.Trees["bad"]);
+        LocalState.EnsureDirectory(state);
+
+        // Whoever opens it to read waits for somebody who writes.
+        var hangs = LocalState.FollowPath(state, "bad");
+        Assert.Equal(0, (await ChildProcess.RunAsync("mkfifo", [hangs])).ExitCode);
+        const int Factor = 10;
+        var following = new ClusterFollowing(() => Volatile.Read(ref current), new FastTime(Factor), NullLogger.Instance);
+        using var stop = new CancellationTokenSource();
+        var run = Task.Run(() => following.RunAsync(stop.Token));
+        try
+        {
+            await FollowedAsync("good");
+            rig.Configure(Source("good"), Source("late"));
+            Volatile.Write(ref current, ConfigFile.Load(rig["salvor.yaml"], _ => null));
+            await FollowedAsync("late");
+        }
+        finally
+        {
+            File.OpenHandle(hangs, FileMode.Open, FileAccess.ReadWrite).Dispose();
+            await stop.CancelAsync();
+        }
+
+        await Assert.ThrowsAnyAsync<OperationCanceledException>(() => run);
+
+        Task FollowedAsync(string source) => Eventually.HoldsAsync(
+            () => following.IsFollowedAsync(source, default), () => $"{source} is not followed", Eventually.StartMax);
     }
 
     [Fact]

@@ -23,6 +23,9 @@ public sealed class ClusterVault : IAsyncLifetime
     /// <summary>Where the vaults of that are.</summary>
     public string Vaults => scratch["vaults"];
 
+    /// <summary>What the settings of the server name as its own, and no copy may touch.</summary>
+    public string PidFile => scratch["pg/original.pid"];
+
     /// <summary>The log of the server as it left it.</summary>
     public string Wal => scratch["pg/data/pg_wal"];
 
@@ -39,7 +42,13 @@ public sealed class ClusterVault : IAsyncLifetime
 
     public async ValueTask InitializeAsync()
     {
-        await using var server = await PostgresServer.StartAsync(scratch, "pg", "wal_keep_size = 512MB", "max_connections = 37");
+        await using var server = await PostgresServer.CreateAsync(scratch);
+
+        // As a server has them whose settings are its own alone: whoever starts a copy by them would start the original.
+        await server.ConfigureAsync(
+            "wal_keep_size = 512MB", "max_connections = 37", $"data_directory = '{server.Data}'",
+            $"external_pid_file = '{server.Folder}/original.pid'");
+        await server.StartAsync();
         await server.SqlAsync("create table t (id serial primary key, body text)");
         await server.SqlAsync("create unlogged table u (i int); insert into u values (1)");
         await WorkAsync(server, Moments, 3);

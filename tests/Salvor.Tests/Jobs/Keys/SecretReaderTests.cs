@@ -93,6 +93,20 @@ public sealed class SecretReaderTests : IDisposable
         Assert.Equal("secret", Text(await keys.SecretAsync(default)));
     }
 
+    [Fact]
+    public async Task What_a_descriptor_gave_is_kept_when_its_number_is_that_of_another_file()
+    {
+        // As a daemon does it, where two sources have the same key: the second is read when the first has closed the descriptor.
+        var number = (int)File.OpenHandle(Write("p", "secret\n")).DangerousGetHandle();
+        var source = new KeySource.PassphraseDescriptor(number);
+        var first = await ReadAsync(source);
+
+        using var other = File.OpenHandle(Write("other", "canary\n"));
+        var second = await SecretReader.KeyringOf(source, isSaved: false).SecretAsync(TestContext.Current.CancellationToken);
+
+        Assert.Equal(("secret", "secret"), (Text(first), Text(second)));
+    }
+
     async Task<string> EmptyAsync() =>
         (await RefusalAsync(new KeySource.PassphraseFile(scratch["empty"]))).Message;
 

@@ -179,6 +179,26 @@ public sealed class PackCollectionTests
         Assert.Contains(new PruneLine("the packs", true, $"{pack["app/".Length..]} is missing; run 'salvor repair' first"), plan.Lines);
     }
 
+    [Fact]
+    public async Task Where_a_pack_is_missing_that_a_kept_snapshot_needs_no_snapshot_and_no_log_goes_either()
+    {
+        var aged = await AgedVault.CreateAsync();
+        var catalog = await VaultReading.OpenAsync(aged.Store);
+        var planned = await PlanAsync();
+        Assert.NotEmpty(planned.Condemned);
+        var use = await PackUse.ReadAsync(catalog, planned.Snapshots, default);
+        var pack = VaultKeys.Pack(use.Packs.Keys.First(pack => use.Chunks(pack) > 0));
+        await aged.Store.DeleteAsync($"app/{pack}", default);
+
+        var plan = await PlanAsync();
+
+        Assert.Empty(plan.Condemned);
+        Assert.Contains(new PruneLine("the packs", true, $"{pack} is missing; run 'salvor repair' first"), plan.Lines);
+        Assert.All(plan.Lines, line => Assert.True(line.IsKept, $"{line}"));
+
+        Task<PrunePlan> PlanAsync() => new Pruner(catalog.Vault, aged.Time).PlanAsync(Everything, null, default);
+    }
+
     static PrunePolicy Everything { get; } = AgedVault.Policy;
 
     Task<VaultAccess> CreateAsync() => VaultAccess.OpenOrCreateAsync(store, "app", "sqlite", "/app.db", time, default);
