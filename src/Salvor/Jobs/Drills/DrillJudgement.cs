@@ -20,6 +20,9 @@ static class DrillJudgement
     public static TimeSpan LossOf(DateTimeOffset now, DateTimeOffset completeAsOf, DateTimeOffset? sourceWrittenAt) =>
         sourceWrittenAt <= completeAsOf || completeAsOf > now ? TimeSpan.Zero : now - completeAsOf;
 
+    /// <summary>How long ago something was, in seconds; 0 where a clock has it later.</summary>
+    public static double AgeOf(DateTimeOffset now, DateTimeOffset then) => SmokeRunner.Seconds(then > now ? TimeSpan.Zero : now - then);
+
     /// <summary>The record with its result: FAIL where anything failed, else STALE where anything is too old, else PASS.</summary>
     /// <param name="record">The drill, with its checks.</param>
     /// <param name="failure">What ended it early; null where nothing did.</param>

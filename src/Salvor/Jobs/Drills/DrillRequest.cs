@@ -1,8 +1,5 @@
-using Salvor.Files;
 using Salvor.Jobs.Config;
-using Salvor.Vault;
 using Salvor.Vault.Restore;
-using Salvor.Vault.Trees;
 
 namespace Salvor.Jobs.Drills;
 
@@ -38,20 +35,3 @@ public sealed record DrillRequest
 
 /// <summary>The copies of a source, found by the drill itself, because finding them is a part of the time to recover.</summary>
 public delegate Task<IReadOnlyList<SourceCopy>> CopiesFinder(CancellationToken cancellationToken);
-
-/// <summary>What a drill of files restored.</summary>
-/// <param name="Path">The folder; each file is at its whole path below it.</param>
-/// <param name="Record">The backup.</param>
-/// <param name="Location">Where it was read from.</param>
-/// <param name="Totals">What it is to hold.</param>
-/// <param name="Restored">What the restore says.</param>
-sealed record DrilledTree(string Path, BackupRecord Record, string Location, TreeTotals Totals, RestoredTree Restored);
-
-/// <summary>What a drill restored.</summary>
-/// <param name="Path">The database.</param>
-/// <param name="Point">The point.</param>
-/// <param name="Location">Where it was read from.</param>
-/// <param name="CompleteAsOf">Everything committed up to then was there; null where an older point was asked for.</param>
-/// <param name="Image">What was written.</param>
-sealed record DrilledImage(
-    string Path, RestorePoint Point, string Location, DateTimeOffset? CompleteAsOf, Sqlite.Restore.RestoredImage Image);

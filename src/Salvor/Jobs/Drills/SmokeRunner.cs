@@ -1,15 +1,39 @@
 using System.Text;
-using Salvor.Jobs.Recovery;
 using Salvor.Platform;
 using Salvor.Sqlite.Native;
 using Salvor.Text;
 
 namespace Salvor.Jobs.Drills;
 
-/// <summary>Carries out what an operator wants to know of a restored database.</summary>
-/// <param name="path">The restored database.</param>
+/// <summary>What the checks of an operator are asked of.</summary>
+/// <param name="Path">The restored file or folder.</param>
+sealed record SmokeSubject(string Path)
+{
+    /// <summary>Asks a statement, and returns the first column of its first rows, two of them at most; a NULL is "NULL".</summary>
+    public Func<SmokeCheck.Sql, CancellationToken, Task<IReadOnlyList<string>>> AskAsync { get; init; } =
+        (check, _) => throw new InvalidOperationException($"nothing to ask {check.Name}");
+
+    /// <summary>What commands are run by: a shell, and what has to stand before that.</summary>
+    public IReadOnlyList<string> Shell { get; init; } = ["/bin/sh"];
+
+    /// <summary>Variables for commands.</summary>
+    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
+
+    /// <summary>A database of SQLite.</summary>
+    public static SmokeSubject Database(string path) => new(path)
+    {
+        AskAsync = (check, cancellationToken) => Task.Run<IReadOnlyList<string>>(
+            () => RestoredDatabase.Query(path, check.Statement.Value, RowsMax, cancellationToken), cancellationToken),
+    };
+
+    /// <summary>A second row shows that there are more.</summary>
+    public const int RowsMax = 2;
+}
+
+/// <summary>Carries out what an operator wants to know of what was restored.</summary>
+/// <param name="subject">That.</param>
 /// <param name="time">The clock.</param>
-sealed class SmokeRunner(string path, TimeProvider time)
+sealed class SmokeRunner(SmokeSubject subject, TimeProvider time)
 {
     const int FoundCharsMax = 200;
     const int PageBytesMax = 1 << 20;
@@ -25,7 +49,7 @@ sealed class SmokeRunner(string path, TimeProvider time)
         {
             (outcome, expected, found, output) = check switch
             {
-                SmokeCheck.Sql sql => await Task.Run(() => Ask(sql, both.Token), both.Token),
+                SmokeCheck.Sql sql => await AskAsync(sql, both.Token),
                 SmokeCheck.Command command => await ExecuteAsync(command, both.Token),
                 SmokeCheck.Exists file => Look(file),
                 SmokeCheck.Url url => await FetchAsync(url, both.Token),
@@ -42,7 +66,7 @@ sealed class SmokeRunner(string path, TimeProvider time)
         {
             found = e.Message;
         }
-        catch (Exception e) when (e is HttpRequestException or ProgramException or IOException or PosixException)
+        catch (Exception e) when (e is HttpRequestException or SalvorException or IOException)
         {
             found = e.Message;
         }
@@ -53,9 +77,10 @@ sealed class SmokeRunner(string path, TimeProvider time)
 
     public static double Seconds(TimeSpan elapsed) => Math.Round(elapsed.TotalSeconds, 3);
 
-    (CheckOutcome Outcome, string Expected, string Found, string Output) Ask(SmokeCheck.Sql check, CancellationToken cancellationToken)
+    async Task<(CheckOutcome Outcome, string Expected, string Found, string Output)> AskAsync(
+        SmokeCheck.Sql check, CancellationToken cancellationToken)
     {
-        var rows = RestoredDatabase.Query(path, check.Statement.Value, rowsMax: 2, cancellationToken);
+        var rows = await subject.AskAsync(check, cancellationToken);
         var isGood = check.Expect is null ? rows.Count > 0 : rows is [var only] && check.Expect.IsMet(only);
         var found = rows.Count switch { 0 => "no row", 1 => Short(rows[0]), _ => $"{Short(rows[0])}, and more rows" };
         return (isGood ? CheckOutcome.Pass : CheckOutcome.Fail, check.Expect?.Text ?? "a row", found, "");
@@ -64,7 +89,7 @@ sealed class SmokeRunner(string path, TimeProvider time)
     (CheckOutcome Outcome, string Expected, string Found, string Output) Look(SmokeCheck.Exists check)
     {
         const string Expected = "a file with content";
-        return RestoredEntry.Find(path, check.Path) switch
+        return RestoredEntry.Find(subject.Path, check.Path) switch
         {
             ({ Type: EntryStat.Regular, SizeBytes: > 0 } file, _) => (CheckOutcome.Pass, Expected, SizeText.Format(file.SizeBytes), ""),
             ({ Type: EntryStat.Regular }, _) => (CheckOutcome.Fail, Expected, "an empty file", ""),
@@ -78,8 +103,9 @@ sealed class SmokeRunner(string path, TimeProvider time)
     async Task<(CheckOutcome Outcome, string Expected, string Found, string Output)> ExecuteAsync(
         SmokeCheck.Command check, CancellationToken cancellationToken)
     {
-        var line = check.Line.Value.Replace("{path}", Shell.Quote(path), StringComparison.Ordinal);
-        var end = await ProgramEnd.RunAsync(new ProgramStart(["/bin/sh", "-c", line]), cancellationToken);
+        var line = check.Line.Value.Replace("{path}", Recovery.Shell.Quote(subject.Path), StringComparison.Ordinal);
+        var end = await ProgramEnd.RunAsync(
+            new ProgramStart([.. subject.Shell, "-c", line]) { Environment = subject.Environment }, cancellationToken);
         var isMet = check.Expect is null || check.Expect.IsMet(end.Printed);
         var isGood = end.ExitCode == 0 && isMet;
         var found = end.ExitCode != 0 ? $"exit code {end.ExitCode}" : check.Expect is null ? "exit code 0" : Short(end.Printed);

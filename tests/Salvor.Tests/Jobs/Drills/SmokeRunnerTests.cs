@@ -164,5 +164,6 @@ public sealed class SmokeRunnerTests : IDisposable
     }
 
     Task<DrillCheck> RunAsync(SmokeCheck check) =>
-        new SmokeRunner(_scratch["a b.db"], TimeProvider.System).RunAsync(check, TestContext.Current.CancellationToken);
+        new SmokeRunner(SmokeSubject.Database(_scratch["a b.db"]), TimeProvider.System)
+            .RunAsync(check, TestContext.Current.CancellationToken);
 }
