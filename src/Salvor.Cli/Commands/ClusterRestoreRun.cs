@@ -35,6 +35,11 @@ static class ClusterRestoreRun
             ? Path.Combine(request.Scratch, $"{source}-{plan.Promised}".Replace('/', '-'))
             : Path.GetFullPath(request.Output);
         new ClusterDirectory(target).ExpectFree();
+        if (invocation.Get(ClusterOptions.Start))
+        {
+            await ClusterStart.ExpectPossibleAsync(recovery, invocation.Get(ClusterOptions.Port), invocation.Cancellation);
+        }
+
         PrintPlan(invocation, source, target, plan, request);
         var body = new ClusterRestoreBody(
             plan.Backup.Id, plan.End.Timeline, plan.Log.First.ToString(), plan.Log.End.ToString(), plan.Log.Length, $"{request.Target}",
@@ -45,7 +50,7 @@ static class ClusterRestoreRun
         {
             restored = await RestoreAsync(invocation, source, recovery, target, tablespaces);
             PrintResult(invocation, source, restored, plan);
-            body = body with { Owner = OwnerOf(target), Server = await StartAsync(invocation, target, plan, configured) };
+            body = body with { Owner = OwnerOf(target), Server = await StartAsync(invocation, restored, plan, configured) };
         }
 
         invocation.PrintJson(
@@ -118,7 +123,16 @@ static class ClusterRestoreRun
         invocation.Print(
             $"{restored.Files.Files} file(s), {SizeText.Format(restored.Files.Bytes)}, and {SizeText.Format(restored.LogBytes)} of log");
         invocation.Print($"downloaded: {SizeText.Format(restored.Files.FetchedBytes)}");
-        invocation.Print($"{Symbols.Ok} every chunk matches its name, and the log is there without a gap up to {plan.Log.End}");
+        invocation.Print(restored.LogProblem is null
+            ? $"{Symbols.Ok} every chunk matches its name, and the log is there without a gap up to {plan.Log.End}"
+            : $"{Symbols.Ok} every chunk matches its name");
+        if (restored.LogProblem is { } stop)
+        {
+            invocation.Tell(
+                $"warning: the log goes on to {plan.Log.End}, and at {stop.At} {stop.What}: a server stops there, and has nothing "
+                    + "of what follows. hint: Make a base backup now, and run 'salvor verify --deep'.");
+        }
+
         invocation.Print($"all of it belongs to {OwnerOf(restored.Path)}, as whom the server is started");
         foreach (var (id, place) in restored.Tablespaces)
         {
@@ -135,8 +149,9 @@ static class ClusterRestoreRun
 
     /// <summary>Starts the server where that is wanted, else says how.</summary>
     static async Task<ClusterServerBody?> StartAsync(
-        Invocation invocation, string target, RecoveryPlan plan, PostgresSourceConfig? configured)
+        Invocation invocation, RestoredCluster restored, RecoveryPlan plan, PostgresSourceConfig? configured)
     {
+        var target = restored.Path;
         if (!invocation.Get(ClusterOptions.Start))
         {
             invocation.Print($"next: {await StartOfAsync(invocation, target)}");
@@ -146,7 +161,7 @@ static class ClusterRestoreRun
         using var progress = new ProgressLine(invocation, configured?.Name ?? "server");
         progress.Reporter?.Invoke(new WorkProgress("recovering"));
         var server = await ClusterStart.RunAsync(
-            target, configured?.Server?.User ?? "postgres", plan, invocation.Get(ClusterOptions.Port), invocation.Time,
+            restored, configured?.Server?.User ?? "postgres", plan, invocation.Get(ClusterOptions.Port), invocation.Time,
             invocation.Cancellation);
         progress.Dispose();
         invocation.Print(

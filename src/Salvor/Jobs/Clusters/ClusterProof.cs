@@ -78,14 +78,7 @@ sealed class ClusterProof(VaultCatalog catalog, VerifyRequest request, TimeProvi
         request.Options.Progressed?.Invoke(new WorkProgress("recovering"));
         await using var server = await PrivateServer.StartAsync(new ClusterDirectory(restored.Path), request.Role, time, cancellationToken);
         var replayed = await server.RecoveredAsync(plan.Promised, cancellationToken);
-        if (restored.LogProblem is { } problem && plan.End.Stop is RecoveryStop.AtEnd)
-        {
-            throw new SalvorException(
-                FailureKind.Integrity,
-                $"the server stopped at {replayed}, and the log goes on to {plan.Log.End}: at {problem.At} {problem.What}",
-                "Make a base backup now.");
-        }
-
+        restored.ExpectAllOfLog(replayed, plan);
         request.Options.Progressed?.Invoke(new WorkProgress("checking"));
         var check = await server.CheckAsync(cancellationToken);
         await server.ShutDownAsync(cancellationToken);

@@ -24,6 +24,20 @@ public sealed record RestoredCluster(
 
     /// <summary>Where the log is not what a server can read, which ends its recovery there; null where all of it is.</summary>
     public WalProblem? LogProblem { get; init; }
+
+    /// <summary>
+    /// Throws where a server has recovered what it can read, and that is not all: it takes a record that it cannot read for the end.
+    /// </summary>
+    internal void ExpectAllOfLog(Lsn replayed, RecoveryPlan plan)
+    {
+        if (LogProblem is { } problem && plan.End.Stop is RecoveryStop.AtEnd)
+        {
+            throw new SalvorException(
+                FailureKind.Integrity,
+                $"the server stopped at {replayed}, and the log goes on to {plan.Log.End}: at {problem.At} {problem.What}",
+                "Make a base backup now.");
+        }
+    }
 }
 
 /// <summary>

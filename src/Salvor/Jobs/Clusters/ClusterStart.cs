@@ -25,20 +25,33 @@ public static class ClusterStart
 
     const int ErrorLines = 5;
 
+    /// <summary>
+    /// Throws where the server could not be started here, however well it is restored: nobody should learn that after hours of restoring.
+    /// </summary>
+    /// <param name="recovery">What is restored.</param>
+    /// <param name="port">As for <see cref="RunAsync"/>.</param>
+    /// <param name="cancellationToken">Ends it.</param>
+    public static async Task ExpectPossibleAsync(ClusterRecovery recovery, int? port, CancellationToken cancellationToken)
+    {
+        await PostgresPrograms.FindAsync(await recovery.MajorAsync(cancellationToken), cancellationToken);
+        await ClusterPort.ExpectFreeAsync(port, recovery.Snapshot, cancellationToken);
+    }
+
     /// <summary>A server that ends or stops short is an error with the end of its log.</summary>
-    /// <param name="path">The data directory.</param>
+    /// <param name="restored">The cluster.</param>
     /// <param name="user">A role that may log in.</param>
     /// <param name="plan">What was promised.</param>
     /// <param name="port">Instead of that of its settings.</param>
     /// <param name="time">The clock.</param>
     /// <param name="cancellationToken">Ends it; a server that runs already goes on.</param>
     public static async Task<StartedCluster> RunAsync(
-        string path, string user, RecoveryPlan plan, int? port, TimeProvider time, CancellationToken cancellationToken)
+        RestoredCluster restored, string user, RecoveryPlan plan, int? port, TimeProvider time, CancellationToken cancellationToken)
     {
-        var (directory, replayed) = (new ClusterDirectory(path), Lsn.None);
+        var (directory, replayed) = (new ClusterDirectory(restored.Path), Lsn.None);
         await using (var server = await PrivateServer.StartAsync(directory, user, time, cancellationToken))
         {
             replayed = await server.RecoveredAsync(plan.Promised, cancellationToken);
+            restored.ExpectAllOfLog(replayed, plan);
             await server.ShutDownAsync(cancellationToken);
         }
 

@@ -26,6 +26,9 @@ public sealed class ClusterVault : IAsyncLifetime
     /// <summary>What the settings of the server name as its own, and no copy may touch.</summary>
     public string PidFile => scratch["pg/original.pid"];
 
+    /// <summary>What the cluster has in its settings.</summary>
+    public int Port { get; private set; }
+
     /// <summary>The log of the server as it left it.</summary>
     public string Wal => scratch["pg/data/pg_wal"];
 
@@ -47,8 +50,9 @@ public sealed class ClusterVault : IAsyncLifetime
         // As a server has them whose settings are its own alone: whoever starts a copy by them would start the original.
         await server.ConfigureAsync(
             "wal_keep_size = 512MB", "max_connections = 37", $"data_directory = '{server.Data}'",
-            $"external_pid_file = '{server.Folder}/original.pid'");
+            $"external_pid_file = '{server.Folder}/original.pid'", "port = 5000 # once", $"  port = '{server.Port}'", "#port = 6000");
         await server.StartAsync();
+        Port = server.Port;
         await server.SqlAsync("create table t (id serial primary key, body text)");
         await server.SqlAsync("create unlogged table u (i int); insert into u values (1)");
         await WorkAsync(server, Moments, 3);

@@ -85,7 +85,7 @@ public sealed class ClusterVerifyTests(ClusterVault real) : IClassFixture<Cluste
     [Fact]
     public async Task A_backup_without_all_of_its_own_log_is_damage_and_opens_no_window()
     {
-        await RewriteAsync(Within, flips: false);
+        await RewriteAsync(scratch["vaults"], Within, flips: false);
 
         var result = await RunAsync("verify", "pg");
 
@@ -152,7 +152,7 @@ public sealed class ClusterVerifyTests(ClusterVault real) : IClassFixture<Cluste
     }
 
     /// <summary>No page begins there, so that it is a record that is hit.</summary>
-    static Lsn Inside(Lsn end)
+    internal static Lsn Inside(Lsn end)
     {
         Assert.True(end.Value % 8192 > 64, $"{end} is at the beginning of a page");
         return new Lsn(end.Value - 12);
@@ -177,7 +177,7 @@ public sealed class ClusterVerifyTests(ClusterVault real) : IClassFixture<Cluste
         Directory.CreateDirectory(scratch["restored"]);
         if (damage != "a rotten object")
         {
-            await RewriteAsync(Behind, flips: damage != "a lost object");
+            await RewriteAsync(scratch["vaults"], Behind, flips: damage != "a lost object");
             return;
         }
 
@@ -191,9 +191,9 @@ public sealed class ClusterVerifyTests(ClusterVault real) : IClassFixture<Cluste
     }
 
     /// <summary>Stores the log anew as if the server had written another byte there, or as if it had never been had.</summary>
-    async Task RewriteAsync(Lsn address, bool flips)
+    internal static async Task RewriteAsync(string vaults, Lsn address, bool flips)
     {
-        var vault = await Destinations.FindVaultAsync(scratch["vaults"], "pg", null, Cancel);
+        var vault = await Destinations.FindVaultAsync(vaults, "pg", null, Cancel);
         var catalog = await WalCatalog.LoadAsync(vault, Cancel);
         var hit = catalog.Objects(1).Where(entry => entry.Range.Has(address)).ToList();
         var shape = await WalReader.ShapeAsync(vault, hit[0], Cancel);
@@ -206,7 +206,7 @@ public sealed class ClusterVerifyTests(ClusterVault real) : IClassFixture<Cluste
 
         foreach (var entry in hit)
         {
-            File.Delete(Path.Combine(scratch["vaults"], "pg", entry.Key));
+            File.Delete(Path.Combine(vaults, "pg", entry.Key));
         }
 
         bytes[address - whole.First] ^= (byte)(flips ? 1 : 0);
