@@ -18,11 +18,15 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
     /// <summary>How long receiving waits to learn where the vault ends: one that hangs must not keep the log from this disk.</summary>
     static readonly TimeSpan EndsMax = TimeSpan.FromMinutes(1);
 
-    readonly TaskCompletionSource passed = new(TaskCreationOptions.RunContinuationsAsynchronously);
+    /// <summary>How often it is looked whether what somebody waits for has come.</summary>
+    static readonly TimeSpan LookEvery = TimeSpan.FromMilliseconds(20);
+
+    readonly TaskCompletionSource passed = NewSignal();
 
     VaultAccess? vault;
     WalPublisher? publisher;
     WalMerger? merger;
+    TaskCompletionSource soon = NewSignal();
 
     /// <summary>What an operator has to know.</summary>
     public Action<WalNotice>? Told { get; init; }
@@ -38,6 +42,20 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
 
     /// <summary>Up to where a timeline was published.</summary>
     public Lsn PublishedOf(uint timeline) => publisher?.PublishedOf(timeline) ?? Lsn.None;
+
+    /// <summary>
+    /// Waits until a timeline is published up to an address. When it has come that far, the next pass does not wait for its time.
+    /// </summary>
+    public async Task PublishedAsync(uint timeline, Lsn end, CancellationToken cancellationToken)
+    {
+        for (var isAsked = false; PublishedOf(timeline) < end; await Task.Delay(LookEvery, time, cancellationToken))
+        {
+            if (!isAsked && Receiver?.Spool?.Flushed >= end)
+            {
+                isAsked = soon.TrySetResult();
+            }
+        }
+    }
 
     /// <summary>Runs until it is cancelled. Throws what does not pass by itself, such as a <see cref="WalConflictException"/>.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
@@ -67,6 +85,7 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
         var merged = time.GetTimestamp();
         while (true)
         {
+            soon = soon.Task.IsCompleted ? NewSignal() : soon;
             try
             {
                 await PublishOnceAsync(receiver, cancellationToken);
@@ -88,9 +107,12 @@ public sealed class WalPublishing(WalReceiverOptions options, Func<CancellationT
                 passed.TrySetResult();
             }
 
-            await Task.Delay(options.PublishEvery, time, cancellationToken);
+            await Task.WhenAny(Task.Delay(options.PublishEvery, time, cancellationToken), soon.Task);
+            cancellationToken.ThrowIfCancellationRequested();
         }
     }
+
+    static TaskCompletionSource NewSignal() => new(TaskCreationOptions.RunContinuationsAsynchronously);
 
     /// <summary>What is not merged is stored nevertheless.</summary>
     async Task MergeAsync(WalMerger merging, CancellationToken cancellationToken)

@@ -19,6 +19,7 @@ namespace Salvor.Tests.Postgres;
 public sealed class BaseBackupTests : IDisposable
 {
     readonly ScratchDirectory scratch = new();
+    readonly List<string> asked = [];
     readonly MemoryStore store = new();
 
     static CancellationToken Cancel => TestContext.Current.CancellationToken;
@@ -317,17 +318,25 @@ public sealed class BaseBackupTests : IDisposable
         var tar = new TarText().Add("PG_VERSION", '0', "15\n").End();
         var backup = await ScriptedAsync(tar, Manifest());
         Assert.Equal((2, "0/2000028-0/2000100"), (backup.Totals.Files, $"{backup.Log}"));
+        Assert.Equal([true, false], asked.Select(command => command.Contains("COMPRESSION 'lz4'", StringComparison.Ordinal)));
     }
 
     Task<SalvorException> RefusedAsync(byte[] tar, string manifest) =>
         Assert.ThrowsAsync<SalvorException>(() => ScriptedAsync(tar, manifest));
 
+    /// <summary>By a server that was built without the compression that is asked for first.</summary>
     async Task<StoredBaseBackup> ScriptedAsync(byte[] tar, string manifest)
     {
         await using var server = new ScriptedPostgres(async stream =>
         {
             await ScriptedPostgres.WelcomeAsync(stream, "17.1");
-            await ScriptedPostgres.ReadAsync(stream);
+            asked.Add(Encoding.UTF8.GetString(await ScriptedPostgres.ReadAsync(stream)));
+            await stream.WriteAsync((byte[])
+            [
+                .. ScriptedPostgres.Message('E', "SERROR\0VERROR\0C0A000\0Mlz4 compression is not supported by this build\0\0"),
+                .. ScriptedPostgres.Ready,
+            ]);
+            asked.Add(Encoding.UTF8.GetString(await ScriptedPostgres.ReadAsync(stream)));
             await stream.WriteAsync((byte[])
             [
                 .. ScriptedPostgres.Rows(["recptr", "tli"], ["0/2000028", "1"]),

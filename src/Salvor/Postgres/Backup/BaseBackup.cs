@@ -52,7 +52,7 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
     /// manifest says, and where the timeline changes meanwhile; then nothing is offered, and the next makes use of what was stored.
     /// </summary>
     /// <param name="replication">A connection with nothing else going on, which is to be disposed of after a failure.</param>
-    /// <param name="options">What the server is asked for: a full backup, not compressed.</param>
+    /// <param name="options">What the server is asked for: a full backup. Whether it compresses that is decided here.</param>
     /// <param name="branch">The branch of the server's timeline.</param>
     /// <param name="cancellationToken">Ends it; then there is no backup.</param>
     public async Task<StoredBaseBackup> RunAsync(
@@ -64,13 +64,13 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
         await using var writer = await TreeSnapshotWriter.BeginAsync(catalog, Damaged, cancellationToken);
         await KnowNewestAsync(catalog, writer, cancellationToken);
         Progressed?.Invoke(new WorkProgress("waiting for a checkpoint"));
-        var reader = await replication.BackUpAsync(options, cancellationToken);
+        var (reader, isCompressed) = await BeginAsync(replication, options, cancellationToken);
         ExpectTimeline(catalog, branch, reader.Timeline, replication);
 
         using var spill = new ChunkSpill(Scratch());
         await using var manifest = Scratch();
         var intake = new BackupIntake(writer, spill);
-        await ReceiveAsync(reader, intake, manifest, cancellationToken);
+        await ReceiveAsync(reader, intake, isCompressed, manifest, cancellationToken);
         var finished = time.GetUtcNow();
         ExpectTimeline(catalog, branch, reader.EndTimeline, replication);
         await new BackupManifest(intake.Items).CheckAsync(manifest, cancellationToken);
@@ -145,8 +145,29 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
         }
     }
 
-    async Task ReceiveAsync(BaseBackupReader reader, BackupIntake intake, Stream manifest, CancellationToken cancellationToken)
+    /// <summary>Begins it, compressed where the server can: one that was built without that refuses.</summary>
+    static async Task<(BaseBackupReader Reader, bool IsCompressed)> BeginAsync(
+        ReplicationConnection replication, BaseBackupOptions options, CancellationToken cancellationToken)
     {
+        if (replication.HasParentheses && ArchiveExpander.IsAvailable)
+        {
+            try
+            {
+                return (await replication.BackUpAsync(options with { Compression = ArchiveExpander.Method }, cancellationToken), true);
+            }
+            catch (PostgresException e) when (e.SqlState is SqlStates.SyntaxError or SqlStates.NotSupported)
+            {
+                // What is wrong else is said when it is asked for in plain.
+            }
+        }
+
+        return (await replication.BackUpAsync(options, cancellationToken), false);
+    }
+
+    async Task ReceiveAsync(
+        BaseBackupReader reader, BackupIntake intake, bool isCompressed, Stream manifest, CancellationToken cancellationToken)
+    {
+        using var expander = isCompressed ? new ArchiveExpander() : null;
         var total = reader.Tablespaces.Sum(tablespace => tablespace.Kilobytes ?? 0) << 10;
         var (archives, isManifest) = (0, false);
         while (await reader.ReadAsync(cancellationToken) is { } part)
@@ -154,18 +175,27 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
             switch (part.Kind)
             {
                 case BackupPartKind.Archive:
+                    expander?.Begin();
                     intake.Begin(part.Tablespace!.Oid);
                     archives++;
                     break;
                 case BackupPartKind.Manifest:
+                    expander?.End();
                     intake.End();
                     isManifest = true;
                     break;
                 case BackupPartKind.Data when isManifest:
                     await manifest.WriteAsync(part.Bytes, cancellationToken);
                     break;
-                case BackupPartKind.Data:
+                case BackupPartKind.Data when expander is null:
                     await intake.AddAsync(part.Bytes, cancellationToken);
+                    break;
+                case BackupPartKind.Data:
+                    for (var rest = part.Bytes; expander.Next(ref rest) is { IsEmpty: false } content;)
+                    {
+                        await intake.AddAsync(content, cancellationToken);
+                    }
+
                     break;
                 default:
                     Progressed?.Invoke(new WorkProgress("backing up", Math.Min(part.Done, total), total) { Item = intake.CurrentPath });

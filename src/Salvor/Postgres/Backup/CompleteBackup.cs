@@ -12,6 +12,8 @@ namespace Salvor.Postgres.Backup;
 /// <param name="time">The clock.</param>
 public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options, TimeProvider time)
 {
+    WalPublishing? own;
+
     /// <summary>
     /// Whether somebody else follows the server already, such as a daemon; else this does so while it runs, where nobody has the folder.
     /// </summary>
@@ -61,11 +63,13 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
         {
             if (!IsFollowed)
             {
-                await new WalPublishing(options, _ => Task.FromResult(vault), time) { Told = Tell }.RunAsync(cancellationToken);
+                own = new WalPublishing(options, _ => Task.FromResult(vault), time) { Told = Tell };
+                await own.RunAsync(cancellationToken);
             }
         }
         catch (SalvorException e) when (e.Kind == FailureKind.Locked)
         {
+            own = null;
             Noted?.Invoke($"the log comes by another process: {e.Message}");
         }
 
@@ -84,16 +88,22 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
         Directory.CreateDirectory(backup.ScratchFolder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         var label = new BaseBackupOptions { Label = $"salvor {request.Label}".Trim() };
         var stored = await backup.RunAsync(connection, label, branch, cancellationToken);
-        var log = await ArrivedAsync(branch, stored.Log, cancellationToken);
+        var log = await ArrivedAsync(stored, cancellationToken);
         return (await backup.OfferAsync(stored, log, request, cancellationToken), stored.Totals);
     }
 
     /// <summary>Waits for the log that a backup needs, for as long as more of it comes; the listing in which it is there.</summary>
-    async Task<WalCatalog> ArrivedAsync(uint branch, WalRange log, CancellationToken cancellationToken)
+    async Task<WalCatalog> ArrivedAsync(StoredBaseBackup backup, CancellationToken cancellationToken)
     {
+        var (branch, log) = (backup.Branch, backup.Log);
         var (reached, since) = (Lsn.None, time.GetUtcNow());
+        var published = own?.PublishedAsync(backup.Timeline, log.End, cancellationToken) ?? Task.CompletedTask;
         while (true)
         {
+            var passed = Task.Delay(options.PublishEvery, time, cancellationToken);
+            Progressed?.Invoke(new WorkProgress("waiting for its log"));
+            await Task.WhenAny(passed, published);
+            cancellationToken.ThrowIfCancellationRequested();
             var catalog = await WalCatalog.LoadAsync(vault, cancellationToken);
             var reach = await WalReader.ReachAsync(catalog, branch, log.First, cancellationToken);
             if (reach >= log.End)
@@ -111,8 +121,7 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
                         + "Then make the backup again: what is stored of it is made use of.");
             }
 
-            Progressed?.Invoke(new WorkProgress("waiting for its log"));
-            await Task.Delay(options.PublishEvery, time, cancellationToken);
+            await passed;
         }
     }
 

@@ -37,6 +37,12 @@ public static class SqlStates
 
     public const string NotPermitted = "42501";
 
+    /// <summary>A command, or an option of it, that the server does not know.</summary>
+    public const string SyntaxError = "42601";
+
+    /// <summary>What the server could do, and was built without.</summary>
+    public const string NotSupported = "0A000";
+
     public const string NoSuchDatabase = "3D000";
 
     public const string NoSuchObject = "42704";

@@ -50,6 +50,15 @@ public sealed class ClusterLogTests : IDisposable
     }
 
     [Fact]
+    public async Task A_backup_does_not_wait_for_the_next_time_that_log_is_published()
+    {
+        await using var server = await PostgresServer.StartAsync(scratch);
+        var options = OptionsOf(server) with { PublishEvery = TimeSpan.FromHours(1) };
+        var (record, _) = await new CompleteBackup(await VaultAsync(), options, TimeProvider.System).RunAsync(Request, Cancel);
+        Assert.Equal(1u, record.Branch);
+    }
+
+    [Fact]
     public async Task A_backup_whose_log_nobody_brings_ends()
     {
         await using var server = await PostgresServer.StartAsync(scratch);
