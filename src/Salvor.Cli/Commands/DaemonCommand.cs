@@ -44,14 +44,14 @@ static class DaemonCommand
         await daemon.ApplyAsync(config);
         invocation.Tell($"salvor daemon: {host.Names.Count} database(s) of {config.SourceCount} source(s), from {path}");
         var reloading = daemon.ReloadOnSignalAsync(invocation.Cancellation);
+        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(invocation.Cancellation);
         var verifying = new VerifySchedule(() => daemon.Config, invocation.Time, new Random(invocation.Random.Next()), log)
-            .RunAsync(invocation.Cancellation);
+            .RunAsync(stopping.Token);
         var pruning = new PruneSchedule(() => daemon.Config, invocation.Time, log).RunAsync(invocation.Cancellation);
         var locking = new LockSchedule(() => daemon.Config, invocation.Time, log).RunAsync(invocation.Cancellation);
         var drilling = new DrillSchedule(() => daemon.Config, invocation.Time, new Random(invocation.Random.Next()), log)
-            .RunAsync(invocation.Cancellation);
+            .RunAsync(stopping.Token);
         var clusters = new ClusterFollowing(() => daemon.Config, invocation.Time, log);
-        using var stopping = CancellationTokenSource.CreateLinkedTokenSource(invocation.Cancellation);
         var following = clusters.RunAsync(stopping.Token);
         var keeping = new TreeSchedule(() => daemon.Config, invocation.Time, log) { Clusters = clusters }
             .RunAsync(invocation.Cancellation);
@@ -60,7 +60,9 @@ static class DaemonCommand
             reloading, host.WhenLockedOut(), verifying, pruning, locking, drilling, following, keeping, telling).Unwrap();
         var code = await Foreground.RunAsync(invocation, host, ended, invocation.Get(Exec));
         await stopping.CancelAsync();
-        await following.ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
+
+        // What they made in scratch, and servers that they started, end with them.
+        await Task.WhenAll(following, verifying, drilling).ConfigureAwait(ConfigureAwaitOptions.SuppressThrowing);
         invocation.PrintJson(new DaemonDocument(path, host.Names.Count, "stopped"), () => CliJson.Default.DaemonDocument);
         return code;
     }

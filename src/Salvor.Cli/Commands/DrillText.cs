@@ -59,8 +59,9 @@ static class DrillText
             foreach (var record in group)
             {
                 invocation.Print(
-                    $"  {InstantText.Format(record.StartedAt),-27}  {DrillWords.Name(record.Result),-6}  {record.Position,-10}  "
-                        + $"{DrillWords.Seconds(record.RtoSeconds),-10}  {DrillWords.Seconds(record.RpoSeconds),-10}  {record.Reason}");
+                    $"  {InstantText.Format(record.StartedAt),-27}  {DrillWords.Name(record.Result),-6}  "
+                        + $"{DrillWords.Position(record),-10}  {DrillWords.Seconds(record.RtoSeconds),-10}  "
+                        + $"{DrillWords.Seconds(record.RpoSeconds),-10}  {record.Reason}");
             }
         }
 

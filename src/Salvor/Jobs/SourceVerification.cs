@@ -199,12 +199,7 @@ public sealed class SourceVerification(string source, IReadOnlyList<SourceCopy> 
         }
 
         var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
-        if (catalog.Backups.Count == 0)
-        {
-            throw new SalvorException(
-                FailureKind.NotRestorable, $"there is no base backup of source {source} yet", $"Run 'salvor backup {source}'.");
-        }
-
+        ClusterRecovery.ExpectBackup(catalog);
         try
         {
             (var proof, fetchedBytes, lack) = await new ClusterProof(catalog, request, time).RunAsync(

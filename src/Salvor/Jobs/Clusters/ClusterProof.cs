@@ -1,9 +1,7 @@
 using Salvor.Jobs.Drills;
-using Salvor.Platform;
 using Salvor.Postgres.Restore;
 using Salvor.Vault;
 using Salvor.Vault.Format;
-using Salvor.Vault.Wal;
 
 namespace Salvor.Jobs.Clusters;
 
@@ -47,10 +45,17 @@ sealed class ClusterProof(VaultCatalog catalog, VerifyRequest request, TimeProvi
         }
 
         using var scratch = DrillScratch.Create(request.ScratchRoot, catalog.Vault.Identity.Source, time, "verify");
-        LetPass(request.ScratchRoot, scratch.Path);
-        var restored = await new ClusterRestore(snapshot, recovery.Log, plan) { Progressed = request.Options.Progressed }
-            .RunAsync(Path.Combine(scratch.Path, "data"), cancellationToken);
-        var (replayed, check) = await RecoverAsync(programs, restored, plan, cancellationToken);
+        var trial = new ClusterTrial(recovery, scratch.Path, time) { Progressed = request.Options.Progressed };
+        var restored = await trial.RestoreAsync(request.ScratchRoot, cancellationToken);
+        var (server, replayed) = await trial.RecoverAsync(programs, restored, request.Role, cancellationToken);
+        string check;
+        await using (server)
+        {
+            request.Options.Progressed?.Invoke(new WorkProgress("checking"));
+            check = await server.CheckAsync(cancellationToken);
+            await server.ShutDownAsync(cancellationToken);
+        }
+
         var fetched = restored.Files.FetchedBytes + restored.LogBytes;
         var proof = new VerifiedRestore(
             record.Branch, record.Position, recovery.LastCommitAt ?? record.Time, restored.Files.Bytes + restored.LogBytes, fetched,
@@ -59,39 +64,5 @@ sealed class ClusterProof(VaultCatalog catalog, VerifyRequest request, TimeProvi
             Cluster = new(programs.Major, record.Id, plan.End.Timeline, $"{replayed}", restored.Commits, recovery.LastCommitAt),
         };
         return (proof, fetched, null);
-    }
-
-    async Task<(Lsn Replayed, string Check)> RecoverAsync(
-        PostgresPrograms programs, RestoredCluster restored, RecoveryPlan plan, CancellationToken cancellationToken)
-    {
-        try
-        {
-            await programs.RunAsOwnerAsync(restored.Path, "pg_controldata", [restored.Path], cancellationToken);
-        }
-        catch (ProgramException e)
-        {
-            throw new SalvorException(
-                FailureKind.Failure, $"the user of the server cannot read {restored.Path}: {e.Message}",
-                "Let 'restore: { scratch: DIR }' in the configuration name a folder that every user may pass through.", e);
-        }
-
-        request.Options.Progressed?.Invoke(new WorkProgress("recovering"));
-        await using var server = await PrivateServer.StartAsync(new ClusterDirectory(restored.Path), request.Role, time, cancellationToken);
-        var replayed = await server.RecoveredAsync(plan.Promised, cancellationToken);
-        restored.ExpectAllOfLog(replayed, plan);
-        request.Options.Progressed?.Invoke(new WorkProgress("checking"));
-        var check = await server.CheckAsync(cancellationToken);
-        await server.ShutDownAsync(cancellationToken);
-        return (replayed, check);
-    }
-
-    /// <summary>Root starts the server as the owner of the cluster, who has to get there; the data directory lets in nobody else.</summary>
-    static void LetPass(params IEnumerable<string?> folders)
-    {
-        const UnixFileMode Pass = UnixFileMode.GroupExecute | UnixFileMode.OtherExecute;
-        foreach (var folder in folders.OfType<string>().Where(_ => Environment.IsPrivilegedProcess))
-        {
-            File.SetUnixFileMode(folder, File.GetUnixFileMode(folder) | Pass);
-        }
     }
 }

@@ -15,6 +15,17 @@ namespace Salvor.Jobs.Clusters;
 /// <param name="Snapshot">The files of that.</param>
 public sealed record ClusterRecovery(WalCatalog Log, RecoveryPlan Plan, BackupRecord Record, TreeSnapshot Snapshot)
 {
+    /// <summary>Throws <see cref="FailureKind.NotRestorable"/> where there is nothing yet that one could begin with.</summary>
+    public static void ExpectBackup(VaultCatalog catalog)
+    {
+        if (catalog.Backups.Count == 0)
+        {
+            var source = catalog.Vault.Identity.Source;
+            throw new SalvorException(
+                FailureKind.NotRestorable, $"there is no base backup of source {source} yet", $"Run 'salvor backup {source}'.");
+        }
+    }
+
     /// <summary>Decides it. Throws <see cref="FailureKind.NotRestorable"/> where the vault does not lead there.</summary>
     /// <param name="catalog">What the vault holds.</param>
     /// <param name="wanted">Where to.</param>

@@ -155,6 +155,27 @@ static partial class ConfigKeys
     static ConfigSection Exists => field ??= new(
         "exists", [CheckName, CheckTimeout, new("exists", Plain, "/srv/app/config.yml", "A file that is to be there, with content.")]);
 
+    /// <summary>A cluster has databases to ask, and is a directory.</summary>
+    public static ConfigSection DrillOfCluster => field ??= new(
+        "drill_of_cluster",
+        [
+            .. Drill.Keys.Where(key => key.Name != "checks"),
+            new("checks", List, "[ { sql: SELECT count(*) FROM users, expect: \">= 100\" } ]", "What is asked of the recovered server.")
+            {
+                Below = () => [SqlOfCluster, .. Checks.Where(check => check.Name != "sql"), Exists],
+            },
+        ]);
+
+    static ConfigSection SqlOfCluster => field ??= new(
+        "sql",
+        [
+            .. Checks.First(check => check.Name == "sql").Keys,
+            new("database", Plain, "app", "The database that is asked (default: the one of the connection)."),
+        ])
+    {
+        Definition = "sql_of_cluster",
+    };
+
     /// <summary>Of files there is no table to ask.</summary>
     public static ConfigSection DrillOfFiles => field ??= new(
         "drill_of_files",
@@ -334,7 +355,11 @@ static partial class ConfigKeys
             new("slot", Plain, "salvor", "The replication slot, made where it is absent (default: salvor_ and the name of the source)."),
             new("max_spool", Size, "8GiB", "How much log may wait on this machine for a destination that does not work (default: 8GiB)."),
             Source.Keys.First(key => key.Name == "rpo"),
-            .. OfSnapshots.Where(key => key.Name != "schedule"),
+            .. OfSnapshots.Where(key => key.Name is not ("schedule" or "drill")),
+            new("drill", Section, "{ every: monthly }", "How the daemon rehearses a recovery (default: off).")
+            {
+                Words = Off, Below = () => [DrillOfCluster],
+            },
             new("schedule", Section, "every 24h", "When the daemon makes a base backup, as every so often or by cron (default: every 24h).")
             {
                 Words = Off, Below = () => [Schedule],

@@ -166,7 +166,7 @@ sealed class ConfigReader(ConfigDocument document)
             StateDirectory = source.OptionalPath("state_dir", "/var/lib/salvor"),
             Keep = document.Attempt(() => ReadKeep(source, owner), Ladder.Default),
             Verify = verify,
-            Drill = document.LocalOnly ? new() : document.Attempt(() => DrillReader.Read(document, source, owner), new()),
+            Drill = document.LocalOnly ? new() : document.Attempt(() => DrillReader.Read(document, source, owner, ConfigKeys.Drill), new()),
             BackupsMax = source.OptionalCount("max_backups", 30, SqliteSourceConfig.BackupsMaxMax),
             RetentionDays = source.OptionalCount("retention_days", 90, BackupRequest.RetentionDaysMax),
             Prune = document.Attempt(() => PruneReader.Read(document, source, owner), new()),

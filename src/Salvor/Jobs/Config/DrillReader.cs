@@ -9,30 +9,28 @@ namespace Salvor.Jobs.Config;
 /// <summary>Reads how a source is drilled.</summary>
 /// <param name="document">The file.</param>
 /// <param name="owner">The source, as messages call it.</param>
-/// <param name="isOfFiles">Whether there are files to look for, and no database to ask.</param>
-sealed class DrillReader(ConfigDocument document, string owner, bool isOfFiles)
+/// <param name="section">What it may say, of a source of this kind.</param>
+sealed class DrillReader(ConfigDocument document, string owner, ConfigSection section)
 {
     const int ChecksMax = 100;
     const string ChecksExample = "[ { sql: SELECT count(*) FROM users, expect: \">= 100\" } ]";
 
-    readonly IReadOnlyList<ConfigSection> kinds = SectionOf(isOfFiles).Keys.First(key => key.Name == "checks").Sections;
+    readonly IReadOnlyList<ConfigSection> kinds = section.Keys.First(key => key.Name == "checks").Sections;
 
     static readonly (string Name, TimeSpan? Value)[] Presets =
         [("off", null), ("daily", TimeSpan.FromDays(1)), ("weekly", TimeSpan.FromDays(7)), ("monthly", DrillConfig.Monthly)];
 
     /// <summary><c>off</c>, or a mapping. Without it the daemon makes no drills; with it, one a month unless it says otherwise.</summary>
-    public static DrillConfig Read(ConfigDocument document, ConfigMapping source, string owner, bool isOfFiles = false) =>
+    public static DrillConfig Read(ConfigDocument document, ConfigMapping source, string owner, ConfigSection section) =>
         source.Value("drill") switch
         {
             null or YamlScalarNode { Value: "off" } => new(),
-            var node => new DrillReader(document, owner, isOfFiles).Read(new ConfigMapping(document, node, $"drill of {owner}")),
+            var node => new DrillReader(document, owner, section).Read(new ConfigMapping(document, node, $"drill of {owner}")),
         };
-
-    static ConfigSection SectionOf(bool isOfFiles) => isOfFiles ? ConfigKeys.DrillOfFiles : ConfigKeys.Drill;
 
     DrillConfig Read(ConfigMapping drill)
     {
-        drill.CheckKeys(SectionOf(isOfFiles));
+        drill.CheckKeys(section);
         return new()
         {
             Every = ReadEvery(drill),
@@ -90,7 +88,7 @@ sealed class DrillReader(ConfigDocument document, string owner, bool isOfFiles)
 
     SmokeCheck ReadCheck(ConfigMapping check)
     {
-        string[] names = [.. kinds.Select(section => section.Name)];
+        string[] names = [.. kinds.Select(item => item.Name)];
         check.CheckDecisive(names);
         string[] given = [.. names.Where(check.Has)];
         if (given is not [var kind])
@@ -100,7 +98,7 @@ sealed class DrillReader(ConfigDocument document, string owner, bool isOfFiles)
                 $"Each check is one of them: {ChecksExample}.");
         }
 
-        check.CheckKeys(kinds.First(section => section.Name == kind));
+        check.CheckKeys(kinds.First(item => item.Name == kind));
         var text = new SecretText(check.Text(kind, "SELECT count(*) FROM users"));
 
         // What a variable holds may be a secret, and reports are shown around.
@@ -108,7 +106,7 @@ sealed class DrillReader(ConfigDocument document, string owner, bool isOfFiles)
         var limit = check.Duration("timeout", SmokeCheck.LimitDefault, SmokeCheck.LimitMin, SmokeCheck.LimitMax);
         return kind switch
         {
-            "sql" => new SmokeCheck.Sql(name, limit, text, ReadExpectation(check)),
+            "sql" => new SmokeCheck.Sql(name, limit, text, ReadExpectation(check)) { Database = check.OptionalText("database", "app") },
             "command" => new SmokeCheck.Command(name, limit, text, ReadExpectation(check)),
             "exists" => ReadExists(check, name, limit, text.Value),
             _ => ReadUrl(check, name, limit, text),

@@ -249,7 +249,8 @@ public static class EffectiveConfig
     {
         SmokeCheck.Url url => Keys(
             ("name", url.Name), ("timeout", url.Limit), ("url", Masked), ("status", url.Status), ("contains", url.Contains)),
-        SmokeCheck.Sql sql => Keys(("name", sql.Name), ("timeout", sql.Limit), ("sql", Masked), ("expect", sql.Expect)),
+        SmokeCheck.Sql sql => Keys(
+            ("name", sql.Name), ("timeout", sql.Limit), ("sql", Masked), ("database", sql.Database), ("expect", sql.Expect)),
         SmokeCheck.Exists file => Keys(("name", file.Name), ("timeout", file.Limit), ("exists", file.Path)),
         SmokeCheck.Command command => Keys(
             ("name", command.Name), ("timeout", command.Limit), ("command", Masked), ("expect", command.Expect)),

@@ -130,7 +130,8 @@ static class TreeReader
         {
             Schedule = schedule,
             Verify = verify,
-            Drill = document.LocalOnly ? new() : document.Attempt(() => DrillReader.Read(document, source, owner, isOfFiles: true), new()),
+            Drill = document.LocalOnly ? new() : document.Attempt(
+                () => DrillReader.Read(document, source, owner, isPostgres ? ConfigKeys.DrillOfCluster : ConfigKeys.DrillOfFiles), new()),
             Compression = document.Attempt(() => CompressionReader.Read(document, source, owner), FrameCompression.Default),
             BackupsMax = source.OptionalCount("max_backups", 30, SqliteSourceConfig.BackupsMaxMax),
             RetentionDays = source.OptionalCount("retention_days", 90, BackupRequest.RetentionDaysMax),

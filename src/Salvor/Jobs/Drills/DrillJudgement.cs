@@ -62,7 +62,8 @@ static class DrillJudgement
     {
         "integrity_check" => $"The source was like this at that moment: 'salvor list {source}' shows earlier ones.",
         "rows" => $"Look at the tables with 'salvor drill {source} --keep'; if all is right, 'salvor drill {source} --accept-rows'.",
-        "rto" => "The phases say where the time went: a nearer destination shortens fetch, a newer snapshot apply.",
+        "rto" => "The phases say where the time went: a nearer destination shortens fetch, a newer snapshot apply, "
+            + "a newer base backup recover.",
         "rpo" => $"Run 'salvor status {source}': the newest commits are not at this destination.",
         _ => $"Run 'salvor drill {source} --keep', and look at the restored database.",
     };

@@ -100,7 +100,7 @@ public sealed record DrillRecord
 
     public double? RpoTargetSeconds { get; init; }
 
-    /// <summary>Where the time went, in the order fetch, apply, check, smoke.</summary>
+    /// <summary>Where the time went, in the order fetch, apply, recover, check, smoke.</summary>
     public IReadOnlyList<DrillPhase> Phases { get; init; } = [];
 
     public long SizeBytes { get; init; }
@@ -112,9 +112,12 @@ public sealed record DrillRecord
     /// <summary>The checksum of the whole database, as the source had it at that commit; empty where nothing was restored.</summary>
     public string Checksum { get; init; } = "";
 
+    /// <summary>How a cluster was recovered; its address is empty where that did not come to an end. Null for other sources.</summary>
+    public VerifiedCluster? Cluster { get; init; }
+
     public IReadOnlyList<DrillCheck> Checks { get; init; } = [];
 
-    /// <summary>The rows of each table of the restored database.</summary>
+    /// <summary>The rows of each table of the restored database; of a cluster by database, schema and table.</summary>
     public IReadOnlyDictionary<string, long> Rows { get; init; } = new Dictionary<string, long>();
 
     /// <summary>Where the restored database was left; empty where it was removed again.</summary>
@@ -132,7 +135,8 @@ public sealed record DrillRecord
 
 /// <summary>A part of the time to recover.</summary>
 /// <param name="Name">
-/// One of: fetch (the destination was waited for), apply, check (SQLite's own, and the rows), smoke (the checks that are configured).
+/// One of: fetch (the destination was waited for), apply, recover (a server applied its log), check (the database's own, and the rows),
+/// smoke (the checks that are configured).
 /// </param>
 /// <param name="Seconds">How long it took.</param>
 public sealed record DrillPhase(string Name, double Seconds);
@@ -140,7 +144,8 @@ public sealed record DrillPhase(string Name, double Seconds);
 /// <summary>One check of a drill.</summary>
 /// <param name="Name">What was checked, as the configuration spells it.</param>
 /// <param name="Kind">
-/// One of: destination, free_space, freshness, restore, integrity_check, rows, files, sql, command, url, exists, rto, rpo.
+/// One of: destination, free_space, freshness, restore, server, recovery, integrity_check, rows, files, sql, command, url, exists, rto,
+/// rpo.
 /// </param>
 /// <param name="Outcome">How it ended.</param>
 /// <param name="Expected">What was expected; empty where the name says it.</param>

@@ -23,6 +23,12 @@ public sealed record DrillRequest
     /// <summary>The folder in which it is restored, see <see cref="DrillScratch.Create"/>.</summary>
     public string? ScratchRoot { get; init; }
 
+    /// <summary>A role of a cluster that may log in, as which its recovered server is asked.</summary>
+    public string Role { get; init; } = "postgres";
+
+    /// <summary>The database of a cluster that checks are made in which name none.</summary>
+    public string Database { get; init; } = "postgres";
+
     /// <summary>Leaves the restored database.</summary>
     public bool Keep { get; init; }
 

@@ -34,6 +34,8 @@ public sealed class DrillSchedule(Func<SalvorConfig> config, TimeProvider time, 
             DatabasePath = vault.Path,
             StateDirectory = hasState ? state : null,
             ScratchRoot = config.Restore.Scratch ?? (hasState ? state : null),
+            Role = PostgresSourceConfig.RoleOf(vault.Config),
+            Database = (vault.Config as PostgresSourceConfig)?.Server?.Database ?? "postgres",
         };
     }
 

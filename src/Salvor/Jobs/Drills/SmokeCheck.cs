@@ -18,6 +18,9 @@ public abstract record SmokeCheck(string Name, TimeSpan Limit)
     public sealed record Sql(string Name, TimeSpan Limit, SecretText Statement, Expectation? Expect) : SmokeCheck(Name, Limit)
     {
         public override string Kind => "sql";
+
+        /// <summary>The database of a cluster in which it is asked; null for the one of the connection.</summary>
+        public string? Database { get; init; }
     }
 
     /// <summary>A command for a shell, in which <c>{path}</c> is the restored file: it ends with 0, and prints what is expected.</summary>

@@ -16,9 +16,6 @@ sealed record SmokeSubject(string Path)
     /// <summary>What commands are run by: a shell, and what has to stand before that.</summary>
     public IReadOnlyList<string> Shell { get; init; } = ["/bin/sh"];
 
-    /// <summary>Variables for commands.</summary>
-    public IReadOnlyDictionary<string, string> Environment { get; init; } = new Dictionary<string, string>();
-
     /// <summary>A database of SQLite.</summary>
     public static SmokeSubject Database(string path) => new(path)
     {
@@ -104,8 +101,7 @@ sealed class SmokeRunner(SmokeSubject subject, TimeProvider time)
         SmokeCheck.Command check, CancellationToken cancellationToken)
     {
         var line = check.Line.Value.Replace("{path}", Recovery.Shell.Quote(subject.Path), StringComparison.Ordinal);
-        var end = await ProgramEnd.RunAsync(
-            new ProgramStart([.. subject.Shell, "-c", line]) { Environment = subject.Environment }, cancellationToken);
+        var end = await ProgramEnd.RunAsync(new ProgramStart([.. subject.Shell, "-c", line]), cancellationToken);
         var isMet = check.Expect is null || check.Expect.IsMet(end.Printed);
         var isGood = end.ExitCode == 0 && isMet;
         var found = end.ExitCode != 0 ? $"exit code {end.ExitCode}" : check.Expect is null ? "exit code 0" : Short(end.Printed);

@@ -82,6 +82,7 @@ public sealed class SourceDrill(DrillRequest request, TimeProvider time)
     DrillKind KindOf(IReadOnlyList<SourceCopy> copies) =>
         copies.Select(copy => copy.Vault?.Identity).FirstOrDefault(identity => identity is not null) switch
         {
+            { IsPostgres: true } => new ClusterDrill(work),
             { IsTree: true } => new FilesDrill(work),
             _ => new DatabaseDrill(work),
         };
@@ -116,7 +117,8 @@ public sealed class SourceDrill(DrillRequest request, TimeProvider time)
         if (record.RpoSeconds is { } seconds)
         {
             var loss = TimeSpan.FromSeconds(seconds);
-            var found = loss == TimeSpan.Zero ? "nothing: the source has nothing newer" : $"up to {DrillWords.Seconds(seconds)}";
+            var isNothing = loss == TimeSpan.Zero && record.Cluster is null;
+            var found = isNothing ? "nothing: the source has nothing newer" : $"up to {DrillWords.Seconds(seconds)}";
             work.Add(new("rpo", "rpo", DrillJudgement.OfTarget(loss, config.Rpo), AtMost(config.Rpo), found, 0));
         }
 

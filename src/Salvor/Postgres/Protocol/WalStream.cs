@@ -43,8 +43,10 @@ public sealed class WalStream
 
     WalStream(PostgresConnection connection) => this.connection = connection;
 
-    /// <summary>How long a server may be silent: after half of it, it is asked. Default 60 s.</summary>
-    public TimeSpan SilenceMax { get; set; } = TimeSpan.FromSeconds(60);
+    public static readonly TimeSpan SilenceMaxDefault = TimeSpan.FromSeconds(60);
+
+    /// <summary>How long a server may be silent: after half of it, it is asked.</summary>
+    public TimeSpan SilenceMax { get; set; } = SilenceMaxDefault;
 
     /// <summary>Up to where the server has log, as far as it told.</summary>
     public Lsn ServerEnd { get; private set; }

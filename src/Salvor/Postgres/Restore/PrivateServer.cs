@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Text;
 using Salvor.Platform;
 using Salvor.Postgres.Protocol;
 using Salvor.Vault.Wal;
@@ -12,6 +13,9 @@ namespace Salvor.Postgres.Restore;
 public sealed class PrivateServer : IAsyncDisposable
 {
     const int Port = 5432;
+
+    /// <summary>The path of a socket has 107 bytes at most, and ends with the name of a lock for a moment.</summary>
+    const int FolderBytesMax = 80;
 
     static readonly TimeSpan Pause = TimeSpan.FromMilliseconds(50);
 
@@ -50,11 +54,17 @@ public sealed class PrivateServer : IAsyncDisposable
     /// <param name="user">A superuser of the cluster.</param>
     /// <param name="time">The clock.</param>
     /// <param name="cancellationToken">Ends it.</param>
+    /// <param name="run">
+    /// A folder to make for its socket, where whoever removes what a killed process left looks; a temporary one where that path is too long
+    /// for a socket.
+    /// </param>
     public static async Task<PrivateServer> StartAsync(
-        ClusterDirectory cluster, string user, TimeProvider time, CancellationToken cancellationToken)
+        ClusterDirectory cluster, string user, TimeProvider time, CancellationToken cancellationToken, string? run = null)
     {
         var programs = await PostgresPrograms.FindAsync(cluster.MajorVersion, cancellationToken);
-        var folder = Directory.CreateTempSubdirectory("salvor-pg-").FullName;
+        var folder = run is not null && Encoding.UTF8.GetByteCount(Path.GetFullPath(run)) <= FolderBytesMax
+            ? Directory.CreateDirectory(run, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute).FullName
+            : Directory.CreateTempSubdirectory("salvor-pg-").FullName;
         try
         {
             var settings = await SettingsAsync(cluster, programs, folder, cancellationToken);
@@ -123,6 +133,10 @@ public sealed class PrivateServer : IAsyncDisposable
         static SalvorException Damaged(string message) => new(
             FailureKind.Integrity, message, "Run 'pg_amcheck --all' on the server itself: it may have been like this there.");
     }
+
+    /// <summary>How to connect to it as somebody who may read all.</summary>
+    public async Task<PostgresSettings> SuperuserAsync(CancellationToken cancellationToken) =>
+        Connection with { User = (await AskAsync(cancellationToken)).Role };
 
     /// <summary>Whether the extension of the check is there, and a role that may read all.</summary>
     async Task<(bool HasExtension, string Role)> AskAsync(CancellationToken cancellationToken)
@@ -201,7 +215,8 @@ public sealed class PrivateServer : IAsyncDisposable
     }
 
     /// <summary>
-    /// What it is started with, as arguments: they count more than what the cluster brings along, in whichever file it was.
+    /// What it is started with, as arguments: they count more than what the cluster brings along, in whichever file it was. What
+    /// its processes share while they run is in the data directory, with which it goes where they are killed.
     /// </summary>
     static async Task<IEnumerable<string>> SettingsAsync(
         ClusterDirectory cluster, PostgresPrograms programs, string folder, CancellationToken cancellationToken)
@@ -225,7 +240,7 @@ public sealed class PrivateServer : IAsyncDisposable
             ("config_file", Path.Combine(folder, files[0])), ("hba_file", Path.Combine(folder, files[1])),
             ("ident_file", Path.Combine(folder, files[2])), ("listen_addresses", ""), ("unix_socket_directories", folder),
             ("port", Port.ToString(CultureInfo.InvariantCulture)), ("hot_standby", "on"), ("wal_level", "replica"), ("archive_mode", "off"),
-            ("max_logical_replication_workers", "0"),
+            ("max_logical_replication_workers", "0"), ("dynamic_shared_memory_type", "mmap"),
             ("ssl", "off"), ("log_destination", "stderr"), ("logging_collector", "off"), ("autovacuum", "off"),
         ];
         return settings.SelectMany(setting => new[] { "-c", $"{setting.Name}={setting.Value}" });

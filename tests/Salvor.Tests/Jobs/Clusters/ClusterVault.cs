@@ -86,6 +86,37 @@ public sealed class ClusterVault : IAsyncLifetime
             """);
     }
 
+    /// <summary>Copies the vault into <c>vaults</c> of a folder that the user of a server may pass through.</summary>
+    internal async Task CopyAsync(ScratchDirectory scratch)
+    {
+        Assert.Equal(0, (await ChildProcess.RunAsync("cp", ["-a", Vaults, scratch["vaults"]])).ExitCode);
+        File.SetUnixFileMode(scratch.Path, File.GetUnixFileMode(scratch.Path) | UnixFileMode.OtherExecute);
+    }
+
+    /// <summary>A configuration with a source <c>pg</c> whose vault is in <c>vaults</c>; <c>restored</c> is for restores.</summary>
+    /// <param name="scratch">The folder of the file.</param>
+    /// <param name="more">Further keys of the source.</param>
+    /// <param name="connection">Of a server; by default none answers.</param>
+    internal static void Configure(ScratchDirectory scratch, string more, string connection = "host=/nowhere user=postgres") =>
+        File.WriteAllText(
+            scratch["salvor.yaml"],
+            $$"""
+            destinations: { local: { type: file, path: ./vaults } }
+            restore: { scratch: ./restored }
+            sources:
+              pg: { type: postgres, connection: "{{connection}}", to: local, {{more}} }
+
+            """);
+
+    /// <summary>Starts a command with that configuration as if a folder of the machine were empty.</summary>
+    internal static ChildProcess Without(ScratchDirectory scratch, string folder, params string[] arguments)
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess && Directory.Exists(folder), $"only root can hide {folder}");
+        var prefix = OtherHost.Prefix("other", scratch["boot"], scratch.Subdirectory("empty"), folder);
+        return ChildProcess.Start(
+            prefix[0], [.. prefix[1..], .. SalvorProcess.CommandLine, .. arguments, "--config", scratch["salvor.yaml"]]);
+    }
+
     /// <summary>Plans and restores.</summary>
     internal async Task<RecoveryPlan> PlanAsync(RecoveryTarget target) =>
         await new RecoveryPlanner(await WalCatalog.LoadAsync(Vault, default), [Backup])

@@ -24,18 +24,8 @@ public sealed class ClusterVerifyTests(ClusterVault real) : IClassFixture<Cluste
 
     public async ValueTask InitializeAsync()
     {
-        Assert.Equal(0, (await ChildProcess.RunAsync("cp", ["-a", real.Vaults, scratch["vaults"]])).ExitCode);
-        File.SetUnixFileMode(scratch.Path, File.GetUnixFileMode(scratch.Path) | UnixFileMode.OtherExecute);
-        await File.WriteAllTextAsync(
-            scratch["salvor.yaml"],
-            """
-            destinations: { local: { type: file, path: ./vaults } }
-            restore: { scratch: ./restored }
-            sources:
-              pg: { type: postgres, connection: "host=/nowhere user=postgres", to: local, verify: { every: 1s } }
-
-            """,
-            Cancel);
+        await real.CopyAsync(scratch);
+        ClusterVault.Configure(scratch, "verify: { every: 1s }");
     }
 
     [Fact]
@@ -111,7 +101,7 @@ public sealed class ClusterVerifyTests(ClusterVault real) : IClassFixture<Cluste
     {
         var lack = $"PostgreSQL {PostgresServer.Major} is not installed here: ";
         var hint = $"Install it ('apt-get install postgresql-{PostgresServer.Major}'): no other version can read this cluster.";
-        await using var verifying = Without("/usr/lib/postgresql", "verify", "pg", "--deep");
+        await using var verifying = ClusterVault.Without(scratch, "/usr/lib/postgresql", "verify", "pg", "--deep");
         var result = await verifying.ExitAsync();
         var status = await RunAsync("status", "pg");
 
@@ -124,7 +114,7 @@ public sealed class ClusterVerifyTests(ClusterVault real) : IClassFixture<Cluste
         Assert.Contains($"warning: it was not recovered, so nothing new is proved: {lack}", status.Stdout, StringComparison.Ordinal);
         Assert.DoesNotContain("proved restorable", status.Stdout, StringComparison.Ordinal);
 
-        await using var daemon = Without("/usr/lib/postgresql", "daemon");
+        await using var daemon = ClusterVault.Without(scratch, "/usr/lib/postgresql", "daemon");
         await Eventually.HoldsAsync(
             () => daemon.Stderr.Contains(
                 $"pg: its copies were verified, and nothing proves that they can be recovered: {lack}", StringComparison.Ordinal),
@@ -135,7 +125,8 @@ public sealed class ClusterVerifyTests(ClusterVault real) : IClassFixture<Cluste
     [Fact]
     public async Task Without_the_extension_of_the_check_every_row_is_read()
     {
-        await using var verifying = Without($"/usr/share/postgresql/{PostgresServer.Major}/extension", "verify", "pg", "--deep", "--json");
+        await using var verifying = ClusterVault.Without(
+            scratch, $"/usr/share/postgresql/{PostgresServer.Major}/extension", "verify", "pg", "--deep", "--json");
         var result = await verifying.ExitAsync();
 
         Assert.True(result.ExitCode == 0, $"{result}");
@@ -160,15 +151,6 @@ public sealed class ClusterVerifyTests(ClusterVault real) : IClassFixture<Cluste
 
     Task<ProcessResult> RunAsync(params string[] arguments) =>
         SalvorProcess.RunAsync([.. arguments, "--config", scratch["salvor.yaml"]]);
-
-    /// <summary>Runs a command as if a folder of the machine were empty.</summary>
-    ChildProcess Without(string folder, params string[] arguments)
-    {
-        Assert.SkipUnless(Environment.IsPrivilegedProcess && Directory.Exists(folder), $"only root can hide {folder}");
-        var prefix = OtherHost.Prefix("other", scratch["boot"], scratch.Subdirectory("empty"), folder);
-        return ChildProcess.Start(
-            prefix[0], [.. prefix[1..], .. SalvorProcess.CommandLine, .. arguments, "--config", scratch["salvor.yaml"]]);
-    }
 
     void AssertNothingStays() => Assert.Empty(Directory.GetDirectories(scratch["restored"]));
 

@@ -188,7 +188,8 @@ public sealed class ConfigKeysTests
               pg:
                 { type: postgres, connection: "host=db user=me password=${B}", slot: mine, max_spool: 1GiB, rpo: 1m, to: local,
                   schedule: every 6h, compression: "zstd:3", verify: off, max_verify_age: 3d, max_backups: 3, retention_days: 4,
-                  prune: { grace: 2d }, max_backup_age: 2d, max_drill_age: 40d, state_dir: /state, drill: { every: weekly },
+                  prune: { grace: 2d }, max_backup_age: 2d, max_drill_age: 40d, state_dir: /state, drill: { every: weekly,
+                    max_shrink: 20%, checks: [ { sql: "SELECT '${B}'", database: app, expect: 1 }, { exists: /PG_VERSION } ] },
                   hooks: { before_backup: "true" }, encryption: { key_file: /key } }
               open: { type: postgres, connection: "postgresql://me@db/x", to: local }
             """;
@@ -196,6 +197,7 @@ public sealed class ConfigKeysTests
 
         Assert.Equal(ConfigKeys.Postgres.Names.Order(), shown["sources"]!["pg"]!.AsObject().Select(item => item.Key).Order());
         Assert.DoesNotContain("second-secret", YamlOutput.Write(shown), StringComparison.Ordinal);
+        Assert.Equal("app", $"{shown["sources"]!["pg"]!["drill"]!["checks"]![0]!["database"]}");
         var open = shown["sources"]!["open"]!;
         Assert.Equal("postgresql://me@db/x", $"{open["connection"]}");
         Assert.Equal("salvor_open", $"{open["slot"]}");

@@ -100,7 +100,8 @@ public static class DrillHtml
         {
             page.Append($"<tr><td>{Text(InstantText.Format(item.StartedAt))}</td>")
                 .Append($"<td><span class=\"tag {DrillChart.Class(item.Result)}\">{DrillWords.Name(item.Result)}</span></td>")
-                .Append($"<td class=\"number\">{item.Position}</td><td class=\"number\">{Text(DrillWords.Seconds(item.RtoSeconds))}</td>")
+                .Append($"<td class=\"number\">{DrillWords.Position(item)}</td>")
+                .Append($"<td class=\"number\">{Text(DrillWords.Seconds(item.RtoSeconds))}</td>")
                 .Append($"<td class=\"number\">{Text(DrillWords.Seconds(item.RpoSeconds))}</td></tr>");
         }
 

@@ -68,7 +68,7 @@ public static class DrillMarkdown
         foreach (var item in history.Reverse())
         {
             Row(
-                page, InstantText.Format(item.StartedAt), DrillWords.Name(item.Result), $"{item.Position}",
+                page, InstantText.Format(item.StartedAt), DrillWords.Name(item.Result), DrillWords.Position(item),
                 DrillWords.Seconds(item.RtoSeconds), DrillWords.Seconds(item.RpoSeconds));
         }
     }

@@ -6,9 +6,11 @@ static class DrillStyle
     public const string Sheet = """
 
         :root { color-scheme: light dark; --back: #f6f7f9; --card: #fff; --ink: #1c2430; --quiet: #5d6878; --line: #dfe3e9;
-          --pass: #1a7f46; --warn: #8a6100; --fail: #b3261e; --fetch: #3867d6; --apply: #2a9d8f; --check: #e0a100; --smoke: #8e5bd0; }
+          --pass: #1a7f46; --warn: #8a6100; --fail: #b3261e; --fetch: #3867d6; --apply: #2a9d8f; --recover: #c2557a;
+          --check: #e0a100; --smoke: #8e5bd0; }
         @media (prefers-color-scheme: dark) { :root { --back: #12161c; --card: #1a2029; --ink: #e7ebf1; --quiet: #98a3b3; --line: #2c3542;
-          --pass: #52c585; --warn: #e3b341; --fail: #ff7b72; --fetch: #6d95f2; --apply: #4cc2b4; --check: #efc14a; --smoke: #b28ce6; } }
+          --pass: #52c585; --warn: #e3b341; --fail: #ff7b72; --fetch: #6d95f2; --apply: #4cc2b4; --recover: #e58aa8;
+          --check: #efc14a; --smoke: #b28ce6; } }
         * { box-sizing: border-box; }
         body { margin: 0; background: var(--back); color: var(--ink); font: 15px/1.5 system-ui, sans-serif; }
         main { max-width: 820px; margin: 0 auto; padding: 32px 20px; }
@@ -40,10 +42,12 @@ static class DrillStyle
         .rto { fill: none; stroke: var(--fetch); stroke-width: 2; }
         circle.pass { fill: var(--pass); } circle.stale { fill: var(--warn); } circle.fail { fill: var(--fail); }
         rect.fetch { fill: var(--fetch); } rect.apply { fill: var(--apply); }
+        rect.recover { fill: var(--recover); }
         rect.check { fill: var(--check); } rect.smoke { fill: var(--smoke); }
         .legend { list-style: none; display: flex; flex-wrap: wrap; gap: 6px 22px; padding: 0; margin: 10px 0 0; }
         .legend i { display: inline-block; width: 11px; height: 11px; border-radius: 3px; margin-right: 7px; }
         i.fetch { background: var(--fetch); } i.apply { background: var(--apply); }
+        i.recover { background: var(--recover); }
         i.check { background: var(--check); } i.smoke { background: var(--smoke); }
         .wide { overflow-x: auto; background: var(--card); border: 1px solid var(--line); border-radius: 10px; }
         table { border-collapse: collapse; width: 100%; min-width: 600px; font-size: 14px; }

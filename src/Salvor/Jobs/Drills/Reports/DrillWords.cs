@@ -1,5 +1,6 @@
 using System.Globalization;
 using Salvor.Text;
+using Salvor.Vault.Wal;
 
 namespace Salvor.Jobs.Drills.Reports;
 
@@ -14,7 +15,7 @@ public static class DrillWords
     /// <summary>The last line of the answer, for scripts: <c>Backup verify: PASS (archive=app-42, age=3h)</c>.</summary>
     public static string Line(DrillRecord record)
     {
-        var archive = record.Position == 0 ? "none" : $"{record.Source}-{record.Position}";
+        var archive = record.Position == 0 ? "none" : $"{record.Source}-{Position(record)}";
         var age = record.BackupAgeSeconds is { } seconds
             ? string.Create(CultureInfo.InvariantCulture, $"{Math.Floor(seconds / 3600):0}h")
             : "unknown";
@@ -43,9 +44,15 @@ public static class DrillWords
         : $"target {Seconds(target)}: {(seconds <= target ? "met" : seconds is null ? "not known" : "missed")}";
 
     /// <summary>What was restored, in a few words.</summary>
-    public static string Point(DrillRecord record) => record.Time is { } time
-        ? $"position {record.Position} of {InstantText.Format(time)}, branch {record.Branch}"
-        : "nothing";
+    public static string Point(DrillRecord record) => record switch
+    {
+        { Time: { } time, Cluster: { } cluster } => $"{Position(record)} of {InstantText.Format(time)}, timeline {cluster.Timeline}",
+        { Time: { } time } => $"position {record.Position} of {InstantText.Format(time)}, branch {record.Branch}",
+        _ => "nothing",
+    };
+
+    /// <summary>The position that was restored; of a cluster the address in its log, as PostgreSQL prints it.</summary>
+    public static string Position(DrillRecord record) => record.Cluster is null ? $"{record.Position}" : $"{new Lsn(record.Position)}";
 
     /// <summary>The label of a check: its kind, and its name where that says more.</summary>
     public static string Label(DrillCheck check) => check.Name == check.Kind ? check.Kind : $"{check.Kind}: {check.Name}";
