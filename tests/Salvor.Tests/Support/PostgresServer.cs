@@ -83,6 +83,17 @@ sealed class PostgresServer : IAsyncDisposable
         return server;
     }
 
+    /// <summary>A server that follows this one, in a folder of its own, and is started.</summary>
+    public async Task<PostgresServer> StandbyAsync(ScratchDirectory scratch, string name, params string[] settings)
+    {
+        var standby = await AtAsync(scratch, name);
+        await ExpectAsync(RunAsync(
+            "pg_basebackup", "-h", Folder, "-p", $"{Port}", "-U", "postgres", "-D", standby.Data, "-X", "stream", "-c", "fast", "-R"));
+        await standby.ConfigureAsync(settings);
+        await standby.StartAsync();
+        return standby;
+    }
+
     /// <summary>Adds lines to <c>postgresql.conf</c>, where the last counts.</summary>
     public Task ConfigureAsync(params string[] settings) =>
         File.AppendAllLinesAsync(Path.Combine(Data, "postgresql.conf"), settings, TestContext.Current.CancellationToken);

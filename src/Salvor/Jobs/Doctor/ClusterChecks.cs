@@ -11,6 +11,9 @@ static class ClusterChecks
     /// <summary>Without them a crash leaves pages that nobody can mend.</summary>
     static readonly string[] Safety = ["fsync", "full_page_writes"];
 
+    /// <summary>As much log as a slot should be able to keep: somebody has slept, and then mends it.</summary>
+    const int HoursKept = 24;
+
     /// <param name="facts">The server.</param>
     /// <param name="systemId">The cluster that its vault is of; null where there is no log of any.</param>
     /// <param name="isFollowed">Whether a daemon runs that has to follow it.</param>
@@ -27,14 +30,17 @@ static class ClusterChecks
         list.Ok("its server lets a follower in", $"{facts.Server}, wal_level {facts.Shown["wal_level"]}");
         JudgeIdentity(facts, systemId, list);
         JudgeSafety(facts, list);
-        JudgeLimit(facts, list);
-        if (WalReceiver.IsNamedBy(facts.Shown["synchronous_standby_names"], facts.Source.Server!))
+
+        // What a standby is set to counts when it is promoted.
+        if (facts is { SqlFailure: null, Standby: null }
+            && WalReceiver.IsNamedBy(facts.Shown["synchronous_standby_names"], facts.Source.Server!))
         {
             list.Ok(
                 "commits wait until their log is durable on this machine",
                 $"synchronous_standby_names {facts.Shown["synchronous_standby_names"]}");
         }
 
+        JudgeLimit(facts, list);
         if (facts.SqlFailure is { } refused)
         {
             list.Unknown(
@@ -44,6 +50,7 @@ static class ClusterChecks
             return list.Checks;
         }
 
+        JudgeStandby(facts, list);
         JudgeSenders(facts, list);
         JudgeSlot(facts, isFollowed, list);
         JudgeOthers(facts, list);
@@ -100,15 +107,54 @@ static class ClusterChecks
     static void JudgeLimit(ClusterFacts facts, CheckList list)
     {
         const string Setting = "max_slot_wal_keep_size";
-        if (facts.Shown[Setting] != "-1")
+        var detail = $"{Setting} {facts.Shown[Setting]}{Rate(facts)}";
+        if (facts.Shown[Setting] == "-1")
         {
-            list.Ok("the log that slots keep has a limit", $"{Setting} {facts.Shown[Setting]}");
+            list.Warn(
+                "nothing limits the log that slots keep", $"{detail}: while a follower is away, the disk of the server fills up",
+                $"ALTER SYSTEM SET {Setting} = '20GB'; SELECT pg_reload_conf();   (less than what is free for pg_wal)");
+        }
+        else if (facts.SqlFailure is null && facts.LogBytesPerHour > facts.SlotBytesMax)
+        {
+            list.Warn(
+                "slots keep less than an hour of its log", $"{detail}: a follower that is away for longer loses its slot",
+                $"ALTER SYSTEM SET {Setting} = '{(HoursKept * facts.LogBytesPerHour >> 20) + 1}MB'; SELECT pg_reload_conf();   (a day of "
+                    + "it; less than what is free for pg_wal)");
+        }
+        else
+        {
+            list.Ok("the log that slots keep has a limit", detail);
+        }
+    }
+
+    static string Rate(ClusterFacts facts) =>
+        facts.LogBytesPerHour is { } bytes ? $", and it writes {SizeText.Format(bytes)} of log an hour" : "";
+
+    static void JudgeStandby(ClusterFacts facts, CheckList list)
+    {
+        if (facts.Standby is not { } standby)
+        {
             return;
         }
 
-        list.Warn(
-            "nothing limits the log that slots keep", $"{Setting} -1: while a follower is away, the disk of the server fills up",
-            $"ALTER SYSTEM SET {Setting} = '20GB'; SELECT pg_reload_conf();   (less than what is free for pg_wal)");
+        var age = standby.LastCommitAge is { } since ? $", and its last transaction is {DurationText.Format(since)} old" : "";
+        var detail = $"replayed to {standby.ReplayedTo}, {SizeText.Format(standby.WaitingBytes)} more are received{age}";
+        if (standby.IsPaused)
+        {
+            list.Warn(
+                "its server is a standby whose replay is paused", detail,
+                "A base backup of it lacks what it does not apply: SELECT pg_wal_replay_resume();");
+        }
+        else if (!standby.IsFed)
+        {
+            list.Warn(
+                "its server is a standby that receives nothing from its primary", detail,
+                "See its primary_conninfo and what its log says: what is backed up here is as old as it is.");
+        }
+        else
+        {
+            list.Ok("its server is a standby that receives from its primary", detail);
+        }
     }
 
     /// <summary>One for the log, and one for a base backup. The first is taken where somebody follows.</summary>
@@ -131,7 +177,7 @@ static class ClusterChecks
         var name = facts.Source.Slot;
         if (facts.Slots.FirstOrDefault(slot => slot.Name == name) is not { } own)
         {
-            list.Ok($"slot {name} is not there yet", "the daemon makes it");
+            JudgeNoSlot(facts, isFollowed, list);
             return;
         }
 
@@ -169,6 +215,28 @@ static class ClusterChecks
         }
     }
 
+    static void JudgeNoSlot(ClusterFacts facts, bool isFollowed, CheckList list)
+    {
+        var name = facts.Source.Slot;
+        if (facts.SlotsFree < 1)
+        {
+            list.Warn(
+                $"its server has no room for slot {name}", $"all of its max_replication_slots are taken: {facts.Slots.Count}",
+                "Raise max_replication_slots, and restart the server; or drop a slot that nobody needs.");
+        }
+        else if (!isFollowed && facts.Shown["archive_mode"] == "off")
+        {
+            list.Warn(
+                "nobody keeps its log between two base backups",
+                $"slot {name} is not there, archive_mode is off, wal_keep_size is {facts.Shown["wal_keep_size"]}{Rate(facts)}",
+                "Start 'salvor daemon', which makes the slot. A wal_keep_size would have to last for each time that nobody follows.");
+        }
+        else
+        {
+            list.Ok($"slot {name} is not there yet", "the daemon makes it");
+        }
+    }
+
     static void JudgeOthers(ClusterFacts facts, CheckList list)
     {
         foreach (var slot in facts.Slots.Where(slot => !slot.IsActive && slot.Name != facts.Source.Slot))
@@ -184,7 +252,9 @@ static class ClusterChecks
 
     static void JudgeArchiver(ClusterFacts facts, CheckList list)
     {
-        if (facts is not { Archiver: { } archiver } || facts.Shown["archive_mode"] == "off")
+        // A standby archives where it always does.
+        var mode = facts.Shown["archive_mode"];
+        if (facts is not { Archiver: { } archiver } || mode == "off" || (mode == "on" && facts.Standby is not null))
         {
             return;
         }
@@ -199,6 +269,14 @@ static class ClusterChecks
         else
         {
             list.Ok("its archiver works", detail);
+        }
+
+        if (facts.Shown["archive_timeout"] == "0" && !facts.Slots.Any(slot => slot.Name == facts.Source.Slot && slot.IsActive))
+        {
+            list.Warn(
+                "what it wrote last is archived only when a segment is full",
+                "archive_timeout 0, and nobody follows its log: on a quiet server that takes hours",
+                "Start 'salvor daemon', which stores it in seconds. Or: ALTER SYSTEM SET archive_timeout = 60; SELECT pg_reload_conf();");
         }
     }
 

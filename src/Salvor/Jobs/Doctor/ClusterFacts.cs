@@ -1,3 +1,4 @@
+using System.Globalization;
 using Salvor.Jobs.Config;
 using Salvor.Postgres.Protocol;
 using Salvor.Vault.Wal;
@@ -22,6 +23,14 @@ sealed record SlotFacts(string Name, bool IsActive, string Status, long HeldByte
 sealed record ArchiverFacts(
     uint Archived, (string Name, DateTimeOffset At)? LastArchived, uint Failed, (string Name, DateTimeOffset At)? LastFailed, bool Fails);
 
+/// <summary>How a server that follows another one fares.</summary>
+/// <param name="IsFed">Whether it receives from the other one now.</param>
+/// <param name="IsPaused">Whether it was told not to apply what it has.</param>
+/// <param name="ReplayedTo">Up to where it applied its log.</param>
+/// <param name="WaitingBytes">How much of it was received and is not applied.</param>
+/// <param name="LastCommitAge">How long ago the last transaction was committed that it applied; null where it applied none.</param>
+sealed record StandbyFacts(bool IsFed, bool IsPaused, Lsn ReplayedTo, long WaitingBytes, TimeSpan? LastCommitAge);
+
 /// <summary>What the server of a source says of itself.</summary>
 sealed record ClusterFacts
 {
@@ -29,7 +38,8 @@ sealed record ClusterFacts
 
     static readonly string[] Settings =
     [
-        "wal_level", "max_slot_wal_keep_size", "archive_mode", "data_checksums", "full_page_writes", "fsync", "synchronous_standby_names",
+        "wal_level", "max_slot_wal_keep_size", "wal_keep_size", "archive_mode", "archive_timeout", "data_checksums", "full_page_writes",
+        "fsync", "synchronous_standby_names",
     ];
 
     /// <summary>What any role may ask that may connect.</summary>
@@ -43,6 +53,19 @@ sealed record ClusterFacts
             failed_count, last_failed_wal, floor(extract(epoch FROM last_failed_time))::bigint,
             last_failed_time IS NOT NULL AND coalesce(last_failed_time > last_archived_time, true)
             FROM pg_stat_archiver;
+        SELECT pg_is_in_recovery(), (SELECT count(*) FROM pg_stat_wal_receiver),
+            CASE WHEN pg_is_in_recovery() THEN pg_is_wal_replay_paused() ELSE false END,
+            pg_last_wal_replay_lsn(), pg_last_wal_receive_lsn(),
+            floor(extract(epoch FROM greatest(clock_timestamp() - pg_last_xact_replay_timestamp(), '0')))::bigint;
+        SELECT current_setting('max_replication_slots')::bigint - count(*), pg_size_bytes(current_setting('max_slot_wal_keep_size'))
+            FROM pg_replication_slots;
+        """;
+
+    const int VersionOfLogStatistics = 140000;
+
+    /// <summary>Of a server that was started a moment ago an hour is not known yet: it is taken for one.</summary>
+    const string OfLog = """
+        SELECT floor(wal_bytes * 3600 / greatest(extract(epoch FROM clock_timestamp() - stats_reset), 3600))::bigint FROM pg_stat_wal;
         """;
 
     const int VersionOfCollations = 150000;
@@ -71,6 +94,18 @@ sealed record ClusterFacts
     public long SendersFree { get; init; }
 
     public IReadOnlyList<SlotFacts> Slots { get; init; } = [];
+
+    /// <summary>How many more slots can be made.</summary>
+    public long SlotsFree { get; init; }
+
+    /// <summary>How much log slots may keep; less than 0 where nothing limits it.</summary>
+    public long SlotBytesMax { get; init; } = -1;
+
+    /// <summary>How much log it writes in an hour, on the average; null where it does not tell (before 14).</summary>
+    public long? LogBytesPerHour { get; init; }
+
+    /// <summary>Null where it follows no other server.</summary>
+    public StandbyFacts? Standby { get; init; }
 
     public ArchiverFacts? Archiver { get; init; }
 
@@ -132,15 +167,17 @@ sealed record ClusterFacts
     static async Task<ClusterFacts> SelectAsync(ClusterFacts facts, PostgresConnection other, CancellationToken cancellationToken)
     {
         await using var connection = await OpenAsync(other.Settings with { Hosts = [other.Host] }, other.Time, cancellationToken);
-        var hasCollations = other.ServerVersion >= VersionOfCollations;
-        var answers = await connection.QueryAsync(hasCollations ? Statements + OfCollations : Statements, cancellationToken);
-        const int SetsMin = 3;
-        if (answers.Count < SetsMin)
+        var hasLog = other.ServerVersion >= VersionOfLogStatistics;
+        var statements = Statements + (hasLog ? OfLog : "") + (other.ServerVersion >= VersionOfCollations ? OfCollations : "");
+        var answers = await connection.QueryAsync(statements, cancellationToken);
+        const int SetsMin = 5;
+        var ofCollations = SetsMin + (hasLog ? 1 : 0);
+        if (answers.Count < ofCollations)
         {
             throw connection.Garbled($"it answers {answers.Count} sets of rows");
         }
 
-        var (senders, slots, archiver) = (answers[0], answers[1], answers[2]);
+        var (senders, slots, archiver, standby, limits) = (answers[0], answers[1], answers[2], answers[3], answers[4]);
         return facts with
         {
             SendersFree = (senders.NumberAt(0, 1) ?? 0L) - (senders.NumberAt(0, 0) ?? 0),
@@ -150,8 +187,12 @@ sealed record ClusterFacts
             Archiver = new ArchiverFacts(
                 archiver.NumberAt(0, 0) ?? 0, Named(archiver, 1), archiver.NumberAt(0, 3) ?? 0, Named(archiver, 4),
                 archiver.Text(0, 6) == "t"),
+            Standby = standby.Text(0, 0) == "t" ? StandbyOf(standby) : null,
+            SlotsFree = LongAt(limits, 0) ?? 0,
+            SlotBytesMax = LongAt(limits, 1) ?? -1,
+            LogBytesPerHour = hasLog ? LongAt(answers[SetsMin], 0) : null,
             OtherCollations = [
-                .. answers.Skip(SetsMin).SelectMany(rows => Enumerable.Range(0, rows.Count).Select(row => rows.Text(row, 0) ?? "")),
+                .. answers.Skip(ofCollations).SelectMany(rows => Enumerable.Range(0, rows.Count).Select(row => rows.Text(row, 0) ?? "")),
             ],
         };
     }
@@ -168,6 +209,13 @@ sealed record ClusterFacts
             return await PostgresConnection.OpenAsync(settings with { Database = "postgres" }, SessionKind.Sql, time, cancellationToken);
         }
     }
+
+    static StandbyFacts StandbyOf(PostgresRows rows) => new(
+        LongAt(rows, 1) > 0, rows.Text(0, 2) == "t", rows.LsnAt(0, 3) ?? Lsn.None, Distance(rows.LsnAt(0, 3), rows.LsnAt(0, 4)),
+        LongAt(rows, 5) is { } seconds ? TimeSpan.FromSeconds(seconds) : null);
+
+    static long? LongAt(PostgresRows rows, int column) =>
+        long.TryParse(rows.Text(0, column), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture, out var number) ? number : null;
 
     static long Distance(Lsn? from, Lsn? to) => from is { } start && to is { } end && end > start ? end - start : 0;
 

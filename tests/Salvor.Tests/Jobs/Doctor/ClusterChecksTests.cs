@@ -1,6 +1,10 @@
+using Salvor.Jobs;
+using Salvor.Jobs.Clusters;
 using Salvor.Jobs.Config;
 using Salvor.Jobs.Doctor;
+using Salvor.Platform;
 using Salvor.Postgres.Protocol;
+using Salvor.Sqlite;
 using Salvor.Storage;
 using Salvor.Tests.Support;
 using Salvor.Vault;
@@ -44,6 +48,9 @@ public sealed class ClusterChecksTests(DoctoredServer doctored) : IClassFixture<
 
     PostgresServer Server => doctored.Server;
 
+    /// <summary>From version 14 on it is known.</summary>
+    static string Rate => PostgresServer.Major >= 14 ? ", and it writes [0-9.]+ [KMG]?i?B of log an hour" : "";
+
     public async ValueTask DisposeAsync()
     {
         rig.Dispose();
@@ -79,7 +86,7 @@ public sealed class ClusterChecksTests(DoctoredServer doctored) : IClassFixture<
             checks[0].Detail);
         Assert.Equal($"system identifier {systemId}", checks[1].Detail);
         Assert.Equal("data_checksums, fsync and full_page_writes are on", checks[2].Detail);
-        Assert.Equal("max_slot_wal_keep_size 1GB", checks[3].Detail);
+        Assert.Matches($"^max_slot_wal_keep_size 1GB{Rate}$", checks[3].Detail);
         Assert.Matches("^it keeps [0-9.]+ K?i?B, wal_status reserved$", checks[5].Detail);
     }
 
@@ -111,10 +118,6 @@ public sealed class ClusterChecksTests(DoctoredServer doctored) : IClassFixture<
         AssertIs(
             checks, CheckLevel.Warn, "slot left of somebody else is not read from", "^it keeps [0-9.]+ [KM]iB, wal_status reserved$",
             "Start who reads from it, or drop it: SELECT pg_drop_replication_slot('left');");
-        AssertIs(
-            ClusterChecks.Judge(await GatherAsync("user=keeper"), systemId: null, isFollowed: true), CheckLevel.Fail,
-            "slot salvor_pg keeps log that no one receives, although a daemon runs", "^it keeps ",
-            "See what is in the way: 'salvor status pg'.");
     }
 
     [Fact]
@@ -180,54 +183,152 @@ public sealed class ClusterChecksTests(DoctoredServer doctored) : IClassFixture<
     [Fact]
     public async Task Settings_that_endanger_the_cluster_or_its_machine_are_told()
     {
-        var facts = await GatherAsync("user=keeper");
-        var checks = ClusterChecks.Judge(
-            facts with
-            {
-                SendersFree = 1,
-                Shown = new Dictionary<string, string>(facts.Shown)
-                {
-                    ["fsync"] = "off", ["data_checksums"] = "off", ["max_slot_wal_keep_size"] = "-1",
-                    ["synchronous_standby_names"] = "FIRST 1 (other, Salvor)",
-                },
-            },
-            systemId: null, isFollowed: false);
+        using var scratch = new ScratchDirectory();
+        await using var careless = await PostgresServer.CreateAsync(scratch);
+        var disabled = await PostgresServer.RunAsync("pg_checksums", "--disable", "-D", careless.Data);
+        Assert.True(disabled.ExitCode == 0, $"{disabled}");
+        await careless.ConfigureAsync(
+            "fsync = off", "full_page_writes = off", "max_wal_senders = 1", "max_replication_slots = 1",
+            "synchronous_standby_names = 'FIRST 1 (other, Salvor)'", "archive_mode = on", "archive_command = 'true'");
+        await careless.StartAsync();
+        await careless.SqlAsync("select pg_create_physical_replication_slot('left')");
 
-        AssertIs(
-            checks, CheckLevel.Fail, "fsync of its server is off",
-            "^a crash of the machine may damage the cluster, and base backups taken then with it$",
-            "ALTER SYSTEM SET fsync = on; SELECT pg_reload_conf();   (then make a full backup)");
+        var checks = await CheckAsync("user=postgres", careless);
+
+        foreach (var setting in (string[])["fsync", "full_page_writes"])
+        {
+            AssertIs(
+                checks, CheckLevel.Fail, $"{setting} of its server is off",
+                "^a crash of the machine may damage the cluster, and base backups taken then with it$",
+                $"ALTER SYSTEM SET {setting} = on; SELECT pg_reload_conf();   (then make a full backup)");
+        }
+
         AssertIs(
             checks, CheckLevel.Warn, "its pages have no checksums", "^a backup cannot see that a page is damaged, and keeps it as it is$",
             "Stop the server, and run 'pg_checksums --enable -D DIRECTORY'.");
         AssertIs(
             checks, CheckLevel.Warn, "nothing limits the log that slots keep",
-            "^max_slot_wal_keep_size -1: while a follower is away, the disk of the server fills up$",
+            $"^max_slot_wal_keep_size -1{Rate}: while a follower is away, the disk of the server fills up$",
             "ALTER SYSTEM SET max_slot_wal_keep_size = '20GB'; SELECT pg_reload_conf();   (less than what is free for pg_wal)");
         AssertIs(
             checks, CheckLevel.Warn, "its server has no room for a follower and a base backup", "^2 more are needed, and 1 can connect$",
             "Raise max_wal_senders, and restart the server.");
         AssertIs(
+            checks, CheckLevel.Warn, "its server has no room for slot salvor_pg", "^all of its max_replication_slots are taken: 1$",
+            "Raise max_replication_slots, and restart the server; or drop a slot that nobody needs.");
+        AssertIs(
+            checks, CheckLevel.Warn, "what it wrote last is archived only when a segment is full",
+            "^archive_timeout 0, and nobody follows its log: on a quiet server that takes hours$",
+            "Start 'salvor daemon', which stores it in seconds. Or: ALTER SYSTEM SET archive_timeout = 60; SELECT pg_reload_conf();");
+        AssertIs(
             checks, CheckLevel.Ok, "commits wait until their log is durable on this machine",
             "^synchronous_standby_names FIRST 1 \\(other, Salvor\\)$", "");
-        AssertIs(checks, CheckLevel.Ok, "slot salvor_pg is not there yet", "^the daemon makes it$", "");
     }
 
-    [Theory]
-    [InlineData(
-        "lost", CheckLevel.Fail, "slot salvor_pg is lost: the server removed log that nobody received",
-        "Raise max_slot_wal_keep_size. The daemon makes the slot anew, and a full backup after it.")]
-    [InlineData(
-        "unreserved", CheckLevel.Warn, "slot salvor_pg is about to be lost",
-        "Let the daemon receive its log now, or raise max_slot_wal_keep_size: a checkpoint removes it.")]
-    public async Task A_slot_that_is_lost_or_will_be_is_told(string status, CheckLevel level, string what, string fix)
+    [Fact]
+    public async Task A_server_whose_log_nobody_keeps_is_told_how_much_it_writes()
     {
-        var facts = await GatherAsync("user=keeper");
-        var slot = new SlotFacts("salvor_pg", IsActive: status != "lost", status, 1 << 30);
+        using var scratch = new ScratchDirectory();
+        await using var alone = await PostgresServer.StartAsync(scratch);
 
-        var checks = ClusterChecks.Judge(facts with { Slots = [slot] }, systemId: null, isFollowed: true);
+        var checks = await CheckAsync("user=postgres", alone);
 
-        AssertIs(checks, level, what, $"^it keeps 1 GiB, wal_status {status}$", fix);
+        AssertIs(
+            checks, CheckLevel.Warn, "nobody keeps its log between two base backups",
+            $"^slot salvor_pg is not there, archive_mode is off, wal_keep_size is 0{Rate}$",
+            "Start 'salvor daemon', which makes the slot. A wal_keep_size would have to last for each time that nobody follows.");
+        NoteDaemon();
+        AssertIs(await CheckAsync("user=postgres", alone), CheckLevel.Ok, "slot salvor_pg is not there yet", "^the daemon makes it$", "");
+    }
+
+    [Fact]
+    public async Task A_slot_that_no_one_reads_from_although_a_daemon_runs_is_told()
+    {
+        await Server.SqlAsync("select pg_create_physical_replication_slot('salvor_pg', true)");
+        NoteDaemon();
+
+        AssertIs(
+            await CheckAsync("user=keeper"), CheckLevel.Fail, "slot salvor_pg keeps log that no one receives, although a daemon runs",
+            "^it keeps ", "See what is in the way: 'salvor status pg'.");
+    }
+
+    [Fact]
+    public async Task A_slot_that_will_be_lost_and_one_that_is_are_told()
+    {
+        await Server.SqlAsync("select pg_create_physical_replication_slot('salvor_pg', true)");
+        await Server.SqlAsync("alter system set max_slot_wal_keep_size = '1MB'");
+        await Server.SqlAsync("select pg_reload_conf()");
+        try
+        {
+            await Server.SqlAsync("select pg_logical_emit_message(true, 'x', repeat('x', 4000000))");
+            await StatusAsync("unreserved");
+            var soon = await CheckAsync("user=keeper");
+            await Server.SqlAsync("checkpoint");
+            await StatusAsync("lost");
+            var late = await CheckAsync("user=keeper");
+
+            AssertIs(
+                soon, CheckLevel.Warn, "slot salvor_pg is about to be lost", "^it keeps [0-9.]+ MiB, wal_status unreserved$",
+                "Let the daemon receive its log now, or raise max_slot_wal_keep_size: a checkpoint removes it.");
+            AssertIs(
+                late, CheckLevel.Fail, "slot salvor_pg is lost: the server removed log that nobody received",
+                "^it keeps 0 B, wal_status lost$",
+                "Raise max_slot_wal_keep_size. The daemon makes the slot anew, and a full backup after it.");
+            var limit = DoctorRig.Find(late, "source", "slots keep less than an hour of its log");
+            Assert.Matches($"^max_slot_wal_keep_size 1MB{Rate}: a follower that is away for longer loses its slot$", limit.Detail);
+            Assert.Matches(
+                @"^ALTER SYSTEM SET max_slot_wal_keep_size = '\d+MB'; SELECT pg_reload_conf\(\);   \(a day of it; less than what is free",
+                limit.Fix);
+        }
+        finally
+        {
+            await Server.SqlAsync("alter system reset max_slot_wal_keep_size");
+            await Server.SqlAsync("select pg_reload_conf()");
+        }
+
+        Task StatusAsync(string status) => Eventually.HoldsAsync(
+            async () => await Server.SqlAsync("select wal_status from pg_replication_slots") == status, () => $"it is never {status}");
+    }
+
+    [Fact]
+    public async Task How_far_a_standby_is_behind_its_primary_is_told()
+    {
+        using var scratch = new ScratchDirectory();
+        await using var standby = await Server.StandbyAsync(scratch, "standby", "synchronous_standby_names = '*'");
+        await Server.SqlAsync("select txid_current()");
+        Assert.True(Lsn.TryParse(await Server.SqlAsync("select pg_current_wal_flush_lsn()"), out var end));
+        await Eventually.HoldsAsync(
+            async () => await standby.SqlAsync($"select pg_last_wal_replay_lsn() >= '{end}'") == "t", () => standby.Log);
+        var near = await CheckAsync("user=keeper", standby);
+        await standby.SqlAsync("select pg_wal_replay_pause()");
+        await Server.SqlAsync("select pg_logical_emit_message(true, 'x', repeat('x', 100000)); select pg_switch_wal()");
+        await Eventually.HoldsAsync(
+            async () => await standby.SqlAsync(
+                "select pg_get_wal_replay_pause_state() = 'paused' "
+                    + "and pg_last_wal_receive_lsn() > pg_last_wal_replay_lsn() + 100000") == "t",
+            () => standby.Log);
+        var paused = await CheckAsync("user=keeper", standby);
+        await standby.SqlAsync("select pg_wal_replay_resume()");
+        await standby.SqlAsync("alter system set primary_conninfo = ''");
+        await standby.SqlAsync("select pg_reload_conf()");
+        await Eventually.HoldsAsync(
+            async () => await standby.SqlAsync("select count(*) from pg_stat_wal_receiver") == "0", () => standby.Log);
+        var alone = await CheckAsync("user=keeper", standby);
+
+        const string Detail = "^replayed to [0-9A-F]+/[0-9A-F]+, (?<waits>[0-9.]+ [KM]?i?B) more are received, and its last transaction is "
+            + "[0-9a-z ]+ old$";
+        AssertIs(near, CheckLevel.Ok, "its server is a standby that receives from its primary", Detail, "");
+        AssertIs(
+            paused, CheckLevel.Warn, "its server is a standby whose replay is paused", Detail,
+            "A base backup of it lacks what it does not apply: SELECT pg_wal_replay_resume();");
+        Assert.Matches(", [0-9.]+ [KM]iB more", DoctorRig.Find(paused, "source", "its server is a standby").Detail);
+        AssertIs(
+            alone, CheckLevel.Warn, "its server is a standby that receives nothing from its primary", Detail,
+            "See its primary_conninfo and what its log says: what is backed up here is as old as it is.");
+
+        // Neither is true of a server that writes no log of its own.
+        Assert.DoesNotContain(
+            near, check => check.What is "its archiver works" or "commits wait until their log is durable on this machine");
     }
 
     static void AssertIs(IEnumerable<Check> checks, CheckLevel level, string what, string detail, string fix)
@@ -237,22 +338,31 @@ public sealed class ClusterChecksTests(DoctoredServer doctored) : IClassFixture<
         Assert.Matches(detail, check.Detail);
     }
 
-    async Task<Check[]> CheckAsync(string who)
+    async Task<Check[]> CheckAsync(string who, PostgresServer? at = null)
     {
-        Write(who);
+        Write(who, at ?? Server);
         return [.. (await rig.CheckAsync("pg")).Where(check => check is { Area: "source", Subject: "pg" })];
     }
 
-    async Task<ClusterFacts> GatherAsync(string who)
+    /// <summary>As a daemon writes it down that runs here.</summary>
+    void NoteDaemon()
     {
-        Write(who);
-        var source = (PostgresSourceConfig)ConfigFile.Load(rig.ConfigPath, _ => null).Trees["pg"];
-        return await ClusterFacts.GatherAsync(source, TimeProvider.System, Cancel);
+        Write("user=keeper", Server);
+        var config = ConfigFile.Load(rig.ConfigPath, _ => null);
+        var (here, state) = (ProcessIdentity.Current(), ConfiguredSources.StateOf(config, config.Trees["pg"]));
+        LocalState.EnsureDirectory(state);
+        FollowFile.Write(
+            LocalState.FollowPath(state, "pg"),
+            new FollowRecord
+            {
+                Server = Server.Folder, Slot = "salvor_pg", Pid = here.Pid, Host = here.Host, BootId = here.BootId,
+                StartTicks = here.StartTicks, UpdatedAt = TimeProvider.System.GetUtcNow(),
+            });
     }
 
-    void Write(string who) => rig.Write(
-        $"pg: {{ type: postgres, connection: \"port={Server.Port} "
-            + $"{(who.StartsWith("host=", StringComparison.Ordinal) ? "" : $"host={Server.Folder} ")}{who}\", to: [local] }}");
+    void Write(string who, PostgresServer at) => rig.Write(
+        $"pg: {{ type: postgres, connection: \"port={at.Port} "
+            + $"{(who.StartsWith("host=", StringComparison.Ordinal) ? "" : $"host={at.Folder} ")}{who}\", to: [local] }}");
 
     /// <summary>A vault that has log of a cluster.</summary>
     async Task CreateVaultAsync(ulong systemId)
