@@ -107,9 +107,7 @@ public sealed partial class WalReceiver(
         var server = await connection.IdentifyAsync(cancellationToken);
         OpenSpool(await ShapeAsync(connection, server, cancellationToken));
         ExpectRoom();
-        var names = await connection.Connection.ShowAsync("synchronous_standby_names", cancellationToken);
-        IsSynchronous = IsNamedBy(names, options.Server);
-
+        await LookForWaitingAsync(connection.Connection, cancellationToken);
         var kept = await SlotAsync(connection, cancellationToken);
         var path = new ServerPath(await KeepHistoryAsync(connection, server.Timeline, cancellationToken), server.Flushed);
         var slot = (Timeline: path.TimelineAt(kept), At: kept.Floor(Spool!.Shape.SegmentBytes));
@@ -124,10 +122,18 @@ public sealed partial class WalReceiver(
             {
                 // It was promoted meanwhile.
                 path = new ServerPath(await KeepHistoryAsync(connection, end.NextTimeline, cancellationToken), end.SwitchPoint);
+                await LookForWaitingAsync(connection.Connection, cancellationToken);
             }
 
             (timeline, at) = (end.NextTimeline, path.Clamp(end.NextTimeline, end.SwitchPoint));
         }
+    }
+
+    /// <summary>Commits wait for those who receive from the server on which they are made, and never for those of a standby.</summary>
+    async Task LookForWaitingAsync(PostgresConnection connection, CancellationToken cancellationToken)
+    {
+        var names = await connection.ShowAsync("synchronous_standby_names", cancellationToken);
+        IsSynchronous = IsNamedBy(names, options.Server) && connection.Parameters.GetValueOrDefault("in_hot_standby") != "on";
     }
 
     /// <summary>Up to where each timeline is on the disk.</summary>

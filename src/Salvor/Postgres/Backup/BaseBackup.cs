@@ -77,9 +77,21 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
         manifest.Position = 0;
         await intake.AddFileAsync(BackupManifest.Path, manifest, finished.ToUnixTimeSeconds(), cancellationToken);
 
+        var log = new WalRange(reader.Start, reader.End!.Value);
+        var place = new SnapshotRef(branch, new Position(log.End.Value));
+        if (Damaged.Count == 0 && catalog.Snapshots.Contains(place))
+        {
+            // A standby that has applied nothing since is where it was: what is stored of that is this backup too.
+            var same = await TreeSnapshot.OpenAsync(vault, place, cancellationToken);
+            log = log with { First = new Lsn(same.Header.PositionFirst) };
+            return new StoredBaseBackup(branch, reader.Timeline, log, same.Details.Totals)
+            {
+                StartedAt = started, FinishedAt = finished, DetailsHash = same.DetailsHash, StoredBytes = 0,
+            };
+        }
+
         Progressed?.Invoke(new WorkProgress("storing the last of it"));
         var totals = await ListAsync(writer, intake, spill, cancellationToken);
-        var log = new WalRange(reader.Start, reader.End!.Value);
         var stored = await writer.FinishAsync(totals, HeaderOf(branch, log, started, finished), cancellationToken);
         return new StoredBaseBackup(branch, reader.Timeline, log, totals)
         {

@@ -59,7 +59,8 @@ static class PostgresErrors
             SqlStates.AlreadyThere => New(other, "Use it, or choose another name."),
             SqlStates.NotInState => New(
                 other,
-                "If it is a slot that was lost, drop it and make a new one, then make a full backup: the log between the two is gone."),
+                notice.Hint.Length > 0 ? notice.Hint
+                : "If it is a slot that was lost, drop it and make a new one, then make a full backup: the log between the two is gone."),
             SqlStates.Removed => New(
                 other,
                 "The server no longer has this log, so there is a gap after what was received. Make a full backup, and see that "
