@@ -67,6 +67,9 @@ public sealed class ClusterVault : IAsyncLifetime
         var (record, _) = await new CompleteBackup(Vault, options, TimeProvider.System) { IsFollowed = true }
             .RunAsync(new BackupRequest("", "full", null), default);
         (Backup, Snapshot) = await ClusterBackup.OpenAsync(Vault, record, default);
+
+        // So that the log has some segments, without another commit.
+        await server.SqlAsync("select pg_logical_emit_message(false, 'x', repeat('x', 3000000))");
         await WorkAsync(server, Moments, 4);
         await server.SqlAsync("select pg_create_restore_point('before the drop')");
         await server.SqlAsync("drop table t");
