@@ -54,6 +54,11 @@ static class ClusterOptions
         Description = "Of a cluster: let the recovery make and empty the places of tablespaces that are newer than the base backup.",
     };
 
+    public static readonly Option<bool> Delta = new("--delta")
+    {
+        Description = "Of a cluster: over the stopped one in OUTPUT, or a restore that was cut off there; what is the same is kept.",
+    };
+
     public static readonly Option<bool> Start = new("--start")
     {
         Description = "Of a cluster: start the server, and compare how far it is recovered with what the vault has.",
@@ -65,7 +70,7 @@ static class ClusterOptions
     /// <summary>What goes with clusters alone.</summary>
     public static readonly Option[] Own =
     [
-        Address, Xid, Exclusive, RestorePoint, Immediate, Timeline, Action, Tablespace, MakesTablespaces, Start, Port,
+        Address, Xid, Exclusive, RestorePoint, Immediate, Timeline, Action, Tablespace, MakesTablespaces, Delta, Start, Port,
     ];
 
     /// <summary>The moment that is wanted. Throws where two are named, or one is not what it should be.</summary>

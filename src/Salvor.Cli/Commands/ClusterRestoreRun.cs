@@ -28,13 +28,23 @@ static class ClusterRestoreRun
     {
         var started = invocation.Time.GetTimestamp();
         var tablespaces = ClusterOptions.TablespacesOf(invocation);
+        var owners = TreeRestoreRun.OwnersOf(invocation, new RestoreProfile());
         var recovery = await PlanAsync(invocation, vault, request);
         var plan = recovery.Plan;
         var source = vault.Identity.Source;
         var target = request.Output is null
             ? Path.Combine(request.Scratch, $"{source}-{plan.Promised}".Replace('/', '-'))
             : Path.GetFullPath(request.Output);
-        new ClusterDirectory(target).ExpectFree();
+        using var progress = new ProgressLine(invocation, source);
+        var restore = new ClusterRestore(recovery.Snapshot, recovery.Log, recovery.Plan)
+        {
+            Owners = owners,
+            Tablespaces = tablespaces,
+            MayMakeTablespaces = invocation.Get(ClusterOptions.MakesTablespaces),
+            IsOver = invocation.Get(ClusterOptions.Delta),
+            Progressed = progress.Reporter,
+        };
+        await restore.ExpectPossibleAsync(target, invocation.Cancellation);
         if (invocation.Get(ClusterOptions.Start))
         {
             await ClusterStart.ExpectPossibleAsync(recovery, invocation.Get(ClusterOptions.Port), invocation.Cancellation);
@@ -48,9 +58,14 @@ static class ClusterRestoreRun
         RestoredCluster? restored = null;
         if (!request.DryRun)
         {
-            restored = await RestoreAsync(invocation, source, recovery, target, tablespaces);
+            restored = await RestoreAsync(restore, target, invocation.Cancellation);
+            progress.Dispose();
             PrintResult(invocation, source, restored, plan);
-            body = body with { Owner = OwnerOf(target), Server = await StartAsync(invocation, restored, plan, configured) };
+            body = body with
+            {
+                Owner = OwnerOf(target), ReusedBytes = restored.Files.ReusedBytes, RemovedCount = restored.Files.RemovedCount,
+                Server = await StartAsync(invocation, restored, plan, configured),
+            };
         }
 
         invocation.PrintJson(
@@ -75,18 +90,18 @@ static class ClusterRestoreRun
             invocation.Cancellation);
     }
 
-    static async Task<RestoredCluster> RestoreAsync(
-        Invocation invocation, string source, ClusterRecovery recovery, string target, IReadOnlyDictionary<uint, string> tablespaces)
+    /// <summary>A failure says what is there already, and how to go on.</summary>
+    static async Task<RestoredCluster> RestoreAsync(ClusterRestore restore, string target, CancellationToken cancellationToken)
     {
-        using var progress = new ProgressLine(invocation, source);
-        var restore = new ClusterRestore(recovery.Snapshot, recovery.Log, recovery.Plan)
+        try
         {
-            Owners = TreeRestoreRun.OwnersOf(invocation, new RestoreProfile()),
-            Tablespaces = tablespaces,
-            MayMakeTablespaces = invocation.Get(ClusterOptions.MakesTablespaces),
-            Progressed = progress.Reporter,
-        };
-        return await restore.RunAsync(target, invocation.Cancellation);
+            return await restore.RunAsync(target, cancellationToken);
+        }
+        catch (Exception e) when (restore.Unfinished is { } place)
+        {
+            throw TreeRestoreRun.Unfinished(
+                e, $"What is restored so far waits in {place}, and no server starts from it: the same restore with '--delta' goes on.");
+        }
     }
 
     static void PrintPlan(
@@ -123,6 +138,13 @@ static class ClusterRestoreRun
         invocation.Print(
             $"{restored.Files.Files} file(s), {SizeText.Format(restored.Files.Bytes)}, and {SizeText.Format(restored.LogBytes)} of log");
         invocation.Print($"downloaded: {SizeText.Format(restored.Files.FetchedBytes)}");
+        if (invocation.Get(ClusterOptions.Delta))
+        {
+            invocation.Print(
+                $"kept {SizeText.Format(restored.Files.ReusedBytes)} of {SizeText.Format(restored.Files.Bytes)}, which was there already, "
+                    + $"and removed {restored.Files.RemovedCount} name(s)");
+        }
+
         invocation.Print(restored.LogProblem is null
             ? $"{Symbols.Ok} every chunk matches its name, and the log is there without a gap up to {plan.Log.End}"
             : $"{Symbols.Ok} every chunk matches its name");

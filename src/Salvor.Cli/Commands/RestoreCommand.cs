@@ -19,6 +19,8 @@ static class RestoreCommand
     const string RestoreBeside =
         "Restore beside with '--output DIR', check it, and exchange the directories: 'salvor runbook NAME' has the steps.";
 
+    const string RestoreOver = "'--delta' restores over a cluster that is stopped, and keeps what is the same.";
+
     static readonly VaultOptions Vault = new() { Command = StreamRestoreRun.Command };
     static readonly Option<string?> Output = new("--output", "--target", "-o")
     {
@@ -197,7 +199,7 @@ static class RestoreCommand
         [
             (PositionOption, "'--lsn X/Y' names an address of its log."),
             (BranchOption, "'--timeline N' names the timeline that is followed."),
-            (InPlace, RestoreBeside), (Force, RestoreBeside), (IfDbNotExists, RestoreBeside), (TreeRestoreRun.Delete, RestoreBeside),
+            (InPlace, RestoreBeside), (Force, RestoreOver), (IfDbNotExists, RestoreBeside), (TreeRestoreRun.Delete, RestoreOver),
             .. ((Option[])
             [
                 NoCheck, StateDirectory, TreeRestoreRun.Include, TreeRestoreRun.Exclude, TreeRestoreRun.Chmod, .. StreamRestoreRun.Own,

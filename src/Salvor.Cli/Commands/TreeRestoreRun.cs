@@ -173,15 +173,17 @@ static class TreeRestoreRun
         }
         catch (Exception e) when (restorer.Unfinished is { } place)
         {
-            var hint = $"What is restored so far waits in {place}: the same restore goes on from it.";
-            throw e switch
-            {
-                OperationCanceledException => new SalvorException(FailureKind.Interrupted, "interrupted", hint, e),
-                SalvorException known => new SalvorException(known.Kind, known.Message, $"{known.Hint} {hint}", known),
-                _ => new SalvorException(FailureKind.Failure, e.Message, hint, e),
-            };
+            throw Unfinished(e, $"What is restored so far waits in {place}: the same restore goes on from it.");
         }
     }
+
+    /// <summary>A failure with how to go on.</summary>
+    public static SalvorException Unfinished(Exception e, string hint) => e switch
+    {
+        OperationCanceledException => new SalvorException(FailureKind.Interrupted, "interrupted", hint, e),
+        SalvorException known => new SalvorException(known.Kind, known.Message, $"{known.Hint} {hint}", known),
+        _ => new SalvorException(FailureKind.Failure, e.Message, hint, e),
+    };
 
     static void Print(
         Invocation invocation, string source, string target, BackupRecord record, RestoredTree restored, Ownership owners, bool dryRun)

@@ -86,6 +86,12 @@ sealed record ClusterRestoreBody(
     /// <summary>Whom the files belong to; empty where nothing was written.</summary>
     public string Owner { get; init; } = "";
 
+    /// <summary>What of the files was there already, and proved to be the same.</summary>
+    public long ReusedBytes { get; init; }
+
+    /// <summary>How many names were removed, because the backup does not have them.</summary>
+    public long RemovedCount { get; init; }
+
     /// <summary>The server that was started; null where none was.</summary>
     public ClusterServerBody? Server { get; init; }
 }

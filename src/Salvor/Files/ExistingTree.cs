@@ -12,18 +12,18 @@ namespace Salvor.Files;
 /// <param name="began">When the restore began, by the clock of the file system, in nanoseconds since 1970.</param>
 sealed class ExistingTree(SafeFileHandle root, bool deletes, long began)
 {
-    readonly Dictionary<ulong, long> linked = [];
+    readonly Dictionary<ulong, long> ours = [];
     readonly HashSet<ulong> shared = [];
     readonly EntryStat place = EntryStat.Of(root, "the target");
 
     public SafeFileHandle Root => root;
 
-    /// <summary>Whether a file that proved to be the same did not change since, but for another name that it got here.</summary>
+    /// <summary>Whether a file that proved to be the same did not change since, but for what was done to it here.</summary>
     public bool IsUntouched(EntryStat stat) =>
-        stat.ChangedNanoseconds < began || (linked.TryGetValue(stat.Inode, out var at) && at == stat.ChangedNanoseconds);
+        stat.ChangedNanoseconds < began || (ours.TryGetValue(stat.Inode, out var at) && at == stat.ChangedNanoseconds);
 
-    /// <summary>Notes that a file got another name.</summary>
-    public void NoteLinked(EntryStat stat) => linked[stat.Inode] = stat.ChangedNanoseconds;
+    /// <summary>Notes that a file got another name here, or other content.</summary>
+    public void NoteOurs(EntryStat stat) => ours[stat.Inode] = stat.ChangedNanoseconds;
 
     /// <summary>Notes a directory that was made for what differs from one that is there.</summary>
     public void NoteShared(SafeFileHandle made) => shared.Add(EntryStat.Of(made, "a directory").Inode);

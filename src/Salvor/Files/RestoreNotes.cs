@@ -27,7 +27,7 @@ sealed class RestoreNotes(TreeSnapshot snapshot, TreeRestoreOptions options)
     }
 
     /// <summary>Some of the content of a file is there.</summary>
-    public void CountContent(byte[] path, int length)
+    public void CountContent(byte[] path, long length)
     {
         bytes += length;
 

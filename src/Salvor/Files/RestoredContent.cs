@@ -85,7 +85,7 @@ sealed class RestoredContent : IAsyncDisposable
     public void Leave(WantedEntry wanted)
     {
         ReusedBytes += wanted.Entry.ContentBytes;
-        notes.CountContent(wanted.Path, (int)Math.Min(wanted.Entry.ContentBytes, int.MaxValue));
+        notes.CountContent(wanted.Path, wanted.Entry.ContentBytes);
     }
 
     /// <summary>The same as the other, where the front of a file on this disk is known to be the same.</summary>
@@ -133,6 +133,7 @@ sealed class RestoredContent : IAsyncDisposable
         }
 
         ReusedBytes += front.Length;
+        notes.CountContent(wanted.Path, front.Length);
         return true;
     }
 
@@ -176,7 +177,7 @@ sealed class RestoredContent : IAsyncDisposable
         }
 
         await FetchAsync(file, wanted, places, at, end, cancellationToken);
-        if (wanted.Entry.Extents is not null || old == file)
+        if (wanted.Entry.Extents is not null || (old == file && RandomAccess.GetLength(file) != wanted.Entry.SizeBytes))
         {
             RandomAccess.SetLength(file, wanted.Entry.SizeBytes);
         }

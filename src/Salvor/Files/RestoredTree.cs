@@ -19,6 +19,17 @@ public sealed record RestoredTree(long Files, long Entries, long Bytes, long Fet
     /// <summary>Their paths in the backup, in order; at most <see cref="TreeBackupResult.ProblemsMax"/>.</summary>
     public IReadOnlyList<string> Removed { get; init; } = [];
 
+    /// <summary>It and another one, as one.</summary>
+    internal RestoredTree With(RestoredTree other) =>
+        new(Files + other.Files, Entries + other.Entries, Bytes + other.Bytes, FetchedBytes + other.FetchedBytes)
+        {
+            Lacking = (Lacking.Files + other.Lacking.Files, Lacking.Bytes + other.Lacking.Bytes),
+            ReusedBytes = ReusedBytes + other.ReusedBytes,
+            RemovedCount = RemovedCount + other.RemovedCount,
+            Removed = [.. Removed.Concat(other.Removed).Take(TreeBackupResult.ProblemsMax)],
+            Problems = [.. Problems.Concat(other.Problems).Take(TreeBackupResult.ProblemsMax)],
+        };
+
     /// <summary>What is not as it was, each a line; at most <see cref="TreeBackupResult.ProblemsMax"/>.</summary>
     public required IReadOnlyList<string> Problems { get; init; }
 }

@@ -9,7 +9,10 @@ namespace Salvor.Files;
 /// </summary>
 sealed class TreeConflicts(TreeSnapshot snapshot, TreeRestoreOptions options, ExistingTree existing) : IDisposable
 {
-    readonly List<Level> levels = [new(new WantedEntry(TreeEntry.End, [], false, 0), IsInside: false) { There = existing.Root }];
+    readonly List<Level> levels = 
+    [
+        new(new WantedEntry(TreeEntry.End, [], false, 0), options.HasAll) { There = existing.Root },
+    ];
 
     sealed record Level(WantedEntry Item, bool IsInside)
     {

@@ -13,7 +13,11 @@ sealed class TreeMerge(
 {
     static readonly byte[][] Sides = ["-wal"u8.ToArray(), "-shm"u8.ToArray(), "-journal"u8.ToArray()];
 
-    readonly List<Level> levels = [new(TreeEntry.End, [], false) { Staged = staging, Target = existing.Root }];
+    readonly List<Level> levels =
+    [
+        new(TreeEntry.End, [], false) { Staged = staging, Target = existing.Root, IsInside = options.HasAll },
+    ];
+
     readonly EntryDress dress = new(options, notes);
 
     sealed record Level(TreeEntry Entry, byte[] Path, bool IsWanted)

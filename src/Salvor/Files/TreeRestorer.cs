@@ -235,7 +235,7 @@ public sealed class TreeRestorer(TreeSnapshot snapshot, TreeRestoreOptions optio
                 FailureKind.Locked, $"another restore writes to {target}", "Let it end, or name another directory with '--output'.");
         }
 
-        var isOver = DirectoryCalls.List(root, target).Any(name => !name.AsSpan().SequenceEqual(Staging));
+        var isOver = DirectoryCalls.List(root, target).Any(name => !options.IsApart(name));
         return !isOver || options.IsOver || options.Deletes
             ? isOver
             : throw new SalvorException(

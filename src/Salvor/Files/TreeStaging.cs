@@ -22,7 +22,7 @@ sealed class TreeStaging(
     [
         new(new WantedEntry(TreeEntry.End, [], false, 0))
         {
-            Directory = staging, Names = resumes ? new(staging, []) : null, There = existing?.Root,
+            Directory = staging, Names = resumes ? new(staging, []) : null, There = existing?.Root, IsInside = options.HasAll,
         },
     ];
 
@@ -230,6 +230,11 @@ sealed class TreeStaging(
         Level parent, WantedEntry item, RestoredContent content, EntryStat? met, CancellationToken cancellationToken)
     {
         var entry = item.Entry;
+        if (options.IsInPlace && await TryWriteThereAsync(parent, item, content, met, cancellationToken))
+        {
+            return;
+        }
+
         using var first = entry.FirstPath.Length > 0 && options.Wants(entry.FirstPath, isDirectory: false)
             ? PathWalk.At(existing!.Root, entry.FirstPath, TryOpenThere)
             : null;
@@ -255,6 +260,24 @@ sealed class TreeStaging(
         dress.Dress(file, entry, item.Path, isNew: true);
     }
 
+    /// <summary>Writes into a file of the target what differs; false where it is not one that nothing else depends on.</summary>
+    async Task<bool> TryWriteThereAsync(
+        Level parent, WantedEntry item, RestoredContent content, EntryStat? met, CancellationToken cancellationToken)
+    {
+        var (entry, path) = (item.Entry, DirectoryCalls.Show(item.Path));
+        using var file = met is { Type: EntryStat.Regular } && entry.Extents is null && entry.FirstPath.Length == 0
+            ? DirectoryCalls.TryOpenForChange(parent.There!, entry.Name, out _)
+            : null;
+        if (file is null || EntryStat.Of(file, path) is not { Type: EntryStat.Regular, LinkCount: 1 } stat || !IsOwned(stat, entry))
+        {
+            return false;
+        }
+
+        await content.WriteAsync(file, item, file, cancellationToken);
+        existing!.NoteOurs(EntryStat.Of(file, path));
+        return true;
+    }
+
     /// <summary>Whether whoever may write to a file already is the one who may afterwards.</summary>
     bool IsOwned(EntryStat stat, TreeEntry entry) =>
         stat.UserId == (Posix.EffectiveUserId() is 0 ? options.Owners.Of(entry).User : Posix.EffectiveUserId());
@@ -273,7 +296,7 @@ sealed class TreeStaging(
         if (EntryStat.In(parent.Directory!, entry.Name, out _) is { } made
             && (made.Inode, made.ModifiedNanoseconds) == (stat.Inode, stat.ModifiedNanoseconds))
         {
-            existing.NoteLinked(made);
+            existing.NoteOurs(made);
             return true;
         }
 

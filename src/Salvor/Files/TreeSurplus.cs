@@ -18,12 +18,16 @@ sealed class TreeSurplus(TreeSnapshot snapshot, TreeRestoreOptions options, Safe
     readonly EntryStat place = EntryStat.Of(root, "the target");
     readonly List<string> removed = [];
     readonly List<string> kept = [];
-    readonly List<Level> levels = [new(root, [], null, default)];
+    readonly List<Level> levels =
+    [
+        new(root, options.Top, options.HasAll ? new(root, options.Top) : null, default(Rules) with { IsInside = options.HasAll }),
+    ];
+
     readonly HashSet<(ulong Device, ulong Inode)> never = OwnPlaces.Of(options.Never);
     readonly HashSet<string> goneDatabases = [];
     long besideGaps;
     long besideUnreadable;
-    bool isAnyWhole;
+    bool isAnyWhole = options.HasAll;
 
     /// <param name="Directory">Null where it is not there.</param>
     /// <param name="Path">In the snapshot.</param>
@@ -113,6 +117,7 @@ sealed class TreeSurplus(TreeSnapshot snapshot, TreeRestoreOptions options, Safe
             }
         }
 
+        levels[0].Names?.End(name => Pass(levels[0], name));
         IsUncertain = snapshot.Details.Totals.Unreadable > listing.Totals.Unreadable;
     }
 

@@ -25,6 +25,22 @@ sealed class WantedListing(TreeSnapshot snapshot, TreeRestoreOptions options) : 
     /// <summary>The next entry; null at the end. Throws where names do not ascend: who compares them with others relies on it.</summary>
     public async ValueTask<WantedEntry?> ReadAsync(CancellationToken cancellationToken)
     {
+        while (await ReadAnyAsync(cancellationToken) is { } item)
+        {
+            if (item.Path.Length > options.Top.Length && item.Path.AsSpan().StartsWith(options.Top)
+                && item.Path[options.Top.Length] == (byte)'/')
+            {
+                return item;
+            }
+        }
+
+        return null;
+    }
+
+    public ValueTask DisposeAsync() => listing.DisposeAsync();
+
+    async ValueTask<WantedEntry?> ReadAnyAsync(CancellationToken cancellationToken)
+    {
         if (await listing.ReadAsync(cancellationToken) is not { } entry)
         {
             snapshot.ExpectFit(listing);
@@ -55,6 +71,4 @@ sealed class WantedListing(TreeSnapshot snapshot, TreeRestoreOptions options) : 
 
         return new WantedEntry(entry, here, options.Wants(here, isDirectory), listing.ContentOffset);
     }
-
-    public ValueTask DisposeAsync() => listing.DisposeAsync();
 }

@@ -60,14 +60,17 @@ public sealed record ClusterRecovery(WalCatalog Log, RecoveryPlan Plan, BackupRe
     }
 
     /// <summary>The version of PostgreSQL that the cluster is of, as its own file says.</summary>
-    public async Task<int> MajorAsync(CancellationToken cancellationToken)
+    public Task<int> MajorAsync(CancellationToken cancellationToken) => MajorAsync(Snapshot, Record.Id, cancellationToken);
+
+    /// <summary>The same of a base backup.</summary>
+    internal static async Task<int> MajorAsync(TreeSnapshot snapshot, ulong id, CancellationToken cancellationToken)
     {
         using var version = new MemoryStream();
-        await TreeSearch.DumpAsync(Snapshot, "/PG_VERSION"u8.ToArray(), version, cancellationToken);
+        await TreeSearch.DumpAsync(snapshot, "/PG_VERSION"u8.ToArray(), version, cancellationToken);
         return int.TryParse(Encoding.ASCII.GetString(version.ToArray()), CultureInfo.InvariantCulture, out var major)
             ? major
             : throw new SalvorException(
-                FailureKind.Integrity, $"PG_VERSION of backup {Record.Id} does not name a version of PostgreSQL from 10 on",
+                FailureKind.Integrity, $"PG_VERSION of backup {id} does not name a version of PostgreSQL from 10 on",
                 "Make a base backup now.");
     }
 }

@@ -49,10 +49,9 @@ public sealed record RestoredCluster(
 /// <param name="plan">What is done.</param>
 public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, RecoveryPlan plan)
 {
-    const string Control = "/global/pg_control";
-    const string TablespaceFolder = "pg_tblspc";
+    const string Control = "/" + ControlFile.Path;
     const string SettingsFile = "postgresql.auto.conf";
-    const UnixFileMode OwnerOnly = UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute;
+    const string Log = "/pg_wal";
 
     /// <summary>
     /// What the server must not find: where tablespaces were on the source, to which it would link, and that it was a standby.
@@ -74,18 +73,99 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
     /// </summary>
     public bool MayMakeTablespaces { get; init; }
 
+    /// <summary>
+    /// Whether the directory may have an older or newer state of the same cluster, or what an unfinished restore of it left: what of it
+    /// proves to be the same is kept, and what the backup does not have is removed.
+    /// </summary>
+    public bool IsOver { get; init; }
+
     /// <summary>Told how far it is.</summary>
     public Action<WorkProgress>? Progressed { get; init; }
 
-    /// <summary>Restores into a directory that is new or empty. Stopped before the end, no server starts from what is there.</summary>
+    /// <summary>Where a restore that failed left what one with <see cref="IsOver"/> goes on from; null where nothing was changed.</summary>
+    public string? Unfinished { get; private set; }
+
+    /// <summary>
+    /// Throws where it may not go into a directory: with <see cref="IsOver"/> a running server, no data directory, or that of another
+    /// cluster or version; else one that is not empty.
+    /// </summary>
+    public async Task ExpectPossibleAsync(string target, CancellationToken cancellationToken)
+    {
+        var directory = new ClusterDirectory(target);
+        if (IsOver)
+        {
+            var major = await ClusterRecovery.MajorAsync(snapshot, plan.Backup.Id, cancellationToken);
+            directory.ExpectSame(WalBranches.SystemIdOf(plan.Branch), major);
+        }
+        else
+        {
+            directory.ExpectFree();
+        }
+    }
+
+    /// <summary>
+    /// Restores into a directory that is new or empty, or over what is there. Stopped before the end, no server starts from what is there.
+    /// </summary>
     public async Task<RestoredCluster> RunAsync(string target, CancellationToken cancellationToken)
     {
         var directory = new ClusterDirectory(target);
-        directory.ExpectFree();
-        var places = await PlacesAsync(directory.Path, cancellationToken);
-        RequireSpace(directory.Path);
-        var files = await RestoreFilesAsync(directory.Path, places, cancellationToken);
-        File.SetUnixFileMode(directory.Path, OwnerOnly);
+        await ExpectPossibleAsync(directory.Path, cancellationToken);
+        await ExpectSmallAsync(cancellationToken);
+        var tablespaces = new ClusterPlaces(directory.Path, plan.Backup.Id);
+        var places = await tablespaces.FindAsync(snapshot, Tablespaces, cancellationToken);
+        var (isNew, isOver) = (!Directory.Exists(directory.Path), IsOver && directory.HasContent);
+        RequireSpace(directory.Path, isOver);
+        Directory.CreateDirectory(directory.Path);
+        using var mark = RestoreMark.Take(directory.Path, WalBranches.SystemIdOf(plan.Branch));
+        try
+        {
+            return await RunAsync(directory, tablespaces, places, isOver, mark, cancellationToken);
+        }
+        catch
+        {
+            if (directory.HasContent && (!isOver || !directory.IsArmed))
+            {
+                Unfinished = directory.Path;
+                throw;
+            }
+
+            RecoveryFolder.Remove(directory.Path);
+            mark.Remove();
+            if (isNew)
+            {
+                Directory.Delete(directory.Path);
+            }
+
+            throw;
+        }
+    }
+
+    /// <summary>
+    /// The log comes first: what of it cannot be read, or may not be applied, is met before anything of the cluster is fetched or changed.
+    /// </summary>
+    async Task<RestoredCluster> RunAsync(
+        ClusterDirectory directory, ClusterPlaces tablespaces, IReadOnlyDictionary<uint, string> places, bool isOver, RestoreMark mark,
+        CancellationToken cancellationToken)
+    {
+        var target = directory.Path;
+        var log = await AddLogAsync(target, cancellationToken);
+        using var control = new MemoryStream();
+        await TreeSearch.DumpAsync(snapshot, Encoding.ASCII.GetBytes(Control), control, cancellationToken);
+        string[] told = isOver ? [.. tablespaces.Abandoned(places), .. LinkedLog(target)] : [];
+        var options = OptionsOf(isOver) with
+        {
+            Exclude = PathPatterns.Parse([.. LeftOut, .. places.Keys.Select(ClusterPlaces.SourceOf)]),
+            Apart = ClusterDirectory.Own,
+        };
+        if (isOver)
+        {
+            // What is in the way is told while the cluster that is there is still one.
+            await new TreeRestorer(snapshot, options).PlanAsync(target, cancellationToken);
+            directory.Disarm();
+            LeftOut.Select(name => target + name).ToList().ForEach(path => Posix.Unlink(path));
+        }
+
+        var files = await new TreeRestorer(snapshot, options).RunAsync(target, cancellationToken);
         if (!directory.Exists)
         {
             throw new SalvorException(
@@ -93,141 +173,103 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
                 "Restore from another backup, and run 'salvor verify --deep'.");
         }
 
-        Give(directory.Path, directory.Path);
-        var log = await AddLogAsync(directory.Path, cancellationToken);
-        var added = AddSettingsFiles(directory.Path);
-        using var control = new MemoryStream();
-        await TreeSearch.DumpAsync(snapshot, Encoding.ASCII.GetBytes(Control), control, cancellationToken);
-        WriteSettings(directory.Path, ControlFile.Settings(control.ToArray()));
+        Own(target, target);
+        files = await RestoreTablespacesAsync(files, target, tablespaces, places, isOver, cancellationToken);
+        Give(Path.Combine(target, RecoveryFolder.Name), target);
+        var added = AddSettingsFiles(target);
+        WriteSettings(target, ControlFile.Settings(control.ToArray()));
+        Flush(target);
 
         // Without it no server starts, so it comes when all else is durable.
-        Write(directory.Path, Control[1..], control.ToArray());
-        return new RestoredCluster(directory.Path, files, log, places, added) { Commits = commits, LogProblem = problem };
+        Write(target, Control[1..], control.ToArray());
+        mark.Remove();
+        return new RestoredCluster(target, files with { Problems = [.. told, .. files.Problems] }, log, places, added)
+        {
+            Commits = commits, LogProblem = problem,
+        };
     }
 
-    /// <summary>The files go first to the data directory, and then each tablespace to its place.</summary>
-    async Task<RestoredTree> RestoreFilesAsync(
-        string target, IReadOnlyDictionary<uint, string> places, CancellationToken cancellationToken)
+    TreeRestoreOptions OptionsOf(bool isOver) => new()
     {
-        string[] elsewhere = [.. places.Keys.Select(SourceOf)];
-        var restored = await RestoreAsync(target, PathPatterns.None, PathPatterns.Parse([.. LeftOut, .. elsewhere]), cancellationToken);
+        Owners = Owners, Progressed = Progressed, IsOver = isOver, Deletes = isOver, IsInPlace = isOver, HasAll = true,
+
+        // Nothing is used before the control file is there.
+        Flushes = false,
+    };
+
+    /// <summary>Each tablespace goes to its place when the data directory says that it is there.</summary>
+    async Task<RestoredTree> RestoreTablespacesAsync(
+        RestoredTree files, string target, ClusterPlaces tablespaces, IReadOnlyDictionary<uint, string> places, bool isOver,
+        CancellationToken cancellationToken)
+    {
         foreach (var (id, place) in places)
         {
-            var (source, staged) = (SourceOf(id), place.TrimEnd('/') + ".salvor");
-            await RestoreAsync(staged, PathPatterns.Parse([source]), PathPatterns.None, cancellationToken);
-            Move(Path.Combine(staged, source[1..]), place, staged);
-            Give(place, target);
-            File.CreateSymbolicLink(target + source, place);
+            tablespaces.Link(id, place);
+            var there = OptionsOf(isOver && Directory.Exists(place)) with { Top = Encoding.ASCII.GetBytes(ClusterPlaces.SourceOf(id)) };
+            files = files.With(await new TreeRestorer(snapshot, there).RunAsync(place, cancellationToken));
+            Own(place, target);
+            if (Path.GetDirectoryName(place) == tablespaces.Beside)
+            {
+                Own(tablespaces.Beside, target);
+            }
+
+            Flush(place);
         }
 
-        if (places.Count > 0)
-        {
-            DurableFile.FlushDirectory(Path.Combine(target, TablespaceFolder));
-        }
-
-        if (places.Keys.Any(id => !Tablespaces.ContainsKey(id)))
-        {
-            File.SetUnixFileMode(Beside(target), OwnerOnly);
-            Give(Beside(target), target);
-            DurableFile.FlushDirectory(Path.GetDirectoryName(target)!);
-        }
-
-        return restored;
+        return files;
     }
 
-    /// <summary>Where a tablespace is in the backup.</summary>
-    static string SourceOf(uint id) => string.Create(CultureInfo.InvariantCulture, $"/{TablespaceFolder}/{id}");
-
-    static string Beside(string target) => target + ".tablespaces";
-
-    Task<RestoredTree> RestoreAsync(string target, PathPatterns include, PathPatterns exclude, CancellationToken cancellationToken) =>
-        new TreeRestorer(snapshot, new() { Include = include, Exclude = exclude, Owners = Owners, Progressed = Progressed })
-            .RunAsync(target, cancellationToken);
-
-    /// <summary>An empty directory of that name goes: it is only the place.</summary>
-    static void Move(string from, string to, string staged)
+    /// <summary>Makes a directory that of the user that starts the server, and of nobody else.</summary>
+    static void Own(string path, string target)
     {
-        if (Directory.Exists(to))
+        using var opened = DirectoryCalls.OpenRoot(path);
+        Posix.ChangeMode(opened, Posix.OwnerOnlyDirectory, path);
+        if (Environment.IsPrivilegedProcess && FileStat.Of(Path.Combine(target, "PG_VERSION")) is { } version
+            && Posix.ChangeOwner(opened, version.UserId, version.GroupId) is > 0 and var error)
         {
-            Directory.Delete(to);
+            throw new PosixException(error, "change the owner of", path);
         }
-
-        Directory.Move(from, to);
-        Directory.Delete(staged, recursive: true);
-        DurableFile.FlushDirectory(Path.GetDirectoryName(to)!);
     }
 
-    /// <summary>
-    /// Where each tablespace of the backup goes: never into the data directory, where a server that finds more than links ends its
-    /// recovery.
-    /// </summary>
-    async Task<IReadOnlyDictionary<uint, string>> PlacesAsync(string target, CancellationToken cancellationToken)
+    /// <summary>The log of a cluster may be on another disk. It is not written to: nobody knows what else is there.</summary>
+    static IEnumerable<string> LinkedLog(string target)
     {
-        var places = new Dictionary<uint, string>();
-        await foreach (var item in TreeSearch.EntriesAsync(snapshot, cancellationToken))
-        {
-            ExpectSmall(item);
-            if (TablespaceOf(item) is { } id)
-            {
-                places[id] = Tablespaces.GetValueOrDefault(id) ?? Path.Combine(Beside(target), Path.GetFileName(SourceOf(id)));
-            }
-        }
+        var log = target + Log;
+        return FileStat.Of(log, followLinks: false) is { Kind: FileKind.Link }
+            ? [$"pg_wal was in {File.ResolveLinkTarget(log, false)?.FullName}, and is in the data directory now; what is there stays"]
+            : [];
+    }
 
-        if (Tablespaces.Keys.Where(id => !places.ContainsKey(id)).Cast<uint?>().FirstOrDefault() is { } absent)
-        {
-            throw new SalvorException(
-                FailureKind.Usage, $"backup {plan.Backup.Id} has no tablespace {absent}",
-                $"'salvor list SOURCE {plan.Backup.Id}:/{TablespaceFolder}' shows those that it has.");
-        }
-
-        if (places.Values.Select(Path.GetFullPath).Distinct().Count() < places.Count)
-        {
-            throw new SalvorException(
-                FailureKind.Usage, "two tablespaces cannot be restored to one directory", "Give each a directory of its own.");
-        }
-
-        foreach (var (id, place) in places)
-        {
-            if (!Path.IsPathRooted(place) || (Directory.Exists(place) && Directory.EnumerateFileSystemEntries(place).Any()))
-            {
-                throw new SalvorException(
-                    FailureKind.Usage, $"tablespace {id} cannot be restored to {place}: that is no full path of a new or empty directory",
-                    "Choose another place; what is there may be the tablespace of a server that runs.");
-            }
-        }
-
-        return places;
+    void Flush(string directory)
+    {
+        Progressed?.Invoke(new WorkProgress("flushing to the disk"));
+        using var opened = DirectoryCalls.OpenRoot(directory);
+        DirectoryCalls.FlushFileSystem(opened, directory);
     }
 
     /// <summary>What is read into memory is as small as a server makes it.</summary>
-    void ExpectSmall(TreePath item)
+    async Task ExpectSmallAsync(CancellationToken cancellationToken)
     {
         const long ControlBytesMax = 64 << 10;
         const long SettingsBytesMax = 1 << 20;
-        var most = item.Path.AsSpan().SequenceEqual(Encoding.ASCII.GetBytes(Control)) ? ControlBytesMax
-            : item.Path.AsSpan().SequenceEqual(Encoding.ASCII.GetBytes("/" + SettingsFile)) ? SettingsBytesMax
-            : long.MaxValue;
-        if ((long)item.Entry.SizeBytes > most)
+        await foreach (var item in TreeSearch.EntriesAsync(snapshot, cancellationToken))
         {
-            throw new SalvorException(
-                FailureKind.Integrity,
-                $"{Encoding.UTF8.GetString(item.Path)} of backup {plan.Backup.Id} has {item.Entry.SizeBytes} bytes, and no server makes "
-                    + $"more than {most}",
-                "Restore from another backup, and run 'salvor verify --deep'.");
+            var most = item.Path.AsSpan().SequenceEqual(Encoding.ASCII.GetBytes(Control)) ? ControlBytesMax
+                : item.Path.AsSpan().SequenceEqual(Encoding.ASCII.GetBytes("/" + SettingsFile)) ? SettingsBytesMax
+                : long.MaxValue;
+            if ((long)item.Entry.SizeBytes > most)
+            {
+                throw new SalvorException(
+                    FailureKind.Integrity,
+                    $"{Encoding.UTF8.GetString(item.Path)} of backup {plan.Backup.Id} has {item.Entry.SizeBytes} bytes, and no server "
+                        + $"makes more than {most}",
+                    "Restore from another backup, and run 'salvor verify --deep'.");
+            }
         }
     }
 
-    /// <summary>The number of a tablespace whose directory this is.</summary>
-    static uint? TablespaceOf(TreePath item)
-    {
-        var path = Encoding.UTF8.GetString(item.Path);
-        var name = path.AsSpan(path.LastIndexOf('/') + 1);
-        return item.Entry.Kind == TreeEntryKind.Directory
-            && uint.TryParse(name, NumberStyles.None, CultureInfo.InvariantCulture, out var id) && path == SourceOf(id) ? id : null;
-    }
-
     /// <summary>The log needs room twice: where it is handed out, and where the server puts what it takes.</summary>
-    void RequireSpace(string target)
+    void RequireSpace(string target, bool isOver)
     {
         var above = target;
         while (!Directory.Exists(above))
@@ -235,7 +277,7 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
             above = Path.GetDirectoryName(above)!;
         }
 
-        var needed = snapshot.Details.Totals.Bytes + plan.Log.Length;
+        var needed = (isOver ? 0 : snapshot.Details.Totals.Bytes) + plan.Log.Length;
         if (DiskSpace.FreeBytes(above) is { } free && free < needed)
         {
             throw new SalvorException(

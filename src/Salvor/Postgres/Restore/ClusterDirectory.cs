@@ -1,4 +1,5 @@
 using System.Globalization;
+using System.Net.Sockets;
 using Salvor.Platform;
 
 namespace Salvor.Postgres.Restore;
@@ -8,6 +9,9 @@ namespace Salvor.Postgres.Restore;
 public sealed class ClusterDirectory(string path)
 {
     const string PidFile = "postmaster.pid";
+
+    /// <summary>Process, data directory, start, port, folder of the socket: a line each.</summary>
+    const int SocketLines = 5;
 
     public string Path { get; } = System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(path));
 
@@ -31,17 +35,25 @@ public sealed class ClusterDirectory(string path)
         }
     }
 
+    /// <summary>Whether there is anything but what restores put there for themselves.</summary>
+    internal bool HasContent =>
+        Directory.Exists(Path) && Directory.EnumerateFileSystemEntries(Path).Any(item => !Own.Contains(System.IO.Path.GetFileName(item)));
+
+    /// <summary>What restores put there for themselves.</summary>
+    internal static string[] Own => [RestoreMark.Name, RecoveryFolder.Name];
+
     /// <summary>
     /// Throws where something may not be put here: a server runs in it, or there is something already, which a restore would mix with
     /// what it writes.
     /// </summary>
     public void ExpectFree()
     {
-        if (RunningServer() is { } pid)
+        ExpectNoServer();
+        if (RestoreMark.IsIn(Path))
         {
             throw new SalvorException(
-                FailureKind.Locked, $"a server runs in {Path}: process {pid}",
-                $"Stop it first: pg_ctl -D {Path} stop. Or restore elsewhere.");
+                FailureKind.Usage, $"an earlier restore into {Path} did not end",
+                "Add '--delta' to go on with it: what is there already is kept. Or choose another directory.");
         }
 
         if (Exists || (Directory.Exists(Path) && Directory.EnumerateFileSystemEntries(Path).Any()))
@@ -50,6 +62,94 @@ public sealed class ClusterDirectory(string path)
                 FailureKind.Usage, Exists ? $"there is a cluster in {Path} already" : $"directory {Path} is not empty",
                 "Choose a directory that is new or empty, or move what is there aside: it may hold log that was not stored yet.");
         }
+    }
+
+    /// <summary>Throws where a server runs here.</summary>
+    public void ExpectNoServer()
+    {
+        if (RunningServer() is { } pid)
+        {
+            throw new SalvorException(
+                FailureKind.Locked, $"a server runs in {Path}: process {pid}",
+                $"Stop it first: pg_ctl -D {Path} stop. Or restore elsewhere.");
+        }
+    }
+
+    /// <summary>
+    /// Throws where a cluster may not be put here over what there is: a server runs in it, it is no data directory, or that of another
+    /// cluster, or nobody can tell of which. What a restore of the same cluster left unfinished is one of it.
+    /// </summary>
+    /// <param name="systemId">The cluster.</param>
+    /// <param name="major">Its version.</param>
+    public void ExpectSame(ulong systemId, int major)
+    {
+        ExpectNoServer();
+        if (!HasContent)
+        {
+            return;
+        }
+
+        const string Aside = "Choose a directory that is new or empty, or move what is there aside.";
+        if (!Exists && !RestoreMark.IsIn(Path))
+        {
+            throw new SalvorException(FailureKind.Usage, $"{Path} is not empty, and no data directory: it has no PG_VERSION", Aside);
+        }
+
+        var there = SystemId ?? RestoreMark.SystemIdIn(Path) ?? throw new SalvorException(
+            FailureKind.Usage, $"nothing says of which cluster {Path} is: it has no global/pg_control", Aside);
+        if (there != systemId)
+        {
+            throw new SalvorException(
+                FailureKind.Usage,
+                $"{Path} is of the cluster with system identifier {there}, and the backup of that with {systemId}", Aside);
+        }
+
+        if (Exists && MajorVersion != major)
+        {
+            throw new SalvorException(
+                FailureKind.Usage, $"{Path} is of PostgreSQL {MajorVersion}, and the backup of PostgreSQL {major}", Aside);
+        }
+    }
+
+    /// <summary>Whether it has what a server cannot start without.</summary>
+    internal bool IsArmed => FileStat.Of(At(ControlFile.Path), followLinks: false) is not null;
+
+    /// <summary>The cluster that it is of, as its control file says; null where that is not there.</summary>
+    ulong? SystemId
+    {
+        get
+        {
+            Span<byte> begin = stackalloc byte[sizeof(ulong)];
+            return FileStat.Of(At(ControlFile.Path), followLinks: false) is { Kind: FileKind.Regular }
+                ? ControlFile.SystemId(begin[..Posix.Read(At(ControlFile.Path), Posix.NoFollow, 0, begin)])
+                : null;
+        }
+    }
+
+    /// <summary>
+    /// Takes away what a server cannot start without, durably. Throws, and it is as it was, where one started just now.
+    /// </summary>
+    public void Disarm()
+    {
+        var aside = At(ControlFile.Path + ".salvor");
+        if (!IsArmed)
+        {
+            return;
+        }
+
+        Posix.Rename(At(ControlFile.Path), aside);
+        try
+        {
+            ExpectNoServer();
+        }
+        catch (SalvorException)
+        {
+            Posix.Rename(aside, At(ControlFile.Path));
+            throw;
+        }
+
+        Posix.Unlink(aside);
+        DurableFile.FlushDirectory(System.IO.Path.GetDirectoryName(aside)!);
     }
 
     /// <summary>The process of the server that runs here; null where none does for sure.</summary>
@@ -61,14 +161,72 @@ public sealed class ClusterDirectory(string path)
         }
 
         var first = File.ReadLines(At(PidFile)).FirstOrDefault();
-        if (!int.TryParse(first, NumberStyles.None, CultureInfo.InvariantCulture, out var pid) || pid == 0 || !Posix.ProcessExists(pid))
+        if (!int.TryParse(first, NumberStyles.None, CultureInfo.InvariantCulture, out var pid) || pid == 0)
         {
             return null;
+        }
+
+        if (!Posix.ProcessExists(pid))
+        {
+            return IsAnswered() ? pid : null;
         }
 
         // After a crash another process may have the number. A server works in its data directory; where that is not seen, it may be one.
         var working = FileIdentity.Of(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/cwd"));
         return working is null || working == FileIdentity.Of(Path) ? pid : null;
+    }
+
+    /// <summary>A process of a server that has a tablespace in a directory; null where none is seen that has.</summary>
+    internal static int? ServerWith(string place)
+    {
+        foreach (var process in Directory.EnumerateDirectories("/proc"))
+        {
+            try
+            {
+                var links = Directory.Exists($"{process}/cwd/pg_tblspc") && File.Exists($"{process}/cwd/PG_VERSION")
+                    ? Directory.EnumerateFileSystemEntries($"{process}/cwd/pg_tblspc")
+                    : [];
+                if (int.TryParse(System.IO.Path.GetFileName(process), CultureInfo.InvariantCulture, out var pid)
+                    && links.Any(link => FileIdentity.Of(link) is { } there && there == FileIdentity.Of(place)))
+                {
+                    return pid;
+                }
+            }
+            catch (Exception e) when (e is IOException or UnauthorizedAccessException or SalvorException)
+            {
+                // It has ended, or is somebody else's, whose tablespaces are not ours to write either.
+                continue;
+            }
+        }
+
+        return null;
+    }
+
+    /// <summary>
+    /// Whether the socket that a server here would have is listened on, and by a server of this directory, as the lock beside it says: one
+    /// in another container has a process that is not seen here.
+    /// </summary>
+    bool IsAnswered()
+    {
+        string[] lines = [.. File.ReadLines(At(PidFile)).Take(SocketLines)];
+        var socket = lines.Length == SocketLines && lines[4].Length > 0 ? System.IO.Path.Combine(lines[4], $".s.PGSQL.{lines[3]}") : null;
+        if (socket is null || !File.Exists(socket + ".lock")
+            || FileIdentity.Of(File.ReadLines(socket + ".lock").ElementAtOrDefault(1) ?? "") is not { } served
+            || served != FileIdentity.Of(Path))
+        {
+            return false;
+        }
+
+        using var client = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
+        try
+        {
+            client.Connect(new UnixDomainSocketEndPoint(socket));
+            return true;
+        }
+        catch (SocketException)
+        {
+            return false;
+        }
     }
 
     string At(string name) => System.IO.Path.Combine(Path, name);

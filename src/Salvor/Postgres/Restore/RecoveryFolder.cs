@@ -1,5 +1,4 @@
 using System.Text;
-using Salvor.Platform;
 
 namespace Salvor.Postgres.Restore;
 
@@ -52,20 +51,18 @@ sealed class RecoveryFolder(string dataDirectory)
         names.Clear();
     }
 
-    /// <summary>Adds a file of the log, durably.</summary>
+    /// <summary>Adds a file of the log.</summary>
     public void Add(string name, ReadOnlySpan<byte> content)
     {
         Write(name, content);
         names.Add(name);
     }
 
-    /// <summary>Adds the command, and what it is to have: after this the server may be started.</summary>
+    /// <summary>Adds the command, and what it is to have: once all is durable, the server may be started.</summary>
     public void Finish()
     {
         Write(ListName, Encoding.ASCII.GetBytes(string.Concat(names.Select(name => $"{name}\n"))));
         Write(ScriptName, Encoding.ASCII.GetBytes(Script));
-        DurableFile.FlushDirectory(Folder);
-        DurableFile.FlushDirectory(dataDirectory);
     }
 
     /// <summary>Removes it: a server that is recovered never asks again.</summary>
@@ -82,6 +79,5 @@ sealed class RecoveryFolder(string dataDirectory)
     {
         using var file = File.OpenHandle(Path.Combine(Folder, name), FileMode.CreateNew, FileAccess.Write);
         RandomAccess.Write(file, content, 0);
-        RandomAccess.FlushToDisk(file);
     }
 }

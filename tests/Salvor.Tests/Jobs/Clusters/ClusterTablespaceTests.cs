@@ -15,6 +15,7 @@ namespace Salvor.Tests.Jobs.Clusters;
 public sealed class ClusterTablespaceTests : IDisposable
 {
     readonly ScratchDirectory scratch = new();
+    RestoredCluster? restored;
 
     static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -37,6 +38,60 @@ public sealed class ClusterTablespaceTests : IDisposable
         Assert.False(Directory.Exists(original) || Directory.Exists(scratch["mapped.tablespaces"]));
         var absent = await Assert.ThrowsAsync<SalvorException>(() => RecoveredAsync(vault, record, "no", new() { [3] = scratch["other"] }));
         Assert.Equal($"backup {record.Id} has no tablespace 3", absent.Message);
+    }
+
+    [Fact]
+    public async Task A_tablespace_is_restored_over_only_where_the_data_directory_links_to_it()
+    {
+        await using var server = await PostgresServer.StartAsync(scratch);
+        var original = await MakeAsync(server, "aside");
+        await server.SqlAsync("create table t tablespace aside as select i from generate_series(1, 5000) i");
+        var (vault, record) = await BackUpAsync(server);
+        var id = uint.Parse(await server.SqlAsync("select oid from pg_tablespace where spcname = 'aside'"), CultureInfo.InvariantCulture);
+        var place = scratch[$"beside.tablespaces/{id}"];
+        await RecoveredAsync(vault, record, "beside", []);
+        File.WriteAllText(Path.Combine(place, "stray"), "");
+
+        var foreign = await Assert.ThrowsAsync<SalvorException>(
+            () => RecoveredAsync(vault, record, "beside", new() { [id] = original }, isOver: true));
+        Assert.Equal("5000", await RecoveredAsync(vault, record, "beside", [], isOver: true));
+        Assert.False(File.Exists(Path.Combine(place, "stray")));
+        Assert.InRange(restored!.Files.ReusedBytes, restored.Files.Bytes * 8 / 10, restored.Files.Bytes);
+        Assert.Empty(restored.Files.Problems);
+
+        // As one that was killed while it wrote the tablespace.
+        var branch = Assert.Single((await WalCatalog.LoadAsync(vault, Cancel)).Branches);
+        await File.WriteAllTextAsync(scratch["beside/salvor_restoring"], $"{WalBranches.SystemIdOf(branch)}\n", Cancel);
+        File.Delete(scratch["beside/global/pg_control"]);
+        Array.ForEach(Directory.GetFiles(place, "*", SearchOption.AllDirectories), File.Delete);
+        Assert.Equal("5000", await RecoveredAsync(vault, record, "beside", [], isOver: true));
+
+        Assert.Equal("5000", await RecoveredAsync(vault, record, "beside", new() { [id] = scratch["place"] }, isOver: true));
+        Assert.Equal($"tablespace {id} was in {place}, and what is there stays", Assert.Single(restored.Files.Problems));
+        Assert.NotEmpty(Directory.GetDirectories(place));
+        Assert.Equal(
+            $"tablespace {id} cannot be restored to {original}: that is no full path of a new or empty directory", foreign.Message);
+        Assert.Equal("5000", await server.SqlAsync("select count(*) from t"));
+    }
+
+    [Fact]
+    public async Task A_tablespace_that_a_server_uses_is_not_restored_over_although_a_copy_links_to_it()
+    {
+        await using var server = await PostgresServer.StartAsync(scratch);
+        var original = await MakeAsync(server, "aside");
+        await server.SqlAsync("create table t tablespace aside as select i from generate_series(1, 5000) i");
+        var (vault, record) = await BackUpAsync(server);
+        var id = uint.Parse(await server.SqlAsync("select oid from pg_tablespace where spcname = 'aside'"), CultureInfo.InvariantCulture);
+        Assert.Equal(0, (await ChildProcess.RunAsync("cp", ["-a", server.Data, scratch["copy"]])).ExitCode);
+        File.Delete(scratch["copy/postmaster.pid"]);
+
+        var used = await Assert.ThrowsAsync<SalvorException>(
+            () => RecoveredAsync(vault, record, "copy", new() { [id] = original }, isOver: true));
+
+        Assert.Equal(FailureKind.Locked, used.Kind);
+        Assert.Matches($"^tablespace {id} cannot be restored to {original}: a server uses it, process \\d+$", used.Message);
+        Assert.Equal("5000", await RecoveredAsync(vault, record, "copy", [], isOver: true));
+        Assert.Equal("5000", await server.SqlAsync("select count(*) from t"));
     }
 
     [Fact]
@@ -101,7 +156,8 @@ public sealed class ClusterTablespaceTests : IDisposable
     };
 
     async Task<string?> RecoveredAsync(
-        VaultAccess vault, BackupRecord record, string name, Dictionary<uint, string> places, RecoveryTarget? target = null)
+        VaultAccess vault, BackupRecord record, string name, Dictionary<uint, string> places, RecoveryTarget? target = null,
+        bool isOver = false)
     {
         var catalog = await WalCatalog.LoadAsync(vault, Cancel);
         var (backup, snapshot) = await ClusterBackup.OpenAsync(vault, record, Cancel);
@@ -112,7 +168,8 @@ public sealed class ClusterTablespaceTests : IDisposable
             File.SetUnixFileMode(scratch.Path, File.GetUnixFileMode(scratch.Path) | UnixFileMode.OtherExecute);
         }
 
-        await new ClusterRestore(snapshot, catalog, plan) { Tablespaces = places }.RunAsync(scratch[name], Cancel);
+        restored = await new ClusterRestore(snapshot, catalog, plan) { Tablespaces = places, IsOver = isOver }
+            .RunAsync(scratch[name], Cancel);
         await using var server = await PrivateServer.StartAsync(new(scratch[name]), "postgres", TimeProvider.System, Cancel);
         await server.RecoveredAsync(plan.Promised, Cancel);
         await using var connection = await PostgresConnection.OpenAsync(server.Connection, SessionKind.Sql, TimeProvider.System, Cancel);
