@@ -16,7 +16,7 @@ public sealed class ConfigKeysTests
         ["object_lock"] = ["mode", "days"],
         ["maintain"] = ["access_key_id", "secret_access_key"], ["sql"] = ["sql"], ["command_check"] = ["command"], ["url"] = ["url"],
         ["command"] = ["type", "command", "to"], ["postgres"] = ["type", "connection", "to"],
-        ["exists"] = ["exists"],
+        ["sql_of_cluster"] = ["sql"], ["exists"] = ["exists"],
         ["metrics"] = ["listen"], ["email"] = ["host", "from", "to"], ["webhook"] = ["url"], ["ping"] = ["url"],
         ["schedule"] = ["cron"],
     };
