@@ -23,8 +23,11 @@ public sealed partial class ClusterDocumentTests : IDisposable
     public async Task Every_block_runs_as_written()
     {
         var blocks = Block().Matches(Checkout.Read("docs/postgres.md")).Select(match => match.Groups["text"].Value).ToArray();
-        string[] begins = ["destinations:", "salvor daemon", "  pg-settings:", "salvor list", "salvor verify", "    drill:", "archive_mode",
-            "restore_command"];
+        string[] begins =
+        [
+            "destinations:", "salvor daemon", "  pg-settings:", "salvor list", "pg_ctl", "salvor verify", "    drill:", "archive_mode",
+            "restore_command",
+        ];
         Assert.Equal(begins, blocks.Select((block, i) => i < begins.Length && block.StartsWith(begins[i], StringComparison.Ordinal)
             ? begins[i] : block));
         await using var server = await PostgresServer.CreateAsync(scratch);
@@ -32,7 +35,7 @@ public sealed partial class ClusterDocumentTests : IDisposable
         await PrepareAsync();
         string At(int block) => Real(blocks[block], server, copy.Port);
 
-        await server.ConfigureAsync($"unix_socket_directories = '{server.Folder}'", At(6));
+        await server.ConfigureAsync($"unix_socket_directories = '{server.Folder}'", At(7));
         await server.StartAsync();
         await server.SqlAsync("create database app");
         await server.SqlAsync("create table orders as select i from generate_series(1, 1000) i", "app");
@@ -53,10 +56,17 @@ public sealed partial class ClusterDocumentTests : IDisposable
         await RunAsync(server, At(3).Replace("2026-08-01 10:29:59", moment, StringComparison.Ordinal));
         Assert.Equal("1001", await server.SqlAsync("select count(*) from orders", "app"));
 
+        // The same copy is brought to that moment once more, over what it has become.
+        string Sql(string sql) => $"psql -XAtq -p {copy.Port} -d app -c '{sql}'";
+        await RunAsync(server, $"pg_ctl -D {Folder}/srv/restored -l {Folder}/log -o '-p {copy.Port}' -w start; {Sql("drop table orders")}");
+        await RunAsync(server, At(4).Replace("2026-08-01 10:29:59", moment, StringComparison.Ordinal));
+        Assert.Equal("1001\n", (await RunAsync(server, Sql("select count(*) from orders"))).Stdout);
+        await RunAsync(server, $"pg_ctl -D {Folder}/srv/restored -m fast -w stop");
+
         // Proofs.
         await StoredAsync(server);
-        Assert.Contains("recovered to ", (await RunAsync(server, At(4))).Stdout, StringComparison.Ordinal);
-        var drilled = OneLine().Replace(At(0), "  pg:\n    type: postgres\n    ${connection}\n    to: [local]") + At(5);
+        Assert.Contains("recovered to ", (await RunAsync(server, At(5))).Stdout, StringComparison.Ordinal);
+        var drilled = OneLine().Replace(At(0), "  pg:\n    type: postgres\n    ${connection}\n    to: [local]") + At(6);
         await File.WriteAllTextAsync(Path.Combine(Folder, "drilled.yaml"), drilled, Cancel);
         await RunAsync(server, "salvor drill pg --config drilled.yaml");
 
@@ -70,7 +80,7 @@ public sealed partial class ClusterDocumentTests : IDisposable
         await server.StopAsync();
         await RunAsync(server, $"salvor restore pg --output {copy.Data}");
         Directory.Delete(Path.Combine(copy.Data, "salvor_recovery"), recursive: true);
-        await File.AppendAllTextAsync(Path.Combine(copy.Data, "postgresql.auto.conf"), At(7), Cancel);
+        await File.AppendAllTextAsync(Path.Combine(copy.Data, "postgresql.auto.conf"), At(8), Cancel);
         await copy.StartAsync();
         await Eventually.HoldsAsync(
             async () => await copy.SqlAsync("select pg_is_in_recovery()") == "f", () => copy.Log, Eventually.StartMax);
