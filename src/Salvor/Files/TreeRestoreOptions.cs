@@ -36,6 +36,7 @@ public sealed record TreeRestoreOptions
 
     /// <summary>
     /// Whether the snapshot has all that there was, although no directory of it is marked as a configured path: as a base backup does.
+    /// Then nearly all of it is wanted, so it is fetched as a whole.
     /// </summary>
     public bool HasAll { get; init; }
 

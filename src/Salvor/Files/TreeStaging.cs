@@ -55,7 +55,8 @@ sealed class TreeStaging(
     public async Task<(long Fetched, long Reused)> RunAsync(CancellationToken cancellationToken)
     {
         await using var listing = new WantedListing(snapshot, options);
-        await using var content = new RestoredContent(snapshot, notes, isAllFetched: options.IsWhole && !resumes && existing is null);
+        var isAllFetched = (options.IsWhole || options is { HasAll: true, Top: [] }) && !resumes && existing is null;
+        await using var content = new RestoredContent(snapshot, notes, isAllFetched);
         while (await listing.ReadAsync(cancellationToken) is { } item)
         {
             switch (item.Entry.Kind)

@@ -157,6 +157,24 @@ public sealed class ClusterRestoreTests(ClusterVault real) : IClassFixture<Clust
         Assert.Equal($"directory {scratch["other"]} is not empty", full.Message);
     }
 
+    [Fact]
+    public async Task From_the_first_change_on_a_cluster_that_is_restored_over_cannot_start()
+    {
+        var plan = await RestoreAsync(new RecoveryTarget.Immediate());
+        var armed = new Dictionary<string, bool>();
+        var control = Path.Combine(Target, "global/pg_control");
+        var over = new ClusterRestore(real.Snapshot, await WalCatalog.LoadAsync(real.Vault, Cancel), plan)
+        {
+            IsOver = true, Progressed = now => armed[now.Phase] = armed.GetValueOrDefault(now.Phase) || File.Exists(control),
+        };
+        await over.RunAsync(Target, Cancel);
+
+        Assert.True(armed["fetching the log"]);
+        string[] changing = ["restoring", "removing what the backup does not have", "moving into place", "flushing to the disk"];
+        Assert.All(changing, what => Assert.False(armed[what], what));
+        Assert.True(File.Exists(control));
+    }
+
     public void Dispose() => scratch.Dispose();
 
     static CancellationToken Cancel => TestContext.Current.CancellationToken;
