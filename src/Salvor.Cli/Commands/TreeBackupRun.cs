@@ -114,6 +114,11 @@ static class TreeBackupRun
             invocation.Print($"Read: {result.FilesRead} file(s), {SizeText.Format(result.BytesRead)}{others}");
         }
 
+        if (result.HowRead.Length > 0)
+        {
+            invocation.Print($"Read: {SizeText.Format(result.BytesRead)}, {result.HowRead}");
+        }
+
         invocation.Print($"Size: {SizeText.Format(backup.SizeBytes)}, {SizeText.Format(backup.AddedBytes)} added to the vault");
         if (verified)
         {

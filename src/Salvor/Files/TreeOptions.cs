@@ -66,6 +66,9 @@ public sealed record TreeBackupResult(BackupRecord Record, TreeTotals Totals)
     /// <summary>How many bytes were read.</summary>
     public required long BytesRead { get; init; }
 
+    /// <summary>Of a cluster: what of it was read, and why; else empty.</summary>
+    public string HowRead { get; init; } = "";
+
     /// <summary>What looks as if ransomware had been there; null where nothing does, or where there was no backup before.</summary>
     public BackupAnomaly? Anomaly { get; init; }
 

@@ -103,6 +103,9 @@ static partial class JobsLog
         2031, LogLevel.Information, "{Source}: backup {Backup} of {Files} file(s), {Read} of them read, {Bytes} bytes added")]
     public static partial void TreeBackedUp(this ILogger logger, string source, ulong backup, long files, long read, long bytes);
 
+    [LoggerMessage(2036, LogLevel.Information, "{Source}: backup {Backup} read {Bytes} bytes of the cluster: {How}")]
+    public static partial void ClusterRead(this ILogger logger, string source, ulong backup, long bytes, string how);
+
     [LoggerMessage(2032, LogLevel.Warning, "{Source}: {Problem}")]
     public static partial void TreeProblem(this ILogger logger, string source, string problem);
 

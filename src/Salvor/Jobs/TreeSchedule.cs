@@ -150,6 +150,11 @@ public sealed class TreeSchedule(Func<SalvorConfig> config, TimeProvider time, I
     void Tell(TreeSourceConfig tree, TreeBackupResult result, IReadOnlyList<TreeCopyFailure> copies)
     {
         logger.TreeBackedUp(tree.Name, result.Record.Id, result.Totals.Files, result.FilesRead, result.Record.AddedBytes);
+        if (result.HowRead.Length > 0)
+        {
+            logger.ClusterRead(tree.Name, result.Record.Id, result.BytesRead, result.HowRead);
+        }
+
         if (result.Anomaly is { } anomaly)
         {
             logger.BackupAnomalous(tree.Name, anomaly.BackupId, anomaly.Text, anomaly.Hint(tree.Name));

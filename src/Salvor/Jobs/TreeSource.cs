@@ -194,6 +194,7 @@ public sealed class TreeSource(SalvorConfig config, TreeSourceConfig tree, TimeP
             new CompleteBackup(vault, ClusterSource.OptionsOf(config, postgres), time)
             {
                 Progressed = Progressed, Damaged = DamagedIn(vault), Told = Warned, IsFollowed = IsFollowed,
+                FullEvery = postgres.FullEvery,
             },
             request, cancellationToken),
         _ => throw new InvalidOperationException($"no way to back up {tree.GetType().Name}"),

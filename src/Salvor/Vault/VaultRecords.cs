@@ -217,7 +217,10 @@ public sealed record BackupRecord
     /// <summary>For people; empty where none was given.</summary>
     public required string Label { get; init; }
 
-    /// <summary>As it was asked for: <c>full</c>, <c>incremental</c> or <c>differential</c>. Each is a complete starting point.</summary>
+    /// <summary>
+    /// As it was asked for: <c>full</c>, <c>incremental</c> or <c>differential</c>; of a cluster as it was read. Each is a complete
+    /// starting point.
+    /// </summary>
     public required string Mode { get; init; }
 
     public required DateTimeOffset CreatedAt { get; init; }

@@ -23,7 +23,11 @@ static class ClusterSource
     public static async Task<TreeBackupResult> BackUpAsync(
         CompleteBackup backup, BackupRequest request, CancellationToken cancellationToken)
     {
-        var (record, totals) = await backup.RunAsync(request, cancellationToken);
-        return new TreeBackupResult(record, totals) { Problems = [], FilesRead = totals.Files, BytesRead = totals.Bytes };
+        var made = await backup.RunAsync(request, cancellationToken);
+        return new TreeBackupResult(made.Record, made.Totals)
+        {
+            Problems = [], FilesRead = made.Totals.Files, BytesRead = made.SentBytes,
+            HowRead = made.ParentId is { } parent ? $"what changed since backup {parent}" : $"all of it: {made.WhyWhole}",
+        };
     }
 }

@@ -354,6 +354,7 @@ static partial class ConfigKeys
             new("connection", Secret, "postgresql://salvor@localhost/postgres", "The server, as psql takes it: a URI or words."),
             new("slot", Plain, "salvor", "The replication slot, made where it is absent (default: salvor_ and the name of the source)."),
             new("max_spool", Size, "8GiB", "How much log may wait on this machine for a destination that does not work (default: 8GiB)."),
+            new("full_every", Duration, "7d", "How long after a full base backup only what changed is read; 0s: never (default: 7d)."),
             Source.Keys.First(key => key.Name == "rpo"),
             .. OfSnapshots.Where(key => key.Name is not ("schedule" or "drill")),
             new("drill", Section, "{ every: monthly }", "How the daemon rehearses a recovery (default: off).")

@@ -205,7 +205,8 @@ public static class EffectiveConfig
     static JsonObject OfPostgres(PostgresSourceConfig source) => Keys(
         ("type", "postgres"),
         ("connection", source.Server is { Password: null, SslPassword: null } ? source.Connection!.Value : Masked),
-        ("slot", source.Slot), ("max_spool", SizeText.FormatExact(source.SpoolBytesMax)), ("rpo", OrOff(source.Limits.Lag)));
+        ("slot", source.Slot), ("max_spool", SizeText.FormatExact(source.SpoolBytesMax)), ("full_every", source.FullEvery),
+        ("rpo", OrOff(source.Limits.Lag)));
 
     static string[] Shown(ConfiguredCommand command) => [command.Name, .. command.Arguments.Skip(1).Select(_ => Masked)];
 

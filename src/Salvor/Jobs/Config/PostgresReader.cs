@@ -1,4 +1,5 @@
 using Salvor.Jobs.Keys;
+using Salvor.Postgres.Backup;
 using Salvor.Postgres.Protocol;
 using Salvor.Text;
 
@@ -8,6 +9,8 @@ namespace Salvor.Jobs.Config;
 static class PostgresReader
 {
     const string ConnectionExample = "postgresql://salvor@localhost/postgres";
+
+    static readonly TimeSpan FullEveryMax = TimeSpan.FromDays(366);
 
     /// <summary>Without base backups no log leads anywhere, so they are made where nothing is said.</summary>
     public static ScheduleConfig Daily(string name) =>
@@ -27,6 +30,7 @@ static class PostgresReader
             SpoolBytesMax = source.Size(
                 "max_spool", PostgresSourceConfig.SpoolBytesMaxDefault, PostgresSourceConfig.SpoolBytesMaxMin,
                 PostgresSourceConfig.SpoolBytesMaxMax),
+            FullEvery = source.Duration("full_every", ParentChoice.FullEveryDefault, TimeSpan.Zero, FullEveryMax),
         };
     }
 

@@ -1,3 +1,4 @@
+using Salvor.Postgres.Backup;
 using Salvor.Postgres.Protocol;
 using Salvor.Vault;
 
@@ -24,6 +25,9 @@ public sealed record PostgresSourceConfig : TreeSourceConfig
 
     /// <summary>How much log may wait on this machine for a destination that does not work, in bytes.</summary>
     public long SpoolBytesMax { get; init; } = SpoolBytesMaxDefault;
+
+    /// <summary>For how long after a full base backup the server is asked only for what changed; zero for never.</summary>
+    public TimeSpan FullEvery { get; init; } = ParentChoice.FullEveryDefault;
 
     /// <summary>Who is asked for when a recovered server is connected to: the user of the connection.</summary>
     public static string RoleOf(SourceConfig source) => (source as PostgresSourceConfig)?.Server?.User ?? "postgres";

@@ -30,6 +30,7 @@ static class ClusterChecks
         list.Ok("its server lets a follower in", $"{facts.Server}, wal_level {facts.Shown["wal_level"]}");
         JudgeIdentity(facts, systemId, list);
         JudgeSafety(facts, list);
+        JudgeSummaries(facts, list);
 
         // What a standby is set to counts when it is promoted.
         if (facts is { SqlFailure: null, Standby: null }
@@ -154,6 +155,17 @@ static class ClusterChecks
         else
         {
             list.Ok("its server is a standby that receives from its primary", detail);
+        }
+    }
+
+    /// <summary>Older servers have none, and whoever wants full backups needs none.</summary>
+    static void JudgeSummaries(ClusterFacts facts, CheckList list)
+    {
+        if (facts.Shown.GetValueOrDefault("summarize_wal") == "off" && facts.Source.FullEvery > TimeSpan.Zero)
+        {
+            list.Warn(
+                "each base backup reads the whole cluster", "summarize_wal is off: its server does not note which pages change",
+                "ALTER SYSTEM SET summarize_wal = on; SELECT pg_reload_conf();   (then only pages that changed are sent)");
         }
     }
 

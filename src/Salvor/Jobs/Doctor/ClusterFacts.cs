@@ -69,6 +69,7 @@ sealed record ClusterFacts
         """;
 
     const int VersionOfCollations = 150000;
+    const int VersionOfSummaries = 170000;
 
     const string OfCollations = """
         SELECT datname FROM pg_database WHERE datcollversion <> pg_database_collation_actual_version(oid) ORDER BY datname;
@@ -84,7 +85,7 @@ sealed record ClusterFacts
 
     public string SystemId { get; init; } = "";
 
-    /// <summary>Its settings by their names, as it shows them.</summary>
+    /// <summary>Its settings by their names, as it shows them; <c>summarize_wal</c> where its version has it.</summary>
     public IReadOnlyDictionary<string, string> Shown { get; init; } = new Dictionary<string, string>();
 
     /// <summary>Why the rest is not known, which takes statements; null where it is.</summary>
@@ -149,7 +150,8 @@ sealed record ClusterFacts
     static async Task<ClusterFacts> AskAsync(ClusterFacts facts, ReplicationConnection connection, CancellationToken cancellationToken)
     {
         var shown = new Dictionary<string, string>();
-        foreach (var setting in Settings)
+        string[] later = connection.ServerVersion >= VersionOfSummaries ? ["summarize_wal"] : [];
+        foreach (var setting in Settings.Concat(later))
         {
             shown[setting] = await connection.Connection.ShowAsync(setting, cancellationToken);
         }

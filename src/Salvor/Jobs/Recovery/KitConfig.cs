@@ -22,6 +22,7 @@ static partial class KitConfig
         "type", "path", "paths", "to", "batch", "max_block", "max_wal", "max_outbox", "max_total_size", "snapshot_every", "compression",
         "keep", "max_backups", "retention_days", "verify", "prune", "state_dir", "encryption", "exclude", "exclude_if_present",
         "exclude_caches", "one_file_system", "warn_of_anomalies", "databases", "restore", "schedule", "slot", "max_spool",
+        "full_every",
     ];
 
     static readonly string[] EncryptionKeys = ["key_file", "passphrase_file", "passphrase_fd", "credential", "key_saved"];

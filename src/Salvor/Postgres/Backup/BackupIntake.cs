@@ -9,9 +9,13 @@ namespace Salvor.Postgres.Backup;
 /// Stores what the archives of a base backup hold, as it comes, and remembers what belongs to which file: archives are in the order in
 /// which a server happens to read its directories, and a listing is sorted.
 /// </summary>
-sealed partial class BackupIntake(TreeSnapshotWriter writer, ChunkSpill spill)
+/// <param name="writer">Stores the content.</param>
+/// <param name="spill">Takes the names of its chunks.</param>
+/// <param name="parent">What an incremental backup is made of; null where the server sends all of it.</param>
+sealed partial class BackupIntake(TreeSnapshotWriter writer, ChunkSpill spill, ParentBackup? parent = null)
 {
     const uint PrivateDirectory = 0x1C0;
+    const string LabelPath = "backup_label";
 
     readonly Dictionary<string, BackupItem> items = new(StringComparer.Ordinal);
     readonly byte[] buffer = new byte[ContentChunker.BytesMax];
@@ -21,6 +25,7 @@ sealed partial class BackupIntake(TreeSnapshotWriter writer, ChunkSpill spill)
     uint crc;
     long firstChunk;
     bool isRelation;
+    IncrementalFile? incremental;
     (string Path, TarHeader Header)? current;
 
     /// <summary>What came so far, by path.</summary>
@@ -120,15 +125,35 @@ sealed partial class BackupIntake(TreeSnapshotWriter writer, ChunkSpill spill)
             throw BackupErrors.Wrong("an entry has no path");
         }
 
-        current = (path, entry);
-        (used, crc, firstChunk, isRelation) = (0, uint.MaxValue, spill.Count, Relation().IsMatch(path));
+        var stored = parent is not null && entry.Type == TarHeader.File ? BackupItem.StoredPathOf(path) : path;
+        incremental = stored == path ? null : new IncrementalFile(stored, entry.SizeBytes, parent!, writer.Content, spill);
+        current = (stored, entry);
+        (used, crc, firstChunk, isRelation) = (0, uint.MaxValue, spill.Count, IsRelation(stored));
     }
+
+    /// <summary>Whether a path is of what has pages that are written in place.</summary>
+    public static bool IsRelation(string path) => Relation().IsMatch(path);
 
     async ValueTask EndItemAsync(CancellationToken cancellationToken)
     {
         var (path, entry) = current!.Value;
+        var (sizeBytes, stored) = (entry.SizeBytes, (uint?)~crc);
+        if (incremental is not null)
+        {
+            await incremental.EndAsync(cancellationToken);
+            (sizeBytes, stored) = (incremental.SizeBytes, incremental.Crc);
+        }
+        else if (parent is not null && path == LabelPath)
+        {
+            (sizeBytes, stored) = MakeLabelWhole();
+        }
+
         await CutAsync(isEnd: true, cancellationToken);
-        var item = ItemOf(path, entry) with { Crc = ~crc, FirstChunk = firstChunk, ChunkCount = spill.Count - firstChunk };
+        var item = ItemOf(path, entry with { SizeBytes = sizeBytes }) with
+        {
+            IsIncremental = incremental is not null, SentBytes = entry.SizeBytes, SentCrc = ~crc, Crc = stored,
+            FirstChunk = firstChunk, ChunkCount = spill.Count - firstChunk,
+        };
         current = null;
         if (path.Length > 0 && !items.TryAdd(path, item) && entry.Type != TarHeader.Directory)
         {
@@ -139,6 +164,12 @@ sealed partial class BackupIntake(TreeSnapshotWriter writer, ChunkSpill spill)
     async ValueTask StoreAsync(ReadOnlyMemory<byte> bytes, CancellationToken cancellationToken)
     {
         crc = Checksum.Update(crc, bytes.Span);
+        if (incremental is not null)
+        {
+            await incremental.AddAsync(bytes, cancellationToken);
+            return;
+        }
+
         while (!bytes.IsEmpty)
         {
             var length = Math.Min(bytes.Length, buffer.Length - used);
@@ -162,6 +193,20 @@ sealed partial class BackupIntake(TreeSnapshotWriter writer, ChunkSpill spill)
 
         buffer.AsSpan(start, used - start).CopyTo(buffer);
         used -= start;
+    }
+
+    /// <summary>No server starts from a label that says that the backup is a part of one.</summary>
+    (long SizeBytes, uint Crc) MakeLabelWhole()
+    {
+        if (spill.Count > firstChunk)
+        {
+            throw BackupErrors.Wrong($"{LabelPath} has more than {ContentChunker.BytesMax} bytes");
+        }
+
+        var lines = Encoding.Latin1.GetString(buffer, 0, used).Split('\n');
+        used = Encoding.Latin1.GetBytes(
+            string.Join('\n', lines.Where(line => !line.StartsWith("INCREMENTAL FROM ", StringComparison.Ordinal))), buffer);
+        return (used, ~Checksum.Update(uint.MaxValue, buffer.AsSpan(0, used)));
     }
 
     static string ParentOf(string folder) => folder.LastIndexOf('/') is >= 0 and var slash ? folder[..slash] : "";

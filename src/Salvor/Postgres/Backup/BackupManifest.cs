@@ -7,11 +7,17 @@ using Salvor.Vault.Trees;
 
 namespace Salvor.Postgres.Backup;
 
+/// <summary>A file in a manifest.</summary>
+/// <param name="Path">Below the data directory, each byte as one character.</param>
+/// <param name="SizeBytes">How long it is said to be; null where that is no number.</param>
+/// <param name="Crc">Its CRC32C; null where it has none.</param>
+readonly record struct ManifestFile(string Path, long? SizeBytes, uint? Crc);
+
 /// <summary>
 /// The manifest that a server sends behind a base backup: a list of all files with their lengths and checksums, and a hash of itself. What
 /// came is compared with it, so that between the server's disk and the vault nothing changes unseen.
 /// </summary>
-sealed class BackupManifest(IReadOnlyDictionary<string, BackupItem> items)
+sealed class BackupManifest
 {
     /// <summary>Where it is in the data directory.</summary>
     public const string Path = "backup_manifest";
@@ -19,26 +25,45 @@ sealed class BackupManifest(IReadOnlyDictionary<string, BackupItem> items)
     const int BlockBytes = 64 << 10;
     const int LastLineMax = 256;
 
-    readonly HashSet<string> seen = new(StringComparer.Ordinal);
+    readonly Action<ManifestFile> found;
     readonly Dictionary<string, string> fields = new(StringComparer.Ordinal);
     string section = "";
     string field = "";
     string itself = "";
 
-    /// <summary>Compares all files with the manifest. Throws where one differs, is missing, or is not in it.</summary>
-    public async Task CheckAsync(Stream manifest, CancellationToken cancellationToken)
-    {
-        var hash = await HashAsync(manifest, cancellationToken);
-        manifest.Position = 0;
-        await ReadAsync(manifest, cancellationToken);
-        if (!string.Equals(itself, Convert.ToHexStringLower(hash), StringComparison.OrdinalIgnoreCase))
-        {
-            throw BackupErrors.Wrong("its manifest does not have the checksum that it says");
-        }
+    BackupManifest(Action<ManifestFile> found) => this.found = found;
 
+    /// <summary>Compares all files with the manifest, as they were sent. Throws where one differs, is missing, or is not in it.</summary>
+    public static async Task CheckAsync(
+        Stream manifest, IReadOnlyDictionary<string, BackupItem> items, CancellationToken cancellationToken)
+    {
+        var seen = new HashSet<string>(StringComparer.Ordinal);
+        await ReadAsync(
+            manifest,
+            file =>
+            {
+                var stored = items.GetValueOrDefault(BackupItem.StoredPathOf(file.Path));
+                var item = stored?.SentPath == file.Path ? stored : items.GetValueOrDefault(file.Path);
+                Compare(file, item);
+                seen.Add(item!.Path);
+            },
+            cancellationToken);
         if (items.Values.FirstOrDefault(item => item.Entry.Kind == TreeEntryKind.File && !seen.Contains(item.Path)) is { } unknown)
         {
             throw BackupErrors.Wrong($"{unknown.Text} is not in its manifest");
+        }
+    }
+
+    /// <summary>Reads the files of a manifest, whose checksum of itself has to be right.</summary>
+    public static async Task ReadAsync(Stream manifest, Action<ManifestFile> found, CancellationToken cancellationToken)
+    {
+        var hash = await HashAsync(manifest, cancellationToken);
+        manifest.Position = 0;
+        var reader = new BackupManifest(found);
+        await reader.ReadAsync(manifest, cancellationToken);
+        if (!string.Equals(reader.itself, Convert.ToHexStringLower(hash), StringComparison.OrdinalIgnoreCase))
+        {
+            throw BackupErrors.Wrong("its manifest does not have the checksum that it says");
         }
     }
 
@@ -111,7 +136,7 @@ sealed class BackupManifest(IReadOnlyDictionary<string, BackupItem> items)
                         : Encoding.ASCII.GetString(reader.ValueSpan);
                     break;
                 case JsonTokenType.EndObject when reader.CurrentDepth == 2 && section == "Files":
-                    Compare();
+                    found(FileOf());
                     fields.Clear();
                     break;
                 default:
@@ -123,25 +148,32 @@ sealed class BackupManifest(IReadOnlyDictionary<string, BackupItem> items)
         return (int)reader.BytesConsumed;
     }
 
-    void Compare()
+    ManifestFile FileOf()
     {
         var path = fields.TryGetValue("Encoded-Path", out var hex) ? Encoding.Latin1.GetString(Hex(hex))
             : Encoding.Latin1.GetString(Encoding.UTF8.GetBytes(fields.GetValueOrDefault("Path", "")));
-        if (!items.TryGetValue(path, out var item) || item.Entry.Kind != TreeEntryKind.File)
+        var checksum = Hex(fields.GetValueOrDefault("Checksum", ""));
+        return new ManifestFile(
+            path,
+            long.TryParse(fields.GetValueOrDefault("Size"), NumberStyles.None, CultureInfo.InvariantCulture, out var size) ? size : null,
+            fields.GetValueOrDefault("Checksum-Algorithm") == "CRC32C" && checksum.Length == sizeof(uint)
+                ? BinaryPrimitives.ReadUInt32LittleEndian(checksum)
+                : null);
+    }
+
+    static void Compare(ManifestFile file, BackupItem? item)
+    {
+        if (item?.Entry.Kind != TreeEntryKind.File || item.SentPath != file.Path)
         {
-            throw BackupErrors.Wrong($"{BackupItem.TextOf(path)} is in its manifest and was not sent");
+            throw BackupErrors.Wrong($"{BackupItem.TextOf(file.Path)} is in its manifest and was not sent");
         }
 
-        seen.Add(path);
-        var size = fields.GetValueOrDefault("Size", "");
-        if (!long.TryParse(size, NumberStyles.None, CultureInfo.InvariantCulture, out var length) || length != item.Entry.SizeBytes)
+        if (file.SizeBytes != item.SentBytes)
         {
-            throw BackupErrors.Wrong($"{item.Text} has {item.Entry.SizeBytes} bytes, and its manifest says {size}");
+            throw BackupErrors.Wrong($"{item.Text} has {item.SentBytes} bytes, and its manifest says {file.SizeBytes}");
         }
 
-        var expected = Hex(fields.GetValueOrDefault("Checksum", ""));
-        if (fields.GetValueOrDefault("Checksum-Algorithm") != "CRC32C" || expected.Length != sizeof(uint)
-            || BinaryPrimitives.ReadUInt32LittleEndian(expected) != item.Crc)
+        if (file.Crc != item.SentCrc)
         {
             throw BackupErrors.Wrong($"{item.Text} does not have the checksum that its manifest says");
         }

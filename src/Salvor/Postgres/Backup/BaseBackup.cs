@@ -26,11 +26,18 @@ public sealed record StoredBaseBackup(uint Branch, uint Timeline, WalRange Log, 
 
     /// <summary>What it added to the vault.</summary>
     public required long StoredBytes { get; init; }
+
+    /// <summary>How much of its files the server sent.</summary>
+    public long SentBytes { get; init; }
+
+    /// <summary>The backup since which the server sent what changed; null where it sent all. Itself it is whole.</summary>
+    public ulong? ParentId { get; init; }
 }
 
 /// <summary>
 /// Makes a base backup: the server sends all files of the cluster once, and what is new of them goes into packs. Relations are cut at
-/// pages, so that one that changed in places is stored in those places again.
+/// pages, so that one that changed in places is stored in those places again. Where there is a backup before it, a server of version 17 or
+/// newer can send only the pages that changed since; what is stored is whole all the same.
 /// </summary>
 /// <param name="vault">The first destination of the source.</param>
 /// <param name="time">The clock.</param>
@@ -38,8 +45,13 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
 {
     const int ChunksAtOnce = 1024;
 
+    bool isSending;
+
     /// <summary>The keys of objects that a verification found damaged: what of them is there still is stored again.</summary>
     public IReadOnlySet<string> Damaged { get; init; } = new HashSet<string>();
+
+    /// <summary>The backup of this cluster since which the server sends what changed; null for all of it.</summary>
+    public BackupRecord? Parent { get; init; }
 
     /// <summary>Told how far it is.</summary>
     public Action<WorkProgress>? Progressed { get; init; }
@@ -49,33 +61,54 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
 
     /// <summary>
     /// Makes one, which is offered after <see cref="OfferAsync"/>. Throws where a page is damaged, where what comes is not what the
-    /// manifest says, and where the timeline changes meanwhile; then nothing is offered, and the next makes use of what was stored.
+    /// manifest says, and where the timeline changes meanwhile; then nothing is offered, and the next makes use of what was stored. With a
+    /// parent it throws <see cref="NotIncrementalException"/> where one without it may succeed.
     /// </summary>
     /// <param name="replication">A connection with nothing else going on, which is to be disposed of after a failure.</param>
-    /// <param name="options">What the server is asked for: a full backup. Whether it compresses that is decided here.</param>
+    /// <param name="options">What the server is asked for. Whether it compresses what it sends is decided here.</param>
     /// <param name="branch">The branch of the server's timeline.</param>
     /// <param name="cancellationToken">Ends it; then there is no backup.</param>
     public async Task<StoredBaseBackup> RunAsync(
         ReplicationConnection replication, BaseBackupOptions options, uint branch, CancellationToken cancellationToken)
     {
         Invariant.Check(options is { Compression: null, IsIncremental: false });
+        try
+        {
+            return await MakeAsync(replication, options, branch, cancellationToken);
+        }
+        catch (SalvorException e) when (
+            Parent is not null && e.Kind == FailureKind.Integrity && e is not (PostgresException or NotIncrementalException))
+        {
+            throw new NotIncrementalException(e.Message, e) { IsSending = isSending };
+        }
+    }
+
+    async Task<StoredBaseBackup> MakeAsync(
+        ReplicationConnection replication, BaseBackupOptions options, uint branch, CancellationToken cancellationToken)
+    {
         var started = time.GetUtcNow();
         var catalog = await VaultCatalog.LoadAsync(vault, cancellationToken);
         await using var writer = await TreeSnapshotWriter.BeginAsync(catalog, Damaged, cancellationToken);
-        await KnowNewestAsync(catalog, writer, cancellationToken);
+        using var parent = Parent is null ? null : await OpenParentAsync(writer, replication, cancellationToken);
+        if (parent is null)
+        {
+            await KnowNewestAsync(catalog, writer, cancellationToken);
+        }
+
         Progressed?.Invoke(new WorkProgress("waiting for a checkpoint"));
-        var (reader, isCompressed) = await BeginAsync(replication, options, cancellationToken);
+        var asked = options with { IsIncremental = parent is not null };
+        var (reader, isCompressed) = await AskAsync(() => BeginAsync(replication, asked, cancellationToken));
+        isSending = true;
         ExpectTimeline(catalog, branch, reader.Timeline, replication);
 
         using var spill = new ChunkSpill(Scratch());
         await using var manifest = Scratch();
-        var intake = new BackupIntake(writer, spill);
+        var intake = new BackupIntake(writer, spill, parent);
         await ReceiveAsync(reader, intake, isCompressed, manifest, cancellationToken);
         var finished = time.GetUtcNow();
         ExpectTimeline(catalog, branch, reader.EndTimeline, replication);
-        await new BackupManifest(intake.Items).CheckAsync(manifest, cancellationToken);
-        manifest.Position = 0;
-        await intake.AddFileAsync(BackupManifest.Path, manifest, finished.ToUnixTimeSeconds(), cancellationToken);
+        var sentBytes = intake.Items.Values.Sum(item => item.SentBytes);
+        await AddManifestAsync(intake, manifest, finished, cancellationToken);
 
         var log = new WalRange(reader.Start, reader.End!.Value);
         var place = new SnapshotRef(branch, new Position(log.End.Value));
@@ -87,6 +120,7 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
             return new StoredBaseBackup(branch, reader.Timeline, log, same.Details.Totals)
             {
                 StartedAt = started, FinishedAt = finished, DetailsHash = same.DetailsHash, StoredBytes = 0,
+                SentBytes = sentBytes, ParentId = Parent?.Id,
             };
         }
 
@@ -99,7 +133,70 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
             FinishedAt = finished,
             DetailsHash = stored.DetailsHash,
             StoredBytes = stored.StoredBytes,
+            SentBytes = sentBytes,
+            ParentId = Parent?.Id,
         };
+    }
+
+    /// <summary>Gives the server the manifest of the backup before.</summary>
+    async Task<ParentBackup> OpenParentAsync(
+        TreeSnapshotWriter writer, ReplicationConnection replication, CancellationToken cancellationToken)
+    {
+        Progressed?.Invoke(new WorkProgress($"reading what backup {Parent!.Id} has"));
+        await using var manifest = Scratch();
+        var parent = await ParentBackup.OpenAsync(vault, Parent!, writer, new ChunkSpill(Scratch()), manifest, cancellationToken);
+        try
+        {
+            await parent.ExpectFitAsync(replication.Connection, cancellationToken);
+            await AskAsync(
+                async () =>
+                {
+                    await replication.UploadManifestAsync(manifest, cancellationToken);
+                    return true;
+                });
+            return parent;
+        }
+        catch
+        {
+            parent.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>What a server refuses may be had as a full backup: no summary of its log reaches back, for one.</summary>
+    async Task<T> AskAsync<T>(Func<Task<T>> ask)
+    {
+        try
+        {
+            return await ask();
+        }
+        catch (PostgresException e) when (Parent is not null && !e.IsConnectionLoss)
+        {
+            throw new NotIncrementalException(e.Message, e);
+        }
+    }
+
+    /// <summary>Compares what came with its manifest, and stores one of what it is made of it.</summary>
+    async Task AddManifestAsync(
+        BackupIntake intake, Stream manifest, DateTimeOffset finished, CancellationToken cancellationToken)
+    {
+        await BackupManifest.CheckAsync(manifest, intake.Items, cancellationToken);
+        manifest.Position = 0;
+        await using var whole = Scratch();
+        if (Parent is not null)
+        {
+            using var combined = new CombinedManifest(intake.Items);
+            await combined.WriteAsync(manifest, whole, cancellationToken);
+            manifest = whole;
+            await BackupManifest.ReadAsync(
+                manifest,
+                file => Invariant.Check(
+                    intake.Items.TryGetValue(file.Path, out var item) && item.Entry.SizeBytes == file.SizeBytes && item.Crc == file.Crc),
+                cancellationToken);
+            manifest.Position = 0;
+        }
+
+        await intake.AddFileAsync(BackupManifest.Path, manifest, finished.ToUnixTimeSeconds(), cancellationToken);
     }
 
     /// <summary>
@@ -133,7 +230,7 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
                 Position = backup.Log.End.Value,
                 Time = Micros.ToTime(Micros.Of(backup.FinishedAt)),
                 Label = request.Label,
-                Mode = request.Mode,
+                Mode = backup.ParentId is null ? ParentChoice.Full : ParentChoice.Incremental,
                 RetentionDays = request.RetentionDays,
                 CreatedAt = time.GetUtcNow(),
                 Host = ProcessIdentity.Current().Host,

@@ -15,11 +15,12 @@ sealed class ChunkSpill(Stream file) : IDisposable
     /// <summary>How many were added.</summary>
     public long Count { get; private set; }
 
-    public void Add(PendingEntry chunk)
+    public void Add(PendingEntry chunk) => Add(chunk.Name!.Value, chunk.Length);
+
+    public void Add(Hash256 name, ulong length)
     {
-        var name = chunk.Name!.Value;
         MemoryMarshal.AsBytes(new ReadOnlySpan<Hash256>(in name)).CopyTo(record);
-        BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(Hash256.SizeBytes), (uint)chunk.Length);
+        BinaryPrimitives.WriteUInt32LittleEndian(record.AsSpan(Hash256.SizeBytes), (uint)length);
         file.Write(record);
         Count++;
     }

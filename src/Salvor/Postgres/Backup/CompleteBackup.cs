@@ -6,6 +6,21 @@ using Salvor.Vault.Wal;
 
 namespace Salvor.Postgres.Backup;
 
+/// <summary>A base backup that can be restored.</summary>
+/// <param name="Record">It.</param>
+/// <param name="Totals">What it holds.</param>
+public sealed record CompletedBackup(BackupRecord Record, TreeTotals Totals)
+{
+    /// <summary>How much of it the server sent.</summary>
+    public required long SentBytes { get; init; }
+
+    /// <summary>The backup since which the server sent what changed; null where it sent all.</summary>
+    public required ulong? ParentId { get; init; }
+
+    /// <summary>Why it sent all, as a part of a sentence; empty where it did not.</summary>
+    public required string WhyWhole { get; init; }
+}
+
 /// <summary>A base backup with all the log that it needs: only both together are something to begin a recovery with.</summary>
 /// <param name="vault">The first destination of the source.</param>
 /// <param name="options">How the server is followed.</param>
@@ -25,6 +40,9 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
     /// <inheritdoc cref="BaseBackup.Damaged"/>
     public IReadOnlySet<string> Damaged { get; init; } = new HashSet<string>();
 
+    /// <summary>For how long after a full backup incremental ones are made where the server can; zero makes each a full one.</summary>
+    public TimeSpan FullEvery { get; init; } = ParentChoice.FullEveryDefault;
+
     /// <summary>Told how far it is.</summary>
     public Action<WorkProgress>? Progressed { get; init; }
 
@@ -35,7 +53,7 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
     public Action<string>? Noted { get; init; }
 
     /// <summary>Makes one, and returns when it can be restored.</summary>
-    public async Task<(BackupRecord Record, TreeTotals Totals)> RunAsync(BackupRequest request, CancellationToken cancellationToken)
+    public async Task<CompletedBackup> RunAsync(BackupRequest request, CancellationToken cancellationToken)
     {
         await using var connection = await ReplicationConnection.OpenAsync(options.Server, time, cancellationToken);
         var server = await connection.IdentifyAsync(cancellationToken);
@@ -78,18 +96,54 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
 
     void Tell(WalNotice notice) => (notice.Kind == WalNoticeKind.Follows ? Noted : Told)?.Invoke(notice.Text);
 
-    async Task<(BackupRecord Record, TreeTotals Totals)> MakeAsync(
+    async Task<CompletedBackup> MakeAsync(
         ReplicationConnection connection, uint branch, BackupRequest request, CancellationToken cancellationToken)
+    {
+        var (parent, whole) = await new ParentChoice(FullEvery, time).ChooseAsync(vault, connection, request.Mode, cancellationToken);
+        if (parent is not null)
+        {
+            try
+            {
+                return await MakeAsync(connection, branch, request, parent, whole, Damaged, cancellationToken);
+            }
+            catch (NotIncrementalException e)
+            {
+                whole = e.Reason;
+                Told?.Invoke($"a full base backup is made in place of one of what changed since backup {parent.Id}: {whole}");
+                HashSet<string> damaged = [.. Damaged, .. e.DamagedKey is { } key ? [key] : Array.Empty<string>()];
+                if (!e.IsSending)
+                {
+                    return await MakeAsync(connection, branch, request, parent: null, whole, damaged, cancellationToken);
+                }
+
+                // A server has few senders: this one is free as soon as it notices.
+                await connection.DisposeAsync();
+                await using var other = await ReplicationConnection.OpenAsync(
+                    options.Server with { Hosts = [connection.Connection.Host] }, time, cancellationToken);
+                return await MakeAsync(other, branch, request, parent: null, whole, damaged, cancellationToken);
+            }
+        }
+
+        return await MakeAsync(connection, branch, request, parent, whole, Damaged, cancellationToken);
+    }
+
+    async Task<CompletedBackup> MakeAsync(
+        ReplicationConnection connection, uint branch, BackupRequest request, BackupRecord? parent, string whole,
+        IReadOnlySet<string> damaged, CancellationToken cancellationToken)
     {
         var backup = new BaseBackup(vault, time)
         {
-            Damaged = Damaged, Progressed = Progressed, ScratchFolder = Path.Combine(options.Folder, "scratch"),
+            Parent = parent, Damaged = damaged, Progressed = Progressed, ScratchFolder = Path.Combine(options.Folder, "scratch"),
         };
         Directory.CreateDirectory(backup.ScratchFolder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         var label = new BaseBackupOptions { Label = $"salvor {request.Label}".Trim() };
         var stored = await backup.RunAsync(connection, label, branch, cancellationToken);
         var log = await ArrivedAsync(stored, cancellationToken);
-        return (await backup.OfferAsync(stored, log, request, cancellationToken), stored.Totals);
+        var record = await backup.OfferAsync(stored, log, request, cancellationToken);
+        return new CompletedBackup(record, stored.Totals)
+        {
+            SentBytes = stored.SentBytes, ParentId = stored.ParentId, WhyWhole = whole,
+        };
     }
 
     /// <summary>Waits for the log that a backup needs, for as long as more of it comes; the listing in which it is there.</summary>

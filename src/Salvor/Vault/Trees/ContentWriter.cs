@@ -80,6 +80,10 @@ sealed class ContentWriter : IAsyncDisposable
         return entry;
     }
 
+    /// <inheritdoc cref="KnownChunks.PackOfAsync"/>
+    public ValueTask<Hash256?> PackOfAsync(Hash256 name, CancellationToken cancellationToken) =>
+        known.PackOfAsync(name, cancellationToken);
+
     /// <summary>Adds what was stored, or added before.</summary>
     public void Repeat(PendingEntry entry) => tree.AddChunk(entry, []);
 

@@ -79,13 +79,7 @@ sealed class KnownChunks
     /// <summary>The run with a chunk; null where it is new.</summary>
     public async ValueTask<PackedRun?> FindAsync(Hash256 name, CancellationToken cancellationToken)
     {
-        if (!isLoaded)
-        {
-            await LoadAsync(cancellationToken);
-            isLoaded = true;
-        }
-
-        if (!index.TryGet(name, out var place))
+        if (await PlaceOfAsync(name, cancellationToken) is not { } place)
         {
             return null;
         }
@@ -96,6 +90,21 @@ sealed class KnownChunks
         }
 
         return runs[place].Run;
+    }
+
+    /// <summary>The pack with a chunk that was there before, without making use of it; null where there is none.</summary>
+    public async ValueTask<Hash256?> PackOfAsync(Hash256 name, CancellationToken cancellationToken) =>
+        await PlaceOfAsync(name, cancellationToken) is { } place ? runs[place].Pack : null;
+
+    async ValueTask<int?> PlaceOfAsync(Hash256 name, CancellationToken cancellationToken)
+    {
+        if (!isLoaded)
+        {
+            await LoadAsync(cancellationToken);
+            isLoaded = true;
+        }
+
+        return index.TryGet(name, out var place) ? place : null;
     }
 
     /// <summary>Adds a run whose chunks follow.</summary>

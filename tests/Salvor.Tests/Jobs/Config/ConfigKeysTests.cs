@@ -186,8 +186,8 @@ public sealed class ConfigKeysTests
             destinations: { local: { type: file, path: /backups } }
             sources:
               pg:
-                { type: postgres, connection: "host=db user=me password=${B}", slot: mine, max_spool: 1GiB, rpo: 1m, to: local,
-                  schedule: every 6h, compression: "zstd:3", verify: off, max_verify_age: 3d, max_backups: 3, retention_days: 4,
+                { type: postgres, connection: "host=db user=me password=${B}", slot: mine, max_spool: 1GiB, full_every: 2d, rpo: 1m,
+                  to: local, schedule: every 6h, compression: "zstd:3", verify: off, max_verify_age: 3d, max_backups: 3, retention_days: 4,
                   prune: { grace: 2d }, max_backup_age: 2d, max_drill_age: 40d, state_dir: /state, drill: { every: weekly,
                     max_shrink: 20%, checks: [ { sql: "SELECT '${B}'", database: app, expect: 1 }, { exists: /PG_VERSION } ] },
                   hooks: { before_backup: "true" }, encryption: { key_file: /key } }

@@ -26,6 +26,7 @@ public sealed class DoctoredServer : IAsyncLifetime
             Path.Combine(Server.Data, "pg_hba.conf"),
             "local all,replication postgres,keeper,ordinary trust\nlocal all,replication secured scram-sha-256\n");
         await Server.ConfigureAsync("archive_mode = on", "archive_command = 'true'", "max_slot_wal_keep_size = 1GB");
+        await Server.ConfigureAsync(PostgresServer.Major >= 17 ? "summarize_wal = on" : "");
         await PostgresServer.OwnAsync(Server.Data);
         await Server.StartAsync();
         await Server.SqlAsync(
@@ -87,7 +88,7 @@ public sealed class ClusterChecksTests(DoctoredServer doctored) : IClassFixture<
         Assert.Equal($"system identifier {systemId}", checks[1].Detail);
         Assert.Equal("data_checksums, fsync and full_page_writes are on", checks[2].Detail);
         Assert.Matches($"^max_slot_wal_keep_size 1GB{Rate}$", checks[3].Detail);
-        Assert.Matches("^it keeps [0-9.]+ K?i?B, wal_status reserved$", checks[5].Detail);
+        Assert.Matches("^it keeps [0-9.]+ [KM]?i?B, wal_status reserved$", checks[5].Detail);
     }
 
     [Theory]
@@ -223,6 +224,13 @@ public sealed class ClusterChecksTests(DoctoredServer doctored) : IClassFixture<
         AssertIs(
             checks, CheckLevel.Ok, "commits wait until their log is durable on this machine",
             "^synchronous_standby_names FIRST 1 \\(other, Salvor\\)$", "");
+        if (PostgresServer.Major >= 17)
+        {
+            AssertIs(
+                checks, CheckLevel.Warn, "each base backup reads the whole cluster",
+                "^summarize_wal is off: its server does not note which pages change$",
+                "ALTER SYSTEM SET summarize_wal = on; SELECT pg_reload_conf();   (then only pages that changed are sent)");
+        }
     }
 
     [Fact]
