@@ -15,7 +15,7 @@ ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 
 # As ./salvor does it.
 os.environ.setdefault("DOTNET_TieredPGO", "0")
-SALVOR = ["dotnet", os.path.join(ROOT, "artifacts/bin/Salvor.Cli/release/Salvor.Cli.dll")]
+SALVOR = [os.path.join(ROOT, "artifacts/bench/salvor/Salvor.Cli")]
 TOOLS = os.path.join(ROOT, "tests/Salvor.Tests/Tools")
 MIB = 1 << 20
 

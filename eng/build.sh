@@ -39,6 +39,12 @@ build() {
     ) 9> "$root/artifacts/build.lock"
 }
 
+# publish DIR ARTIFACTS: into DIR what is shipped: with its own runtime, and compiled ahead for this kind of machine.
+publish() {
+    dotnet publish "$root/src/Salvor.Cli" -c Release -r linux-x64 --self-contained -v quiet -nologo -nodeReuse:false \
+        -p:UseSharedCompilation=false -p:RunAnalyzers=false -p:DebugType=none -p:ArtifactsPath="$2" -o "$1" >&2
+}
+
 # install_packages NAME..: from Debian, as root; otherwise says how.
 install_packages() {
     local command="apt-get install -y --no-install-recommends $*"
