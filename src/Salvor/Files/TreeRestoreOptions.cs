@@ -87,7 +87,7 @@ public sealed record TreeRestoreOptions
     }
 
     /// <summary>Whether it is, or is in, what is apart: an unfinished restore left something of the name of what this one makes.</summary>
-    bool IsOfRestore(ReadOnlySpan<byte> path)
+    internal bool IsOfRestore(ReadOnlySpan<byte> path)
     {
         path = path[Math.Min(path.Length, Top.Length)..].TrimStart((byte)'/');
         return IsApart(path.IndexOf((byte)'/') is >= 0 and var slash ? path[..slash] : path);

@@ -213,7 +213,7 @@ sealed class TreeSurplus(TreeSnapshot snapshot, TreeRestoreOptions options, Safe
     bool IsSpared(EntryStat stat, byte[] name, byte[] path)
     {
         var isDirectory = stat.Type == EntryStat.Directory;
-        return !IsHere(stat) || OwnPlaces.IsOwn(name) || never.Contains((stat.Device, stat.Inode))
+        return !IsHere(stat) || OwnPlaces.IsOwn(name) || options.IsOfRestore(path) || never.Contains((stat.Device, stat.Inode))
             || options.Kept.MatchesAtOrAbove(path, isDirectory) || options.Exclude.MatchesAtOrAbove(path, isDirectory);
     }
 
@@ -270,6 +270,12 @@ sealed class TreeSurplus(TreeSnapshot snapshot, TreeRestoreOptions options, Safe
         }
         catch (PosixException e) when (e.Error is Errno.AccessDenied or Errno.NotPermitted or Errno.Busy or Errno.NotEmpty)
         {
+            if (options.HasAll)
+            {
+                // A cluster with files that are not its own is another one.
+                throw new PosixException(e.Error, "remove", DirectoryCalls.Show(path));
+            }
+
             Keep($"{DirectoryCalls.Show(path)} was not removed: {Errno.Describe(e.Error)}");
             return false;
         }

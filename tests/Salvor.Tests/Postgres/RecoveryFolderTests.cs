@@ -91,6 +91,7 @@ public sealed class RecoveryFolderTests : IDisposable
         folder.Add("000000010000000000000001", "one"u8);
         folder.Add("000000010000000000000002", "two"u8);
         folder.Finish();
+        folder.Exchange();
     }
 
     /// <summary>As the server runs it: in its data directory.</summary>

@@ -60,6 +60,8 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
 
     long commits;
     WalProblem? problem;
+    bool isChanged;
+    int? major;
 
     /// <summary>Whom the files belong to; the user that starts the server has to own them.</summary>
     public Ownership Owners { get; init; } = new(OwnerBy.Name, null, null);
@@ -91,15 +93,19 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
     /// </summary>
     public async Task ExpectPossibleAsync(string target, CancellationToken cancellationToken)
     {
-        var directory = new ClusterDirectory(target);
+        await ExpectPossibleAsync(new ClusterDirectory(target), isOurs: false, cancellationToken);
+    }
+
+    async Task ExpectPossibleAsync(ClusterDirectory directory, bool isOurs, CancellationToken cancellationToken)
+    {
         if (IsOver)
         {
-            var major = await ClusterRecovery.MajorAsync(snapshot, plan.Backup.Id, cancellationToken);
-            directory.ExpectSame(WalBranches.SystemIdOf(plan.Branch), major);
+            major ??= await ClusterRecovery.MajorAsync(snapshot, plan.Backup.Id, cancellationToken);
+            directory.ExpectSame(WalBranches.SystemIdOf(plan.Branch), major.Value);
         }
         else
         {
-            directory.ExpectFree();
+            directory.ExpectFree(isOurs);
         }
     }
 
@@ -113,25 +119,32 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
         await ExpectSmallAsync(cancellationToken);
         var tablespaces = new ClusterPlaces(directory.Path, plan.Backup.Id);
         var places = await tablespaces.FindAsync(snapshot, Tablespaces, cancellationToken);
-        var (isNew, isOver) = (!Directory.Exists(directory.Path), IsOver && directory.HasContent);
-        RequireSpace(directory.Path, isOver);
+        var isNew = !Directory.Exists(directory.Path);
+        RequireSpace(directory.Path, IsOver && directory.HasContent);
         Directory.CreateDirectory(directory.Path);
         using var mark = RestoreMark.Take(directory.Path, WalBranches.SystemIdOf(plan.Branch));
         try
         {
-            return await RunAsync(directory, tablespaces, places, isOver, mark, cancellationToken);
+            // Another restore may have ended here since.
+            await ExpectPossibleAsync(directory, isOurs: true, cancellationToken);
+            return await RunAsync(directory, tablespaces, places, IsOver && directory.HasContent, mark, cancellationToken);
         }
         catch
         {
-            if (directory.HasContent && (!isOver || !directory.IsArmed))
+            RecoveryFolder.Remove(directory.Path, RecoveryFolder.NewName);
+            if (directory.HasContent && (isChanged || !directory.IsArmed))
             {
                 Unfinished = directory.Path;
                 throw;
             }
 
-            RecoveryFolder.Remove(directory.Path);
             mark.Remove();
-            if (isNew)
+            if (!directory.HasContent)
+            {
+                RecoveryFolder.Remove(directory.Path);
+            }
+
+            if (isNew && !directory.HasContent)
             {
                 Directory.Delete(directory.Path);
             }
@@ -144,27 +157,29 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
     /// The log comes first: what of it cannot be read, or may not be applied, is met before anything of the cluster is fetched or changed.
     /// </summary>
     async Task<RestoredCluster> RunAsync(
-        ClusterDirectory directory, ClusterPlaces tablespaces, IReadOnlyDictionary<uint, string> places, bool isOver, RestoreMark mark,
-        CancellationToken cancellationToken)
+        ClusterDirectory directory, ClusterPlaces tablespaces, IReadOnlyDictionary<uint, ClusterPlace> places, bool isOver,
+        RestoreMark mark, CancellationToken cancellationToken)
     {
-        var target = directory.Path;
-        var log = await AddLogAsync(target, cancellationToken);
+        var (target, folder) = (directory.Path, new RecoveryFolder(directory.Path));
+        var log = await AddLogAsync(folder, cancellationToken);
         using var control = new MemoryStream();
         await TreeSearch.DumpAsync(snapshot, Encoding.ASCII.GetBytes(Control), control, cancellationToken);
         string[] told = isOver ? [.. tablespaces.Abandoned(places), .. LinkedLog(target)] : [];
         var options = OptionsOf(isOver) with
         {
             Exclude = PathPatterns.Parse([.. LeftOut, .. places.Keys.Select(ClusterPlaces.SourceOf)]),
-            Apart = ClusterDirectory.Own,
+            Apart = [.. ClusterDirectory.Own, .. await LinksAsync(target, cancellationToken)],
         };
         if (isOver)
         {
             // What is in the way is told while the cluster that is there is still one.
             await new TreeRestorer(snapshot, options).PlanAsync(target, cancellationToken);
             directory.Disarm();
-            LeftOut.Select(name => target + name).ToList().ForEach(path => Posix.Unlink(path));
         }
 
+        isChanged = true;
+        LeftOut.Select(name => target + name).ToList().ForEach(path => Posix.Unlink(path));
+        folder.Exchange();
         var files = await new TreeRestorer(snapshot, options).RunAsync(target, cancellationToken);
         if (!directory.Exists)
         {
@@ -174,7 +189,7 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
         }
 
         Own(target, target);
-        files = await RestoreTablespacesAsync(files, target, tablespaces, places, isOver, cancellationToken);
+        files = await RestoreTablespacesAsync(files, target, tablespaces, places, cancellationToken);
         Give(Path.Combine(target, RecoveryFolder.Name), target);
         var added = AddSettingsFiles(target);
         WriteSettings(target, ControlFile.Settings(control.ToArray()));
@@ -183,10 +198,31 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
         // Without it no server starts, so it comes when all else is durable.
         Write(target, Control[1..], control.ToArray());
         mark.Remove();
-        return new RestoredCluster(target, files with { Problems = [.. told, .. files.Problems] }, log, places, added)
+        var paths = places.ToDictionary(item => item.Key, item => item.Value.Path);
+        return new RestoredCluster(target, files with { Problems = [.. told, .. files.Problems] }, log, paths, added)
         {
             Commits = commits, LogProblem = problem,
         };
+    }
+
+    /// <summary>
+    /// Links in place of what a server has at its top, as to a file of settings elsewhere. A server sends none of them, so that the backup
+    /// lacks one says nothing. The log is the exception: what is there is not what the restored cluster needs.
+    /// </summary>
+    async Task<IEnumerable<string>> LinksAsync(string target, CancellationToken cancellationToken)
+    {
+        var links = Directory.EnumerateFileSystemEntries(target)
+            .Where(path => FileStat.Of(path, followLinks: false) is { Kind: FileKind.Link } && path != target + Log)
+            .Select(path => '/' + Path.GetFileName(path)).ToHashSet();
+        if (links.Count > 0)
+        {
+            await foreach (var item in TreeSearch.EntriesAsync(snapshot, cancellationToken))
+            {
+                links.Remove(Encoding.UTF8.GetString(item.Path));
+            }
+        }
+
+        return links.Select(path => path[1..]);
     }
 
     TreeRestoreOptions OptionsOf(bool isOver) => new()
@@ -199,21 +235,24 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
 
     /// <summary>Each tablespace goes to its place when the data directory says that it is there.</summary>
     async Task<RestoredTree> RestoreTablespacesAsync(
-        RestoredTree files, string target, ClusterPlaces tablespaces, IReadOnlyDictionary<uint, string> places, bool isOver,
+        RestoredTree files, string target, ClusterPlaces tablespaces, IReadOnlyDictionary<uint, ClusterPlace> places,
         CancellationToken cancellationToken)
     {
         foreach (var (id, place) in places)
         {
-            tablespaces.Link(id, place);
-            var there = OptionsOf(isOver && Directory.Exists(place)) with { Top = Encoding.ASCII.GetBytes(ClusterPlaces.SourceOf(id)) };
-            files = files.With(await new TreeRestorer(snapshot, there).RunAsync(place, cancellationToken));
-            Own(place, target);
-            if (Path.GetDirectoryName(place) == tablespaces.Beside)
+            tablespaces.Link(id, place.Path);
+            var there = OptionsOf(place.IsOver) with
+            {
+                Top = Encoding.ASCII.GetBytes(ClusterPlaces.SourceOf(id)), Apart = place.Others,
+            };
+            files = files.With(await new TreeRestorer(snapshot, there).RunAsync(place.Path, cancellationToken));
+            Own(place.Path, target);
+            if (Path.GetDirectoryName(place.Path) == tablespaces.Beside)
             {
                 Own(tablespaces.Beside, target);
             }
 
-            Flush(place);
+            Flush(place.Path);
         }
 
         return files;
@@ -291,9 +330,8 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
     /// All files of the log that the server may ask for. It asks for each segment on the newest timeline first, so each timeline's own are
     /// there, with the histories.
     /// </summary>
-    async Task<long> AddLogAsync(string target, CancellationToken cancellationToken)
+    async Task<long> AddLogAsync(RecoveryFolder folder, CancellationToken cancellationToken)
     {
-        var folder = new RecoveryFolder(target);
         folder.Begin();
         using var reader = new WalReader(catalog);
         var (bytes, segmentBytes) = (0L, plan.Shape.SegmentBytes);
@@ -319,7 +357,6 @@ public sealed class ClusterRestore(TreeSnapshot snapshot, WalCatalog catalog, Re
         }
 
         folder.Finish();
-        Give(Path.Combine(target, RecoveryFolder.Name), target);
         return bytes;
     }
 

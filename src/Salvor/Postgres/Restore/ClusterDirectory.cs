@@ -1,5 +1,4 @@
 using System.Globalization;
-using System.Net.Sockets;
 using Salvor.Platform;
 
 namespace Salvor.Postgres.Restore;
@@ -9,9 +8,6 @@ namespace Salvor.Postgres.Restore;
 public sealed class ClusterDirectory(string path)
 {
     const string PidFile = "postmaster.pid";
-
-    /// <summary>Process, data directory, start, port, folder of the socket: a line each.</summary>
-    const int SocketLines = 5;
 
     public string Path { get; } = System.IO.Path.TrimEndingDirectorySeparator(System.IO.Path.GetFullPath(path));
 
@@ -40,23 +36,24 @@ public sealed class ClusterDirectory(string path)
         Directory.Exists(Path) && Directory.EnumerateFileSystemEntries(Path).Any(item => !Own.Contains(System.IO.Path.GetFileName(item)));
 
     /// <summary>What restores put there for themselves.</summary>
-    internal static string[] Own => [RestoreMark.Name, RecoveryFolder.Name];
+    internal static string[] Own => [RestoreMark.Name, RecoveryFolder.Name, RecoveryFolder.NewName];
 
     /// <summary>
     /// Throws where something may not be put here: a server runs in it, or there is something already, which a restore would mix with
     /// what it writes.
     /// </summary>
-    public void ExpectFree()
+    /// <param name="isOurs">Whether the restore has begun here: what it put there for itself may be there.</param>
+    public void ExpectFree(bool isOurs = false)
     {
         ExpectNoServer();
-        if (RestoreMark.IsIn(Path))
+        if (!isOurs && RestoreMark.IsIn(Path))
         {
             throw new SalvorException(
                 FailureKind.Usage, $"an earlier restore into {Path} did not end",
                 "Add '--delta' to go on with it: what is there already is kept. Or choose another directory.");
         }
 
-        if (Exists || (Directory.Exists(Path) && Directory.EnumerateFileSystemEntries(Path).Any()))
+        if (HasContent || (!isOurs && Directory.Exists(Path) && Directory.EnumerateFileSystemEntries(Path).Any()))
         {
             throw new SalvorException(
                 FailureKind.Usage, Exists ? $"there is a cluster in {Path} already" : $"directory {Path} is not empty",
@@ -64,8 +61,22 @@ public sealed class ClusterDirectory(string path)
         }
     }
 
-    /// <summary>Throws where a server runs here.</summary>
-    public void ExpectNoServer()
+    /// <summary>
+    /// Throws where a server runs here, or may: of one in a container or on another machine no process is seen, or another one has its
+    /// number.
+    /// </summary>
+    void ExpectStopped()
+    {
+        ExpectNoServer();
+        if (FileStat.Of(At(PidFile), followLinks: false) is not null)
+        {
+            throw new SalvorException(
+                FailureKind.Locked, $"a server may run in {Path}: {PidFile} is there, which one that is stopped in order removes",
+                "Start and stop that server in order, where it runs, or remove the file if it is certain that none does.");
+        }
+    }
+
+    void ExpectNoServer()
     {
         if (RunningServer() is { } pid)
         {
@@ -76,14 +87,14 @@ public sealed class ClusterDirectory(string path)
     }
 
     /// <summary>
-    /// Throws where a cluster may not be put here over what there is: a server runs in it, it is no data directory, or that of another
-    /// cluster, or nobody can tell of which. What a restore of the same cluster left unfinished is one of it.
+    /// Throws where a cluster may not be put here over what there is: a server runs in it, or may, it is no data directory, or that of
+    /// another cluster, or nobody can tell of which. What a restore of the same cluster left unfinished is one of it.
     /// </summary>
     /// <param name="systemId">The cluster.</param>
     /// <param name="major">Its version.</param>
     public void ExpectSame(ulong systemId, int major)
     {
-        ExpectNoServer();
+        ExpectStopped();
         if (!HasContent)
         {
             return;
@@ -140,7 +151,7 @@ public sealed class ClusterDirectory(string path)
         Posix.Rename(At(ControlFile.Path), aside);
         try
         {
-            ExpectNoServer();
+            ExpectStopped();
         }
         catch (SalvorException)
         {
@@ -152,7 +163,7 @@ public sealed class ClusterDirectory(string path)
         DurableFile.FlushDirectory(System.IO.Path.GetDirectoryName(aside)!);
     }
 
-    /// <summary>The process of the server that runs here; null where none does for sure.</summary>
+    /// <summary>The process of the server that runs here; null where none is seen to.</summary>
     public int? RunningServer()
     {
         if (!File.Exists(At(PidFile)))
@@ -166,14 +177,17 @@ public sealed class ClusterDirectory(string path)
             return null;
         }
 
-        if (!Posix.ProcessExists(pid))
+        try
         {
-            return IsAnswered() ? pid : null;
+            // After a crash another process may have the number. A server works in its data directory.
+            var working = FileIdentity.Of(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/cwd"));
+            return working is not null && working == FileIdentity.Of(Path) ? pid : null;
         }
-
-        // After a crash another process may have the number. A server works in its data directory; where that is not seen, it may be one.
-        var working = FileIdentity.Of(string.Create(CultureInfo.InvariantCulture, $"/proc/{pid}/cwd"));
-        return working is null || working == FileIdentity.Of(Path) ? pid : null;
+        catch (PosixException e) when (e.Error is Errno.AccessDenied or Errno.NotPermitted)
+        {
+            // Of another user's process that is not told.
+            return null;
+        }
     }
 
     /// <summary>A process of a server that has a tablespace in a directory; null where none is seen that has.</summary>
@@ -200,33 +214,6 @@ public sealed class ClusterDirectory(string path)
         }
 
         return null;
-    }
-
-    /// <summary>
-    /// Whether the socket that a server here would have is listened on, and by a server of this directory, as the lock beside it says: one
-    /// in another container has a process that is not seen here.
-    /// </summary>
-    bool IsAnswered()
-    {
-        string[] lines = [.. File.ReadLines(At(PidFile)).Take(SocketLines)];
-        var socket = lines.Length == SocketLines && lines[4].Length > 0 ? System.IO.Path.Combine(lines[4], $".s.PGSQL.{lines[3]}") : null;
-        if (socket is null || !File.Exists(socket + ".lock")
-            || FileIdentity.Of(File.ReadLines(socket + ".lock").ElementAtOrDefault(1) ?? "") is not { } served
-            || served != FileIdentity.Of(Path))
-        {
-            return false;
-        }
-
-        using var client = new Socket(AddressFamily.Unix, SocketType.Stream, ProtocolType.Unspecified);
-        try
-        {
-            client.Connect(new UnixDomainSocketEndPoint(socket));
-            return true;
-        }
-        catch (SocketException)
-        {
-            return false;
-        }
     }
 
     string At(string name) => System.IO.Path.Combine(Path, name);

@@ -1,4 +1,5 @@
 using System.Text;
+using Salvor.Platform;
 
 namespace Salvor.Postgres.Restore;
 
@@ -12,6 +13,9 @@ sealed class RecoveryFolder(string dataDirectory)
 {
     /// <summary>Its name in the data directory.</summary>
     public const string Name = "salvor_recovery";
+
+    /// <summary>What it is called until it is whole: a server that is there already may still recover from an earlier one.</summary>
+    public const string NewName = Name + ".new";
 
     /// <summary>
     /// The server runs it in its data directory. A shell that cannot open the script ends with a code that would be the end of the log.
@@ -37,16 +41,12 @@ sealed class RecoveryFolder(string dataDirectory)
 
     readonly List<string> names = [];
 
-    string Folder => Path.Combine(dataDirectory, Name);
+    string Folder => Path.Combine(dataDirectory, NewName);
 
-    /// <summary>Makes the folder, empty; what an earlier recovery left there goes.</summary>
+    /// <summary>Makes the folder, empty and under <see cref="NewName"/>.</summary>
     public void Begin()
     {
-        if (Directory.Exists(Folder))
-        {
-            Directory.Delete(Folder, recursive: true);
-        }
-
+        Remove(dataDirectory, NewName);
         Directory.CreateDirectory(Folder, UnixFileMode.UserRead | UnixFileMode.UserWrite | UnixFileMode.UserExecute);
         names.Clear();
     }
@@ -58,17 +58,26 @@ sealed class RecoveryFolder(string dataDirectory)
         names.Add(name);
     }
 
-    /// <summary>Adds the command, and what it is to have: once all is durable, the server may be started.</summary>
+    /// <summary>Adds the command, and what it is to have.</summary>
     public void Finish()
     {
         Write(ListName, Encoding.ASCII.GetBytes(string.Concat(names.Select(name => $"{name}\n"))));
         Write(ScriptName, Encoding.ASCII.GetBytes(Script));
     }
 
-    /// <summary>Removes it: a server that is recovered never asks again.</summary>
-    public static void Remove(string dataDirectory)
+    /// <summary>
+    /// Puts it where the server looks, in place of that of an earlier recovery, when no server can start: once all is durable, one may.
+    /// </summary>
+    public void Exchange()
     {
-        var folder = Path.Combine(dataDirectory, Name);
+        Remove(dataDirectory);
+        Posix.Rename(Folder, Path.Combine(dataDirectory, Name));
+    }
+
+    /// <summary>Removes it: a server that is recovered never asks again.</summary>
+    public static void Remove(string dataDirectory, string name = Name)
+    {
+        var folder = Path.Combine(dataDirectory, name);
         if (Directory.Exists(folder))
         {
             Directory.Delete(folder, recursive: true);

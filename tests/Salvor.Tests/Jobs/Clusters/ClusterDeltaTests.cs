@@ -34,7 +34,9 @@ public sealed class ClusterDeltaTests(ClusterVault real) : IClassFixture<Cluster
         Assert.False(Directory.Exists(Path.Combine(Target, ".salvor-restoring")));
         File.WriteAllText(Path.Combine(Target, "standby.signal"), "");
         File.WriteAllText(Path.Combine(Target, "base/1/pgsql_note"), "");
-        File.Delete(Path.Combine(Target, "postmaster.pid"));
+        Forget();
+        string[] links = ["server.key", "log"];
+        Array.ForEach(links, name => File.CreateSymbolicLink(Path.Combine(Target, name), scratch["elsewhere"]));
         var result = await RunAsync("--xid", $"{real.Moments[4].Xid}", "--delta", "--json");
 
         Assert.True(result.ExitCode == 0, $"{result}");
@@ -50,6 +52,7 @@ public sealed class ClusterDeltaTests(ClusterVault real) : IClassFixture<Cluster
         string[] gone = ["standby.signal", "base/1/pgsql_note", RestoreMark.Name, "global/pg_control.salvor"];
         Assert.DoesNotContain(gone, name => File.Exists(Path.Combine(Target, name)));
         Assert.Empty(Directory.GetFiles(Path.Combine(Target, "pg_wal")));
+        Assert.All(links, name => Assert.Equal(scratch["elsewhere"], new FileInfo(Path.Combine(Target, name)).LinkTarget));
         await ExpectAsync(real.Moments[4]);
     }
 
@@ -98,6 +101,7 @@ public sealed class ClusterDeltaTests(ClusterVault real) : IClassFixture<Cluster
                 await SqlAsync(server, $"create table other_{kill} as select i from generate_series(1, 3000) i; checkpoint");
             }
 
+            Forget();
             Damage();
             var moment = Task.Delay(random.Next(2500), Cancel);
             await KillAsync(() => moment.IsCompleted, over);
@@ -109,6 +113,7 @@ public sealed class ClusterDeltaTests(ClusterVault real) : IClassFixture<Cluster
             var result = await RunAsync(over);
             Assert.True(result.ExitCode == 0, $"{result}");
             await ExpectAsync(real.Moments[4]);
+            Forget();
         }
     }
 
@@ -171,11 +176,50 @@ public sealed class ClusterDeltaTests(ClusterVault real) : IClassFixture<Cluster
             Assert.StartsWith($"salvor: a server runs in {Target}: process ", running.Stderr, StringComparison.Ordinal);
         }
 
+        Forget();
         File.WriteAllText(Path.Combine(Target, "PG_VERSION"), "11\n");
         CliRig.AssertError(
             await RunAsync("--delta"), 2, $"{Target} is of PostgreSQL 11, and the backup of PostgreSQL {PostgresServer.Major}",
             "Choose a directory that is new or empty, or move what is there aside.");
         Assert.True(File.Exists(Path.Combine(Target, "global/pg_control")));
+    }
+
+    [Theory]
+    [InlineData("1\n/var/lib/postgresql/data\n")]
+    [InlineData("4194303\n")]
+    [InlineData("-12\n")]
+    [InlineData("")]
+    public async Task A_server_of_which_no_process_is_seen_is_taken_to_run(string pidFile)
+    {
+        await RestoreAsync("--immediate");
+        File.WriteAllText(Path.Combine(Target, "postmaster.pid"), pidFile);
+
+        CliRig.AssertError(
+            await RunAsync("--delta"), 7,
+            $"a server may run in {Target}: postmaster.pid is there, which one that is stopped in order removes",
+            "Start and stop that server in order, where it runs, or remove the file if it is certain that none does.");
+        Assert.True(File.Exists(Path.Combine(Target, "global/pg_control")));
+        Assert.False(File.Exists(Path.Combine(Target, RestoreMark.Name)));
+    }
+
+    [Fact]
+    public async Task What_should_go_and_cannot_be_removed_is_a_failure_and_no_server_starts()
+    {
+        Assert.SkipUnless(Environment.IsPrivilegedProcess, "only root makes files that stay");
+        await RestoreAsync();
+        var stray = Path.Combine(Target, "base/1/pgsql_note");
+        File.WriteAllText(stray, "");
+        var fixing = await ChildProcess.RunAsync("chattr", ["+i", stray]);
+        Assert.SkipUnless(fixing.ExitCode == 0, $"{fixing}");
+
+        var failed = await RunAsync("--delta");
+        await ChildProcess.RunAsync("chattr", ["-i", stray]);
+
+        Assert.True(failed.ExitCode == 1, $"{failed}");
+        Assert.Contains("salvor: cannot remove /base/1/pgsql_note: ", failed.Stderr, StringComparison.Ordinal);
+        Assert.False(File.Exists(Path.Combine(Target, "global/pg_control")));
+        Assert.Equal(0, (await RunAsync("--delta")).ExitCode);
+        Assert.False(File.Exists(stray));
     }
 
     [Fact]
@@ -221,6 +265,9 @@ public sealed class ClusterDeltaTests(ClusterVault real) : IClassFixture<Cluster
             }
         }
     }
+
+    /// <summary>As one does who is certain that the server that was killed runs nowhere.</summary>
+    void Forget() => File.Delete(Path.Combine(Target, "postmaster.pid"));
 
     async Task KillAsync(Func<bool> isTime, params IEnumerable<string> options)
     {

@@ -175,6 +175,40 @@ public sealed class ClusterRestoreTests(ClusterVault real) : IClassFixture<Clust
         Assert.True(File.Exists(control));
     }
 
+    [Fact]
+    public async Task Until_the_cluster_that_is_there_cannot_start_its_own_recovery_is_not_touched()
+    {
+        await RestoreAsync(new RecoveryTarget.Latest());
+        var (own, other) = (Path.Combine(Target, RecoveryFolder.Name), Path.Combine(Target, RecoveryFolder.NewName));
+        File.WriteAllText(Path.Combine(own, "own"), "");
+        var plan = await real.PlanAsync(new RecoveryTarget.Immediate());
+        var (catalog, isStopped, seen) = (await WalCatalog.LoadAsync(real.Vault, Cancel), true, false);
+        ClusterRestore Over() => new(real.Snapshot, catalog, plan)
+        {
+            IsOver = true,
+            Progressed = now =>
+            {
+                if (now.Phase == "comparing with what is there" && File.Exists(Path.Combine(Target, "global/pg_control")))
+                {
+                    seen = File.Exists(Path.Combine(own, "own")) && File.Exists(Path.Combine(other, "names"));
+                    Assert.False(isStopped, "stopped");
+                }
+            },
+        };
+
+        var failed = Over();
+        await Assert.ThrowsAsync<Xunit.Sdk.FalseException>(() => failed.RunAsync(Target, Cancel));
+        Assert.True(seen);
+        Assert.Null(failed.Unfinished);
+        Assert.True(File.Exists(Path.Combine(own, "own")));
+        Assert.False(Directory.Exists(other) || RestoreMark.IsIn(Target));
+
+        isStopped = false;
+        await Over().RunAsync(Target, Cancel);
+        Assert.True(File.Exists(Path.Combine(own, "names")));
+        Assert.False(File.Exists(Path.Combine(own, "own")) || Directory.Exists(other));
+    }
+
     public void Dispose() => scratch.Dispose();
 
     static CancellationToken Cancel => TestContext.Current.CancellationToken;

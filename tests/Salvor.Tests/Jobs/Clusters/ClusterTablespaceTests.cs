@@ -38,6 +38,15 @@ public sealed class ClusterTablespaceTests : IDisposable
         Assert.False(Directory.Exists(original) || Directory.Exists(scratch["mapped.tablespaces"]));
         var absent = await Assert.ThrowsAsync<SalvorException>(() => RecoveredAsync(vault, record, "no", new() { [3] = scratch["other"] }));
         Assert.Equal($"backup {record.Id} has no tablespace 3", absent.Message);
+
+        File.CreateSymbolicLink(scratch["way"], scratch.Path);
+        string[] near = [scratch["no"], scratch["no/in"], scratch["way/no/in"], scratch.Path];
+        foreach (var place in near)
+        {
+            var refused = await Assert.ThrowsAsync<SalvorException>(() => RecoveredAsync(vault, record, "no", new() { [id] = place }));
+            Assert.Equal(
+                $"tablespace {id} cannot be restored to {place}: that is {scratch["no"]}, or in it, or above it", refused.Message);
+        }
     }
 
     [Fact]
@@ -50,12 +59,16 @@ public sealed class ClusterTablespaceTests : IDisposable
         var id = uint.Parse(await server.SqlAsync("select oid from pg_tablespace where spcname = 'aside'"), CultureInfo.InvariantCulture);
         var place = scratch[$"beside.tablespaces/{id}"];
         await RecoveredAsync(vault, record, "beside", []);
-        File.WriteAllText(Path.Combine(place, "stray"), "");
+        var stray = Path.Combine(Directory.GetDirectories(place).Single(), "stray");
+        File.WriteAllText(stray, "");
+        string[] others = [Path.Combine(place, "PG_14_202107181"), Path.Combine(place, "lost+found")];
+        Array.ForEach(others, path => File.WriteAllText(Path.Combine(Directory.CreateDirectory(path).FullName, "x"), ""));
 
         var foreign = await Assert.ThrowsAsync<SalvorException>(
             () => RecoveredAsync(vault, record, "beside", new() { [id] = original }, isOver: true));
         Assert.Equal("5000", await RecoveredAsync(vault, record, "beside", [], isOver: true));
-        Assert.False(File.Exists(Path.Combine(place, "stray")));
+        Assert.False(File.Exists(stray));
+        Assert.All(others, path => Assert.True(File.Exists(Path.Combine(path, "x"))));
         Assert.InRange(restored!.Files.ReusedBytes, restored.Files.Bytes * 8 / 10, restored.Files.Bytes);
         Assert.Empty(restored.Files.Problems);
 
@@ -65,6 +78,15 @@ public sealed class ClusterTablespaceTests : IDisposable
         File.Delete(scratch["beside/global/pg_control"]);
         Array.ForEach(Directory.GetFiles(place, "*", SearchOption.AllDirectories), File.Delete);
         Assert.Equal("5000", await RecoveredAsync(vault, record, "beside", [], isOver: true));
+
+        var link = scratch[$"beside/pg_tblspc/{id}"];
+        File.Delete(link);
+        Directory.CreateDirectory(link);
+        var real = await Assert.ThrowsAsync<SalvorException>(() => RecoveredAsync(vault, record, "beside", [], isOver: true));
+        Assert.Equal($"{link} is no link, and tablespace {id} needs one there", real.Message);
+        Assert.True(File.Exists(scratch["beside/global/pg_control"]));
+        Directory.Delete(link);
+        File.CreateSymbolicLink(link, place);
 
         Assert.Equal("5000", await RecoveredAsync(vault, record, "beside", new() { [id] = scratch["place"] }, isOver: true));
         Assert.Equal($"tablespace {id} was in {place}, and what is there stays", Assert.Single(restored.Files.Problems));
@@ -172,7 +194,13 @@ public sealed class ClusterTablespaceTests : IDisposable
             .RunAsync(scratch[name], Cancel);
         await using var server = await PrivateServer.StartAsync(new(scratch[name]), "postgres", TimeProvider.System, Cancel);
         await server.RecoveredAsync(plan.Promised, Cancel);
-        await using var connection = await PostgresConnection.OpenAsync(server.Connection, SessionKind.Sql, TimeProvider.System, Cancel);
-        return (await connection.QueryOneAsync("select count(*) from t", Cancel)).Text(0, 0);
+        string? count;
+        await using (var connection = await PostgresConnection.OpenAsync(server.Connection, SessionKind.Sql, TimeProvider.System, Cancel))
+        {
+            count = (await connection.QueryOneAsync("select count(*) from t", Cancel)).Text(0, 0);
+        }
+
+        await server.ShutDownAsync(Cancel);
+        return count;
     }
 }
