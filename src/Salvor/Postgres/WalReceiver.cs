@@ -71,6 +71,11 @@ public sealed partial class WalReceiver(
     /// <summary>Whether commits wait for this receiver, as the server was set when it was connected to.</summary>
     public bool IsSynchronous { get; private set; }
 
+    /// <summary>
+    /// Whether the server was a standby when it was connected to, as far as that is told: to it, no more than to a server that only reads.
+    /// </summary>
+    public bool IsStandby { get; private set; }
+
     /// <summary>Follows the server until it is cancelled. Throws what does not pass by itself.</summary>
     public async Task RunAsync(CancellationToken cancellationToken)
     {
@@ -134,6 +139,9 @@ public sealed partial class WalReceiver(
     {
         var names = await connection.ShowAsync("synchronous_standby_names", cancellationToken);
         IsSynchronous = IsNamedBy(names, options.Server) && connection.Parameters.GetValueOrDefault("in_hot_standby") != "on";
+
+        // Before version 14 the server does not report whether it is in recovery.
+        IsStandby = await connection.ShowAsync("transaction_read_only", cancellationToken) == "on";
     }
 
     /// <summary>Up to where each timeline is on the disk.</summary>

@@ -76,6 +76,7 @@ public sealed class RecoveryFolderTests : IDisposable
             primary_conninfo = ''
             primary_slot_name = ''
             archive_mode = 'off'
+            synchronous_standby_names = ''
             max_logical_replication_workers = '0'
             max_connections = '37'
 

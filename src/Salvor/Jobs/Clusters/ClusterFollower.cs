@@ -313,6 +313,7 @@ sealed class ClusterFollower(SalvorConfig config, PostgresSourceConfig source, T
             Slot = source.Slot,
             Connected = isConnected,
             Synchronous = receiver?.IsSynchronous == true,
+            Standby = receiver?.IsStandby == true,
             Timeline = timeline,
             ServerEnd = $"{end}",
             Received = $"{receiver?.Spool?.Written}",

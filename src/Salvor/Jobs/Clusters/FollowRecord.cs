@@ -21,6 +21,9 @@ public sealed record FollowRecord
     /// <summary>Whether commits wait until it is durable on this machine.</summary>
     public bool Synchronous { get; init; }
 
+    /// <summary>Whether the server is a standby, or sessions of it only read: what its primary has is not known.</summary>
+    public bool Standby { get; init; }
+
     /// <summary>0 before the first connection.</summary>
     public uint Timeline { get; init; }
 

@@ -26,10 +26,11 @@ sealed class RestoredServer
 
     readonly PostgresSettings settings;
     readonly IReadOnlyList<string> databases;
+    readonly IReadOnlyList<string> closed;
     readonly TimeProvider time;
 
-    RestoredServer(PostgresSettings settings, IReadOnlyList<string> databases, TimeProvider time) =>
-        (this.settings, this.databases, this.time) = (settings, databases, time);
+    RestoredServer(PostgresSettings settings, IReadOnlyList<string> databases, IReadOnlyList<string> closed, TimeProvider time) =>
+        (this.settings, this.databases, this.closed, this.time) = (settings, databases, closed, time);
 
     /// <param name="server">The server.</param>
     /// <param name="database">Asked where a statement names none, and if it is there; else <c>postgres</c>.</param>
@@ -39,13 +40,15 @@ sealed class RestoredServer
         PrivateServer server, string database, TimeProvider time, CancellationToken cancellationToken)
     {
         // One with a limit of -2 is the rest of one that was being dropped.
-        const string Databases = "SELECT datname FROM pg_database WHERE datallowconn AND datconnlimit <> -2 ORDER BY datname";
+        const string Databases = "SELECT datname, datallowconn FROM pg_database "
+            + "WHERE datconnlimit <> -2 AND (datallowconn OR datname <> 'template0') ORDER BY datname";
         var settings = (await server.SuperuserAsync(cancellationToken)) with { Options = ReadingOnly };
         await using var connection = await PostgresConnection.OpenAsync(
             settings with { Database = "template1" }, SessionKind.Sql, time, cancellationToken);
         var rows = await connection.QueryOneAsync(Databases, cancellationToken);
-        var names = Enumerable.Range(0, rows.Count).Select(row => rows.Text(row, 0)!).ToList();
-        return new(settings with { Database = names.Contains(database) ? database : "postgres" }, names, time);
+        var found = Enumerable.Range(0, rows.Count).ToLookup(row => rows.Text(row, 1) == "t", row => rows.Text(row, 0)!);
+        var (names, closed) = (found[true].ToList(), found[false].ToList());
+        return new(settings with { Database = names.Contains(database) ? database : "postgres" }, names, closed, time);
     }
 
     /// <summary>
@@ -55,7 +58,8 @@ sealed class RestoredServer
     public async Task<(Dictionary<string, long> Rows, List<string> Uncounted)> CountRowsAsync(
         Action<WorkProgress>? progressed, CancellationToken cancellationToken)
     {
-        var (rows, uncounted) = (new Dictionary<string, long>(), new List<string>());
+        var rows = new Dictionary<string, long>();
+        var uncounted = closed.Select(database => $"database {database} (allows no connections)").ToList();
         foreach (var database in databases)
         {
             progressed?.Invoke(new WorkProgress("counting rows") { Item = database });

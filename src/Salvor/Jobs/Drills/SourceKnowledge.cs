@@ -47,7 +47,7 @@ static class SourceKnowledge
     /// <summary>
     /// Up to when all that was committed is in what a recovery brings back: not only up to its last transaction, where a follower had
     /// nothing waiting and the recovery reaches all that the server had said to have. What a server wrote since it was heard is not known,
-    /// and it may have been silent for a while.
+    /// and it may have been silent for a while. A standby does not say what its primary has.
     /// </summary>
     /// <param name="followed">What was written down before the vault was listed.</param>
     /// <param name="reach">The timeline, and up to where its log is recovered.</param>
@@ -56,7 +56,7 @@ static class SourceKnowledge
     public static DateTimeOffset CompleteAsOf(
         FollowRecord? followed, (uint Timeline, Lsn End) reach, DateTimeOffset known, DateTimeOffset now)
     {
-        if (followed is not { Connected: true, WaitingSince: null } || followed.Timeline != reach.Timeline
+        if (followed is not { Connected: true, WaitingSince: null, Standby: false } || followed.Timeline != reach.Timeline
             || !Lsn.TryParse(followed.ServerEnd, out var end) || end == Lsn.None || end > reach.End)
         {
             return known;

@@ -42,9 +42,9 @@ public sealed partial class Runbook
         Line($"{Code("mv \"$PGDATA\" \"$PGDATA.before-recovery\"")}");
         Line($"{Code($"mv {folder} \"$PGDATA\"")}");
         Line($"{Code("systemctl start postgresql")}");
-        Line("The copy has `archive_mode = 'off'` and `max_logical_replication_workers = '0'` in its "
-            + "postgresql.auto.conf. Where the server archived by a command, or subscribes to another, "
-            + $"{Code("ALTER SYSTEM RESET archive_mode")} or "
+        Line("The copy has `archive_mode = 'off'`, `synchronous_standby_names = ''` and `max_logical_replication_workers = '0'` in its "
+            + "postgresql.auto.conf. Where the server archived by a command, had commits wait for standbys, or subscribes to another, "
+            + $"{Code("ALTER SYSTEM RESET archive_mode")}, {Code("ALTER SYSTEM RESET synchronous_standby_names")} or "
             + $"{Code("ALTER SYSTEM RESET max_logical_replication_workers")} and a restart let it go on.");
     }
 }

@@ -14,6 +14,9 @@ public sealed class PrivateServer : IAsyncDisposable
 {
     const int Port = 5432;
 
+    /// <summary>The role and database that nearly every cluster has.</summary>
+    const string Postgres = "postgres";
+
     /// <summary>The path of a socket has 107 bytes at most, and ends with the name of a lock for a moment.</summary>
     const int FolderBytesMax = 80;
 
@@ -35,6 +38,10 @@ public sealed class PrivateServer : IAsyncDisposable
     readonly string paused;
     readonly TimeProvider time;
 
+    // The database that each cluster has: another may have been dropped.
+    string database = "template1";
+    PostgresException? refusal;
+
     PrivateServer(
         ClusterDirectory cluster, PostgresPrograms programs, GuardedProcess process, string folder, string user, TimeProvider time)
     {
@@ -43,15 +50,15 @@ public sealed class PrivateServer : IAsyncDisposable
         paused = programs.Major < WithPauseState ? "pg_is_wal_replay_paused()" : "pg_get_wal_replay_pause_state() = 'paused'";
         log = new OutputTail(process.ErrorText);
         Connection = PostgresSettings.Parse(
-            $"host={folder} port={Port} user={user} dbname=postgres sslmode=disable", new PostgresEnvironment(_ => null));
+            $"host={folder} port={Port} user={user} dbname={Postgres} sslmode=disable", new PostgresEnvironment(_ => null));
     }
 
-    /// <summary>How to connect to it, as the user that made the cluster.</summary>
-    public PostgresSettings Connection { get; }
+    /// <summary>How to connect to it; as <c>postgres</c> once it has refused the role that it was started with.</summary>
+    public PostgresSettings Connection { get; private set; }
 
     /// <summary>Starts it; it is not yet recovered.</summary>
     /// <param name="cluster">The data directory.</param>
-    /// <param name="user">A superuser of the cluster.</param>
+    /// <param name="user">A role of the cluster.</param>
     /// <param name="time">The clock.</param>
     /// <param name="cancellationToken">Ends it.</param>
     /// <param name="run">
@@ -141,7 +148,7 @@ public sealed class PrivateServer : IAsyncDisposable
     /// <summary>Whether the extension of the check is there, and a role that may read all.</summary>
     async Task<(bool HasExtension, string Role)> AskAsync(CancellationToken cancellationToken)
     {
-        var settings = Connection with { Database = "template1" };
+        var settings = Connection with { Database = database };
         await using var connection = await PostgresConnection.OpenAsync(settings, SessionKind.Sql, time, cancellationToken);
         var rows = await connection.QueryOneAsync(
             "SELECT EXISTS (SELECT FROM pg_available_extensions WHERE name = 'amcheck'), coalesce("
@@ -200,8 +207,7 @@ public sealed class PrivateServer : IAsyncDisposable
     {
         try
         {
-            // The database that each cluster has: another may have been dropped.
-            var settings = Connection with { Database = "template1" };
+            var settings = Connection with { Database = database };
             await using var connection = await PostgresConnection.OpenAsync(settings, SessionKind.Sql, time, cancellationToken);
             var rows = await connection.QueryOneAsync(
                 $"SELECT CASE WHEN pg_is_in_recovery() THEN {paused} ELSE true END, pg_last_wal_replay_lsn()", cancellationToken);
@@ -212,15 +218,28 @@ public sealed class PrivateServer : IAsyncDisposable
             // It is starting, or its recovery ended just now; where it ended itself, its log says why.
             return null;
         }
+        catch (PostgresException e) when (e.SqlState is SqlStates.NotAuthorized or SqlStates.NotPermitted)
+        {
+            // The role may have been made later than the moment that is recovered to, or may do nothing but replicate.
+            if (refusal is not null)
+            {
+                throw refusal;
+            }
+
+            (refusal, database, Connection) = (e, Postgres, Connection with { User = Postgres });
+            return null;
+        }
     }
 
     /// <summary>
     /// What it is started with, as arguments: they count more than what the cluster brings along, in whichever file it was. What
-    /// its processes share while they run is in the data directory, with which it goes where they are killed.
+    /// its processes share while they run is in the data directory, with which it goes where they are killed. Nobody waits for standbys,
+    /// libraries that are not installed here or start work of their own are not loaded, and no more memory is taken than it needs.
     /// </summary>
     static async Task<IEnumerable<string>> SettingsAsync(
         ClusterDirectory cluster, PostgresPrograms programs, string folder, CancellationToken cancellationToken)
     {
+        const int WithEventTriggersOff = 17;
         var control = await programs.RunAsync("pg_controldata", [cluster.Path], cancellationToken);
         string[] files = ["postgresql.conf", "pg_hba.conf", "pg_ident.conf"];
         foreach (var name in files)
@@ -242,6 +261,9 @@ public sealed class PrivateServer : IAsyncDisposable
             ("port", Port.ToString(CultureInfo.InvariantCulture)), ("hot_standby", "on"), ("wal_level", "replica"), ("archive_mode", "off"),
             ("max_logical_replication_workers", "0"), ("dynamic_shared_memory_type", "mmap"),
             ("ssl", "off"), ("log_destination", "stderr"), ("logging_collector", "off"), ("autovacuum", "off"),
+            ("synchronous_standby_names", ""), ("shared_preload_libraries", ""), ("session_preload_libraries", ""),
+            ("local_preload_libraries", ""), ("external_pid_file", ""), ("shared_buffers", "128MB"), ("huge_pages", "off"),
+            .. programs.Major < WithEventTriggersOff ? [] : (IEnumerable<(string, string)>)[("event_triggers", "off")],
         ];
         return settings.SelectMany(setting => new[] { "-c", $"{setting.Name}={setting.Value}" });
     }

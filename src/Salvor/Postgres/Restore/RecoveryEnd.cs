@@ -97,6 +97,9 @@ static class RecoverySettings
         ("primary_slot_name", ""),
         ("archive_mode", "off"),
 
+        // The standbys are those of the other one: commits would wait for ever.
+        ("synchronous_standby_names", ""),
+
         // A copy that subscribes would take what the one that it is of has still to get.
         ("max_logical_replication_workers", "0"),
     ];

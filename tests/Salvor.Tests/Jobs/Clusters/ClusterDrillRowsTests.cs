@@ -42,6 +42,7 @@ public sealed class ClusterDrillRowsTests : IDisposable
     {
         await using var server = await PostgresServer.StartAsync(scratch, "pg", "wal_keep_size = 512MB");
         await FillAsync(server);
+        await server.SqlAsync("create database closed allow_connections false");
         Configure(server);
         await ExpectAsync(0, "backup", "pg");
         var counted = await CountAsync(server);
@@ -50,6 +51,7 @@ public sealed class ClusterDrillRowsTests : IDisposable
         // What it needs it has with it.
         Directory.Delete(scratch["space"], recursive: true);
         var drill = await ExpectAsync(0, "drill", "pg", "--keep");
+        Assert.Contains("; not counted: database closed (allows no connections)", drill.Stdout, StringComparison.Ordinal);
         await ExpectAsync(0, "drill", "pg");
 
         var kept = drill.Stdout.Split('\n').Single(line => line.StartsWith("  kept: ", StringComparison.Ordinal))["  kept: ".Length..];

@@ -51,7 +51,7 @@ public sealed class ClusterRestoreTests(ClusterVault real) : IClassFixture<Clust
         // A machine with other settings of its own has what the recovery needs.
         var settings = File.ReadAllText(Path.Combine(Target, "postgresql.auto.conf"));
         Assert.EndsWith(
-            "archive_mode = 'off'\nmax_logical_replication_workers = '0'\nmax_connections = '37'\n"
+            "archive_mode = 'off'\nsynchronous_standby_names = ''\nmax_logical_replication_workers = '0'\nmax_connections = '37'\n"
                 + "max_worker_processes = '8'\nmax_wal_senders = '10'\n"
                 + "max_prepared_transactions = '10'\nmax_locks_per_transaction = '64'\n", settings, StringComparison.Ordinal);
     }
@@ -69,9 +69,47 @@ public sealed class ClusterRestoreTests(ClusterVault real) : IClassFixture<Clust
     }
 
     [Fact]
+    public async Task What_the_settings_of_a_cluster_ask_for_is_not_needed_for_its_recovery()
+    {
+        var plan = await RestoreAsync(new RecoveryTarget.Immediate());
+        string[] settings =
+        [
+            "shared_preload_libraries = 'nothing_there'", "session_preload_libraries = 'nothing_there'",
+            "local_preload_libraries = 'nothing_there'", $"external_pid_file = '{scratch["other.pid"]}'", "shared_buffers = '4TB'",
+            "huge_pages = 'on'", "synchronous_standby_names = 'nobody'",
+        ];
+        File.AppendAllLines(Path.Combine(Target, "postgresql.auto.conf"), settings);
+
+        await using var server = await StartAsync();
+        await server.RecoveredAsync(plan.Promised, Cancel);
+
+        Assert.Equal("", await AskAsync(server, "show synchronous_standby_names"));
+        Assert.Equal("pg_amcheck", await server.CheckAsync(Cancel));
+        Assert.False(File.Exists(scratch["other.pid"]));
+    }
+
+    [Fact]
+    public async Task A_role_that_is_not_let_in_gives_way_to_the_one_that_nearly_every_cluster_has()
+    {
+        var plan = await RestoreAsync(new RecoveryTarget.Immediate());
+
+        await using var server = await PrivateServer.StartAsync(new(Target), "nobody_there", TimeProvider.System, Cancel);
+        await server.RecoveredAsync(plan.Promised, Cancel);
+
+        Assert.Equal("postgres", await AskAsync(server, "select current_user"));
+        Assert.Equal("pg_amcheck", await server.CheckAsync(Cancel));
+    }
+
+    [Fact]
     public async Task A_server_that_refuses_is_not_waited_for()
     {
         var plan = await RestoreAsync(new RecoveryTarget.Immediate());
+        await using (var first = await StartAsync())
+        {
+            await first.RecoveredAsync(plan.Promised, Cancel);
+            await AskAsync(first, "alter role postgres nologin; select 1");
+            await first.ShutDownAsync(Cancel);
+        }
 
         await using var server = await PrivateServer.StartAsync(new(Target), "nobody_there", TimeProvider.System, Cancel);
         var failure = await Assert.ThrowsAsync<PostgresException>(() => server.RecoveredAsync(plan.Promised, Cancel));

@@ -30,6 +30,7 @@ public sealed class ClusterStandbyTests : WalReceiverRig
         var publishing = Follow(standby);
         await ReachedAsync(primary, publishing, 1);
         Assert.False(publishing.Receiver!.IsSynchronous);
+        Assert.True(publishing.Receiver.IsStandby);
 
         var working = Task.Run(() => ClusterVault.WorkAsync(primary, moments, 8), Cancel);
         var vault = await VaultAsync();

@@ -28,6 +28,7 @@ public sealed class SourceKnowledgeTests
     {
         Assert.Equal(LastCommit, CompleteAsOf(null));
         Assert.Equal(LastCommit, CompleteAsOf(Complete with { Connected = false }));
+        Assert.Equal(LastCommit, CompleteAsOf(Complete with { Standby = true }));
         Assert.Equal(LastCommit, CompleteAsOf(Complete with { WaitingSince = Now.AddMinutes(-1) }));
         Assert.Equal(LastCommit, CompleteAsOf(Complete with { Timeline = 1 }));
         Assert.Equal(LastCommit, CompleteAsOf(Complete with { ServerEnd = "0/5001" }));
