@@ -41,6 +41,7 @@ public sealed class ClusterDeltaTests(ClusterVault real) : IClassFixture<Cluster
 
         Assert.True(result.ExitCode == 0, $"{result}");
         JsonTests.AssertDocument("restore", result);
+        Assert.All(links, name => Assert.Equal(scratch["elsewhere"], new FileInfo(Path.Combine(Target, name)).LinkTarget));
         var (first, document) = (JsonElement.Parse(whole.Stdout), JsonElement.Parse(result.Stdout));
         var kept = document.GetProperty("cluster").GetProperty("reused_bytes").GetInt64();
         var size = document.GetProperty("size_bytes").GetInt64();
@@ -52,7 +53,6 @@ public sealed class ClusterDeltaTests(ClusterVault real) : IClassFixture<Cluster
         string[] gone = ["standby.signal", "base/1/pgsql_note", RestoreMark.Name, "global/pg_control.salvor"];
         Assert.DoesNotContain(gone, name => File.Exists(Path.Combine(Target, name)));
         Assert.Empty(Directory.GetFiles(Path.Combine(Target, "pg_wal")));
-        Assert.All(links, name => Assert.Equal(scratch["elsewhere"], new FileInfo(Path.Combine(Target, name)).LinkTarget));
         await ExpectAsync(real.Moments[4]);
     }
 
