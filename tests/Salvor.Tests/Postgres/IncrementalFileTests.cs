@@ -1,4 +1,5 @@
 using System.Buffers.Binary;
+using System.Net.Sockets;
 using System.Text;
 using System.Text.Json;
 using Salvor.Postgres.Backup;
@@ -19,6 +20,7 @@ public sealed class IncrementalFileTests : IDisposable
 
     readonly ScratchDirectory scratch = new();
     readonly MemoryStore store = new();
+    readonly List<string[]> cut = [];
 
     static CancellationToken Cancel => TestContext.Current.CancellationToken;
 
@@ -166,6 +168,23 @@ public sealed class IncrementalFileTests : IDisposable
         Assert.Equal("its pages are of an unusual kind", refused.Reason);
     }
 
+    [Theory]
+    [InlineData("5", "1", true)]
+    [InlineData("5", "2", false)]
+    [InlineData("0", "1", false)]
+    public async Task A_relation_that_was_cut_is_not_put_together(string database, string relation, bool isRefused)
+    {
+        var parent = await BackUpAsync(Base(), parent: null, 0);
+        cut.Add([database, relation]);
+        var part = ScriptedBackup.Part(5, [], [], 8192);
+        var made = await Record.ExceptionAsync(
+            () => BackUpAsync(new ScriptedBackup(Sent("base/5/INCREMENTAL.1", part)), parent, 1));
+        Assert.Equal(isRefused, made is not null);
+        Assert.True(made is null or NotIncrementalException, $"{made}");
+        Assert.Equal(isRefused ? "the end of base/5/1 was cut off meanwhile" : null, (made as NotIncrementalException)?.Reason);
+        Assert.Equal(isRefused, made is not null);
+    }
+
     static Dictionary<string, byte[]> Sent(string path, byte[] content) => new()
     {
         [path] = content, ["global/pg_control"] = ScriptedBackup.Control(8192, SegmentBlocks),
@@ -237,7 +256,7 @@ public sealed class IncrementalFileTests : IDisposable
 
     async Task<BackupRecord> BackUpAsync(ScriptedBackup script, BackupRecord? parent, int number, params string[] damaged)
     {
-        await using var server = new ScriptedPostgres(stream => script.ServeAsync(stream, 32 + number));
+        await using var server = new ScriptedPostgres(stream => script.ServeAsync(stream, 32 + number), SummariesAsync);
         await using var replication = await ReplicationConnection.OpenAsync(server.Settings(), TimeProvider.System, Cancel);
         var vault = await VaultAsync();
         var branch = await WalBranches.EnsureAsync(vault, 7, TimelineHistory.Read(1, default), TimeProvider.System, Cancel);
@@ -252,6 +271,16 @@ public sealed class IncrementalFileTests : IDisposable
             Id = (ulong)number + 1, Branch = branch, Position = made.Log.End.Value, Time = made.FinishedAt, Label = "", Mode = "",
             CreatedAt = made.FinishedAt, Host = "", SizeBytes = 0, Checksum = "", AddedBytes = 0,
         };
+    }
+
+    /// <summary>No relation was cut but those that a test names.</summary>
+    async Task SummariesAsync(NetworkStream stream)
+    {
+        await ScriptedPostgres.WelcomeAsync(stream, "17.1");
+        Assert.Contains(
+            "pg_wal_summary_contents", Encoding.UTF8.GetString(await ScriptedPostgres.ReadAsync(stream)), StringComparison.Ordinal);
+        await stream.WriteAsync(
+            (byte[])[.. ScriptedPostgres.Rows(["reldatabase", "relfilenode"], [.. cut]), .. ScriptedPostgres.Ready]);
     }
 
     Task<VaultAccess> VaultAsync() => VaultAccess.OpenOrCreateAsync(store, "pg", "postgres", "pg", TimeProvider.System, Cancel);

@@ -12,10 +12,12 @@ sealed class ScriptedPostgres : IAsyncDisposable
     readonly TcpListener listener = new(IPAddress.Loopback, 0);
     readonly Task serving;
 
-    public ScriptedPostgres(Func<NetworkStream, Task> script)
+    /// <param name="script">What it says on the first connection.</param>
+    /// <param name="others">What it says on each after that; null where none is expected.</param>
+    public ScriptedPostgres(Func<NetworkStream, Task> script, Func<NetworkStream, Task>? others = null)
     {
         listener.Start();
-        serving = ServeAsync(script);
+        serving = ServeAsync(script, others);
     }
 
     public PostgresSettings Settings(string words = "") => PostgresSettings.Parse(
@@ -70,20 +72,33 @@ sealed class ScriptedPostgres : IAsyncDisposable
         {
             await serving;
         }
-        catch (Exception e) when (e is SocketException or IOException or ObjectDisposedException)
+        catch (Exception e) when (e is SocketException or IOException or InvalidOperationException)
         {
             // The client hung up, which is what many tests are about.
         }
     }
 
-    async Task ServeAsync(Func<NetworkStream, Task> script)
+    async Task ServeAsync(Func<NetworkStream, Task> script, Func<NetworkStream, Task>? others)
     {
         using var client = await listener.AcceptTcpClientAsync();
+        var beside = others is null ? Task.CompletedTask : ServeOthersAsync(others);
         await using var stream = client.GetStream();
         await script(stream);
 
         // Until the client hangs up: an end of the connection would be an answer.
         await stream.CopyToAsync(Stream.Null);
+        await beside;
+    }
+
+    async Task ServeOthersAsync(Func<NetworkStream, Task> script)
+    {
+        while (true)
+        {
+            using var client = await listener.AcceptTcpClientAsync();
+            await using var stream = client.GetStream();
+            await script(stream);
+            await stream.CopyToAsync(Stream.Null);
+        }
     }
 
     static byte[] BytesOf(object part) => part switch

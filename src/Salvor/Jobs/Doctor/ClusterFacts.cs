@@ -168,7 +168,7 @@ sealed record ClusterFacts
     /// <summary>Of the same server, while the other connection to it is open: the server counts it.</summary>
     static async Task<ClusterFacts> SelectAsync(ClusterFacts facts, PostgresConnection other, CancellationToken cancellationToken)
     {
-        await using var connection = await OpenAsync(other.Settings with { Hosts = [other.Host] }, other.Time, cancellationToken);
+        await using var connection = await other.OpenBesideAsync(cancellationToken);
         var hasLog = other.ServerVersion >= VersionOfLogStatistics;
         var statements = Statements + (hasLog ? OfLog : "") + (other.ServerVersion >= VersionOfCollations ? OfCollations : "");
         var answers = await connection.QueryAsync(statements, cancellationToken);
@@ -197,19 +197,6 @@ sealed record ClusterFacts
                 .. answers.Skip(ofCollations).SelectMany(rows => Enumerable.Range(0, rows.Count).Select(row => rows.Text(row, 0) ?? "")),
             ],
         };
-    }
-
-    /// <summary>A replication connection needs no database: where none is named, there may be none of the user's name.</summary>
-    static async Task<PostgresConnection> OpenAsync(PostgresSettings settings, TimeProvider time, CancellationToken cancellationToken)
-    {
-        try
-        {
-            return await PostgresConnection.OpenAsync(settings, SessionKind.Sql, time, cancellationToken);
-        }
-        catch (PostgresException e) when (e.SqlState == SqlStates.NoSuchDatabase)
-        {
-            return await PostgresConnection.OpenAsync(settings with { Database = "postgres" }, SessionKind.Sql, time, cancellationToken);
-        }
     }
 
     static StandbyFacts StandbyOf(PostgresRows rows) => new(

@@ -107,6 +107,12 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
         await ReceiveAsync(reader, intake, isCompressed, manifest, cancellationToken);
         var finished = time.GetUtcNow();
         ExpectTimeline(catalog, branch, reader.EndTimeline, replication);
+        if (parent is not null)
+        {
+            await AskAsync(
+                () => parent.ExpectUncutAsync(replication.Connection, reader.Start, intake.Items.Values, cancellationToken));
+        }
+
         var sentBytes = intake.Items.Values.Sum(item => item.SentBytes);
         await AddManifestAsync(intake, manifest, finished, cancellationToken);
 
@@ -116,11 +122,12 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
         {
             // A standby that has applied nothing since is where it was: what is stored of that is this backup too.
             var same = await TreeSnapshot.OpenAsync(vault, place, cancellationToken);
+            var madeOf = Parent?.Id ?? await IncrementalAsync(catalog, place, cancellationToken);
             log = log with { First = new Lsn(same.Header.PositionFirst) };
             return new StoredBaseBackup(branch, reader.Timeline, log, same.Details.Totals)
             {
                 StartedAt = started, FinishedAt = finished, DetailsHash = same.DetailsHash, StoredBytes = 0,
-                SentBytes = sentBytes, ParentId = Parent?.Id,
+                SentBytes = sentBytes, ParentId = madeOf,
             };
         }
 
@@ -138,6 +145,24 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
         };
     }
 
+    /// <summary>
+    /// The backup of a snapshot, where it was made of what changed: it does not become a full one by all of the cluster being read once
+    /// more, as what was stored of it stays.
+    /// </summary>
+    static async Task<ulong?> IncrementalAsync(VaultCatalog catalog, SnapshotRef place, CancellationToken cancellationToken)
+    {
+        foreach (var id in catalog.Backups.Reverse())
+        {
+            var record = await Backups.ReadAsync(catalog, id, cancellationToken);
+            if (record.Branch == place.Branch && record.Position == place.Position.Value)
+            {
+                return record.Mode == ParentChoice.Incremental ? record.Id : null;
+            }
+        }
+
+        return null;
+    }
+
     /// <summary>Gives the server the manifest of the backup before.</summary>
     async Task<ParentBackup> OpenParentAsync(
         TreeSnapshotWriter writer, ReplicationConnection replication, CancellationToken cancellationToken)
@@ -147,13 +172,12 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
         var parent = await ParentBackup.OpenAsync(vault, Parent!, writer, new ChunkSpill(Scratch()), manifest, cancellationToken);
         try
         {
-            await parent.ExpectFitAsync(replication.Connection, cancellationToken);
-            await AskAsync(
-                async () =>
-                {
-                    await replication.UploadManifestAsync(manifest, cancellationToken);
-                    return true;
-                });
+            await AskAsync(() => parent.ExpectFitAsync(replication.Connection, cancellationToken));
+            await using var offered = Scratch();
+            using var rewrite = new OfferedManifest(parent.IsOffered);
+            await rewrite.WriteAsync(manifest, offered, cancellationToken);
+            offered.Position = 0;
+            await AskAsync(() => replication.UploadManifestAsync(offered, cancellationToken));
             return parent;
         }
         catch
@@ -162,6 +186,12 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
             throw;
         }
     }
+
+    Task AskAsync(Func<Task> ask) => AskAsync(async () =>
+    {
+        await ask();
+        return true;
+    });
 
     /// <summary>What a server refuses may be had as a full backup: no summary of its log reaches back, for one.</summary>
     async Task<T> AskAsync<T>(Func<Task<T>> ask)

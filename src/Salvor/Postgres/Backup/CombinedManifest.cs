@@ -1,6 +1,5 @@
 using System.Buffers.Binary;
 using System.Globalization;
-using System.Security.Cryptography;
 using System.Text;
 using System.Text.Json;
 
@@ -10,58 +9,15 @@ namespace Salvor.Postgres.Backup;
 /// Makes the manifest of a whole backup of that of an incremental one: line by line, as a server writes it. What is stored as it was sent
 /// stays as it is; a file that was sent in part gets its own name and length, and its checksum where that is known.
 /// </summary>
-sealed class CombinedManifest(IReadOnlyDictionary<string, BackupItem> items) : IDisposable
+sealed class CombinedManifest(IReadOnlyDictionary<string, BackupItem> items) : ManifestRewrite
 {
-    const int LineBytesMax = 64 << 10;
-
-    readonly IncrementalHash hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
     int replaced;
 
-    /// <summary>Reads the one, which was checked, and writes the other.</summary>
-    public async Task WriteAsync(Stream manifest, Stream target, CancellationToken cancellationToken)
-    {
-        var (buffer, used) = (new byte[LineBytesMax], 0);
-        for (int count; (count = await manifest.ReadAsync(buffer.AsMemory(used), cancellationToken)) > 0;)
-        {
-            used += count;
-            var start = 0;
-            for (int length; (length = buffer.AsSpan(start, used - start).IndexOf((byte)'\n') + 1) > 0; start += length)
-            {
-                Write(buffer.AsSpan(start, length), target);
-            }
+    protected override bool IsComplete => replaced == items.Values.Count(IsReplaced);
 
-            buffer.AsSpan(start, used - start).CopyTo(buffer);
-            used -= start;
-            if (used == buffer.Length)
-            {
-                break;
-            }
-        }
-
-        if (used > 0 || replaced != items.Values.Count(IsReplaced))
-        {
-            throw NoLines();
-        }
-    }
-
-    public void Dispose() => hash.Dispose();
+    protected override void Take(ReadOnlySpan<byte> line) => Put(Replacement(line));
 
     static bool IsReplaced(BackupItem item) => item.SentPath != item.Path || item.SentBytes != item.Entry.SizeBytes;
-
-    void Write(ReadOnlySpan<byte> line, Stream target)
-    {
-        if (line.StartsWith("\"Manifest-Checksum\""u8))
-        {
-            line = Encoding.ASCII.GetBytes($"\"Manifest-Checksum\": \"{Convert.ToHexStringLower(hash.GetHashAndReset())}\"}}\n");
-        }
-        else
-        {
-            line = Replacement(line);
-            hash.AppendData(line);
-        }
-
-        target.Write(line);
-    }
 
     ReadOnlySpan<byte> Replacement(ReadOnlySpan<byte> line)
     {
@@ -71,7 +27,7 @@ sealed class CombinedManifest(IReadOnlyDictionary<string, BackupItem> items) : I
         }
 
         var end = line.LastIndexOf((byte)'}') + 1;
-        using var document = Parse(line[..end].ToArray());
+        using var document = Parse(line[..end]);
         if (!document.RootElement.TryGetProperty("Path", out var path) || path.ValueKind != JsonValueKind.String
             || !document.RootElement.TryGetProperty("Last-Modified", out var time)
             || !items.TryGetValue(BackupItem.StoredPathOf(path.GetString()!), out var item) || !IsReplaced(item))
@@ -84,20 +40,6 @@ sealed class CombinedManifest(IReadOnlyDictionary<string, BackupItem> items) : I
             + $"\"Last-Modified\": {time.GetRawText()}{ChecksumOf(item)} }}";
         return Encoding.ASCII.GetBytes(text + Encoding.ASCII.GetString(line[end..]));
     }
-
-    static JsonDocument Parse(ReadOnlyMemory<byte> line)
-    {
-        try
-        {
-            return JsonDocument.Parse(line) is { RootElement.ValueKind: JsonValueKind.Object } document ? document : throw NoLines();
-        }
-        catch (JsonException)
-        {
-            throw NoLines();
-        }
-    }
-
-    static SalvorException NoLines() => BackupErrors.Wrong("its manifest does not have each file on a line");
 
     static string ChecksumOf(BackupItem item)
     {

@@ -27,6 +27,9 @@ public sealed record CompletedBackup(BackupRecord Record, TreeTotals Totals)
 /// <param name="time">The clock.</param>
 public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options, TimeProvider time)
 {
+    static readonly TimeSpan SenderMax = TimeSpan.FromSeconds(30);
+    static readonly TimeSpan SenderEvery = TimeSpan.FromMilliseconds(200);
+
     WalPublishing? own;
 
     /// <summary>
@@ -116,15 +119,29 @@ public sealed class CompleteBackup(VaultAccess vault, WalReceiverOptions options
                     return await MakeAsync(connection, branch, request, parent: null, whole, damaged, cancellationToken);
                 }
 
-                // A server has few senders: this one is free as soon as it notices.
                 await connection.DisposeAsync();
-                await using var other = await ReplicationConnection.OpenAsync(
-                    options.Server with { Hosts = [connection.Connection.Host] }, time, cancellationToken);
+                await using var other = await OpenAgainAsync(connection.Connection.Host, cancellationToken);
                 return await MakeAsync(other, branch, request, parent: null, whole, damaged, cancellationToken);
             }
         }
 
         return await MakeAsync(connection, branch, request, parent, whole, Damaged, cancellationToken);
+    }
+
+    /// <summary>A server has few senders, and the one that was given up is free as soon as it notices.</summary>
+    async Task<ReplicationConnection> OpenAgainAsync(PostgresHost host, CancellationToken cancellationToken)
+    {
+        for (var until = time.GetUtcNow() + SenderMax; ; await Task.Delay(SenderEvery, time, cancellationToken))
+        {
+            try
+            {
+                return await ReplicationConnection.OpenAsync(options.Server with { Hosts = [host] }, time, cancellationToken);
+            }
+            catch (PostgresException e) when (e.SqlState == SqlStates.TooManyConnections && time.GetUtcNow() < until)
+            {
+                Progressed?.Invoke(new WorkProgress("waiting for a connection"));
+            }
+        }
     }
 
     async Task<CompletedBackup> MakeAsync(

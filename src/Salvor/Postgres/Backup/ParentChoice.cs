@@ -61,7 +61,8 @@ public sealed class ParentChoice(TimeSpan fullEvery, TimeProvider time)
                 newest ??= record;
                 if (record.Mode == Full)
                 {
-                    return time.GetUtcNow() - record.CreatedAt < fullEvery
+                    // A clock that was ahead once would make it the last one until then.
+                    return time.GetUtcNow() - record.CreatedAt is var age && age >= TimeSpan.Zero && age < fullEvery
                         ? (newest, "")
                         : (null, $"the last full one is of {InstantText.Format(record.CreatedAt)}");
                 }

@@ -23,6 +23,23 @@ public sealed class PostgresConnection : IAsyncDisposable
         PostgresSettings settings, SessionKind kind, TimeProvider time, CancellationToken cancellationToken) =>
         PostgresConnecting.OpenAsync(settings, kind, time, cancellationToken);
 
+    /// <summary>
+    /// Another connection to the same server, for statements. One for replication needs no database: where the settings name none, there
+    /// may be none of the user's name, and it is <c>postgres</c>.
+    /// </summary>
+    public async Task<PostgresConnection> OpenBesideAsync(CancellationToken cancellationToken)
+    {
+        var settings = Settings with { Hosts = [Host] };
+        try
+        {
+            return await OpenAsync(settings, SessionKind.Sql, time, cancellationToken);
+        }
+        catch (PostgresException e) when (e.SqlState == SqlStates.NoSuchDatabase)
+        {
+            return await OpenAsync(settings with { Database = "postgres" }, SessionKind.Sql, time, cancellationToken);
+        }
+    }
+
     /// <summary>The one of the hosts that let us in.</summary>
     public PostgresHost Host { get; }
 

@@ -92,8 +92,7 @@ public sealed class ReplicationConnection : IAsyncDisposable
         cancellationToken);
 
     /// <summary>
-    /// Where a slot is. Before version 15 that is no command of replication: then it is asked by a connection for statements, to the
-    /// database of the settings.
+    /// Where a slot is. Before version 15 that is no command of replication: then it is asked by a connection for statements.
     /// </summary>
     public async Task<SlotPosition> ReadSlotAsync(string name, CancellationToken cancellationToken)
     {
@@ -103,8 +102,7 @@ public sealed class ReplicationConnection : IAsyncDisposable
             return new SlotPosition(rows.Text(0, 0) is not null, rows.LsnAt(0, 1), rows.NumberAt(0, 2));
         }
 
-        await using var other = await PostgresConnection.OpenAsync(
-            Connection.Settings with { Hosts = [Connection.Host] }, SessionKind.Sql, Connection.Time, cancellationToken);
+        await using var other = await Connection.OpenBesideAsync(cancellationToken);
         var found = await other.QueryOneAsync(
             $"SELECT restart_lsn FROM pg_catalog.pg_replication_slots WHERE slot_name = {PostgresNames.Text(name)}", cancellationToken);
         return found.Count == 0 ? new SlotPosition(false, null, null) : new SlotPosition(true, found.LsnAt(0, 0), null);

@@ -114,7 +114,7 @@ sealed class ChunkReader(VaultAccess vault, RecentPacks? recent = null)
             await InFlight.ForEachAsync(
                 frames.Count,
                 async i => failures[i] =
-                    await TryReadFrameAsync(opened.Stored, frames[i].Key, [.. frames[i]], left, handler, cancellationToken),
+                    await TryReadFrameAsync(opened, frames[i].Key, [.. frames[i]], left, handler, cancellationToken),
                 cancellationToken,
                 opened.Stored.IsWhole ? 1 : framesInFlight);
             return (left, failures.LastOrDefault(item => item is not null) ?? failure);
@@ -181,17 +181,29 @@ sealed class ChunkReader(VaultAccess vault, RecentPacks? recent = null)
     }
 
     async Task<DamagedObjectException?> TryReadFrameAsync(
-        StoredObject pack, int frame, List<(ChunkPlace Place, WantedChunk Chunk)> wanted, List<WantedChunk> left, FrameHandler handler,
+        OpenPack opened, int frame, List<(ChunkPlace Place, WantedChunk Chunk)> wanted, List<WantedChunk> left, FrameHandler handler,
         CancellationToken cancellationToken)
     {
+        var pack = opened.Stored;
         var length = (int)pack.Frames[frame].ContentBytes;
-        var rented = ArrayPool<byte>.Shared.Rent(length);
+        var content = recent?.FindFrame(opened.Name, frame);
+        byte[]? rented = null;
         try
         {
-            await pack.ReadFrameAsync(frame, rented.AsMemory(0, length), cancellationToken);
-            Interlocked.Add(ref fetchedBytes, pack.IsWhole ? 0 : pack.Frames[frame].StoredBytes);
-            var good = wanted.Where(item => IsItself(rented, item.Place)).ToList();
-            handler(pack.Key, rented.AsSpan(0, length), good);
+            if (content is null)
+            {
+                var isKept = recent is { IsSparse: true };
+                content = isKept ? new byte[length] : rented = ArrayPool<byte>.Shared.Rent(length);
+                await pack.ReadFrameAsync(frame, content.AsMemory(0, length), cancellationToken);
+                Interlocked.Add(ref fetchedBytes, pack.IsWhole ? 0 : pack.Frames[frame].StoredBytes);
+                if (isKept)
+                {
+                    recent!.KeepFrame(opened.Name, frame, content);
+                }
+            }
+
+            var good = wanted.Where(item => IsItself(content, item.Place)).ToList();
+            handler(pack.Key, content.AsSpan(0, length), good);
             if (good.Count == wanted.Count)
             {
                 return null;
@@ -208,7 +220,10 @@ sealed class ChunkReader(VaultAccess vault, RecentPacks? recent = null)
         }
         finally
         {
-            ArrayPool<byte>.Shared.Return(rented);
+            if (rented is not null)
+            {
+                ArrayPool<byte>.Shared.Return(rented);
+            }
         }
     }
 
