@@ -187,7 +187,7 @@ public sealed class BaseBackup(VaultAccess vault, TimeProvider time)
         }
     }
 
-    Task AskAsync(Func<Task> ask) => AskAsync(async () =>
+    Task<bool> AskAsync(Func<Task> ask) => AskAsync(async () =>
     {
         await ask();
         return true;

@@ -11,13 +11,6 @@ namespace Salvor.Postgres.Backup;
 /// </summary>
 sealed partial class CutRelations
 {
-    /// <summary>Those that were cut to nothing are sent whole by each server.</summary>
-    const string Statement = """
-        SELECT DISTINCT c.reldatabase, c.relfilenode
-            FROM pg_catalog.pg_available_wal_summaries() s, pg_catalog.pg_wal_summary_contents(s.tli, s.start_lsn, s.end_lsn) c
-            WHERE c.is_limit_block AND c.relblocknumber > 0 AND s.end_lsn > '{0}' AND s.start_lsn < '{1}'
-        """;
-
     static readonly Lsn Farthest = new(ulong.MaxValue);
 
     readonly HashSet<(uint Database, uint Relation)> relations = [];
@@ -50,14 +43,20 @@ sealed partial class CutRelations
         try
         {
             await using var connection = await server.OpenBesideAsync(cancellationToken);
-            return await connection.QueryOneAsync(
-                string.Format(CultureInfo.InvariantCulture, Statement, since, until), cancellationToken);
+            return await connection.QueryOneAsync(Statement(since, until), cancellationToken);
         }
         catch (PostgresException e)
         {
             throw new NotIncrementalException($"the summaries of the log cannot be asked for: {e.Message}", e);
         }
     }
+
+    /// <summary>Those that were cut to nothing are sent whole by each server.</summary>
+    static string Statement(Lsn since, Lsn until) => $"""
+        SELECT DISTINCT c.reldatabase, c.relfilenode
+            FROM pg_catalog.pg_available_wal_summaries() s, pg_catalog.pg_wal_summary_contents(s.tli, s.start_lsn, s.end_lsn) c
+            WHERE c.is_limit_block AND c.relblocknumber > 0 AND s.end_lsn > '{since}' AND s.start_lsn < '{until}'
+        """;
 
     static uint NumberOf(string digits) => uint.TryParse(digits, CultureInfo.InvariantCulture, out var number) ? number : 0;
 
